@@ -1,0 +1,62 @@
+"""Machine-learned potentials for ASE: from atoms to molecular dynamics.
+
+The public names are loaded on first use, so that importing the package costs nothing and
+commands that need no tensors never load torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ase_geomformer.calculator import PotentialCalculator
+    from ase_geomformer.evaluate import evaluate_many
+    from ase_geomformer.graph import AtomGraph
+    from ase_geomformer.potential import Potential
+    from ase_geomformer.registry import list_potentials, load_potential
+
+    __version__: str
+
+__all__ = [
+    "AtomGraph",
+    "Potential",
+    "PotentialCalculator",
+    "__version__",
+    "evaluate_many",
+    "list_potentials",
+    "load_potential",
+]
+
+_HOME = {
+    "AtomGraph": "graph",
+    "Potential": "potential",
+    "PotentialCalculator": "calculator",
+    "evaluate_many": "evaluate",
+    "list_potentials": "registry",
+    "load_potential": "registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("ase-geomformer")
+    except PackageNotFoundError:  # a checkout on the path, never installed
+        return "0+unknown"
