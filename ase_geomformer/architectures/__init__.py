@@ -1,0 +1,8 @@
+"""The architectures and their registry: a name and settings in, a module out."""
+
+from __future__ import annotations
+
+from ase_geomformer.architectures.base import Architecture, build
+from ase_geomformer.architectures.so3krates import So3krates, So3kratesSettings
+
+__all__ = ["Architecture", "So3krates", "So3kratesSettings", "build"]

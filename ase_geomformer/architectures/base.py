@@ -1,0 +1,110 @@
+"""What every architecture is: edge vectors in, per-atom energies out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ase_geomformer.graph import AtomGraph
+
+_REGISTRY: dict[str, type[Architecture]] = {}
+
+
+class Architecture(nn.Module, ABC):
+    """Base class of all architectures.
+
+    A subclass names itself and its settings in the class line, ``class So3krates(Architecture,
+    name="so3krates", settings=So3kratesSettings)``, which registers it; takes the settings as its only
+    argument; and defines ``forward``. It must be invariant under O(3), translations and
+    permutations, twice differentiable and C2 as an atom crosses the cutoff;
+    ``tests/architectures`` holds the suite it inherits.
+    """
+
+    name: ClassVar[str]
+    settings_class: ClassVar[type]
+    settings: Any
+
+    def __init_subclass__(cls, *, name: str, settings: type) -> None:
+        super().__init_subclass__()
+        cls.name, cls.settings_class = name, settings
+        _REGISTRY[name] = cls
+
+    def __init__(self, settings: Any) -> None:
+        super().__init__()
+        self.settings = settings
+
+    @property
+    def cutoff(self) -> float:
+        """Radius in Å within which atoms are joined by edges."""
+        return float(self.settings.cutoff)
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    @abstractmethod
+    def forward(self, graph: AtomGraph) -> dict[str, Tensor]:
+        """Per-atom outputs of a graph.
+
+        Returns
+        -------
+        dict
+            ``"energies"`` (N,), in units of the potential's energy scale, and what else the
+            architecture predicts per atom, such as ``"charges"`` (N,) in e.
+        """
+
+    def settings_dict(self) -> dict[str, Any]:
+        """The settings as plain values, as the card stores them."""
+        return asdict(self.settings)
+
+
+def architecture_names() -> list[str]:
+    """Registered architectures, sorted."""
+    return sorted(_REGISTRY)
+
+
+def architecture_class(name: str) -> type[Architecture]:
+    """The architecture registered under a name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message lists those that exist.
+    """
+    if name not in _REGISTRY:
+        raise ValueError(
+            f"unknown architecture {name!r}; this version knows {', '.join(architecture_names())}"
+        )
+    return _REGISTRY[name]
+
+
+def build(name: str, settings: Mapping[str, Any] | None = None) -> Architecture:
+    """A freshly initialised architecture in float64.
+
+    Parameters
+    ----------
+    name : str
+        Registered name, such as ``"so3krates"``.
+    settings : mapping, optional
+        Fields of the architecture's settings class; defaults for those left out.
+
+    Raises
+    ------
+    ValueError
+        If the name or a settings field is unknown, or a value is out of range.
+    """
+    cls = architecture_class(name)
+    known = {field.name for field in fields(cls.settings_class)}
+    given = dict(settings or {})
+    strange = sorted(set(given) - known)
+    if strange:
+        raise ValueError(
+            f"{name} has no setting {', '.join(map(repr, strange))}; "
+            f"its settings are {', '.join(sorted(known))}"
+        )
+    return cls(cls.settings_class(**given)).to(torch.float64)

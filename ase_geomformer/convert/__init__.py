@@ -1,0 +1,1 @@
+"""Foreign checkpoints turned into potentials."""

@@ -1,0 +1,274 @@
+"""AtomGraph: atoms and the edges between them, as tensors of declared shapes.
+
+The edge convention of the whole package is stated here, once: edge ``e`` joins the
+receiver (centre) ``i = edge_index[0, e]`` to the sender ``j = edge_index[1, e]`` seen through
+the periodic image ``S``, and its vector is ``r_ij = r_j + S @ cell - r_i``. Both directions of
+every pair are present, edges are ordered by (i, j, S), and no atom is joined to itself
+with ``S = 0``. Architectures read edge vectors only, never positions, so that one gradient with
+respect to them gives forces, virial and per-atom virials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ase_geomformer.neighbors import NeighborList, neighbor_list
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+
+@dataclass(frozen=True, eq=False)
+class AtomGraph:
+    """One or many structures as a graph of N atoms, E edges and B structures.
+
+    Attributes
+    ----------
+    atomic_numbers : Tensor, shape (N,), int64
+    edge_index : Tensor, shape (2, E), int64
+        Receiver and sender of every edge, ordered by receiver.
+    edge_vectors : Tensor, shape (E, 3), floating, Å
+        From receiver to sender; see the module's convention.
+    batch : Tensor, shape (N,), int64
+        Index of the structure each atom belongs to, not decreasing.
+    charge : Tensor, shape (B,), floating, e
+        Total charge of each structure.
+    spin : Tensor, shape (B,), floating
+        Spin multiplicity 2S+1 of each structure.
+    cell : Tensor, shape (B, 3, 3), floating, Å
+        Lattice vectors in rows; all zero for a molecule.
+    """
+
+    atomic_numbers: Tensor
+    edge_index: Tensor
+    edge_vectors: Tensor
+    batch: Tensor
+    charge: Tensor
+    spin: Tensor
+    cell: Tensor
+
+    def __post_init__(self) -> None:
+        atoms, edges, structures = self.num_atoms, self.num_edges, self.num_structures
+        shapes = {
+            "atomic_numbers": (atoms,),
+            "edge_index": (2, edges),
+            "edge_vectors": (edges, 3),
+            "batch": (atoms,),
+            "charge": (structures,),
+            "spin": (structures,),
+            "cell": (structures, 3, 3),
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                found = tuple(getattr(self, name).shape)
+                raise ValueError(f"AtomGraph.{name} has shape {found}, expected {shape}")
+
+    @property
+    def num_atoms(self) -> int:
+        return self.atomic_numbers.shape[0]
+
+    @property
+    def num_edges(self) -> int:
+        return self.edge_vectors.shape[0]
+
+    @property
+    def num_structures(self) -> int:
+        return self.charge.shape[0]
+
+    @property
+    def volume(self) -> Tensor:
+        """Cell volumes in Å^3, shape (B,); zero where a structure has no full cell."""
+        return torch.linalg.det(self.cell).abs()
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors in the order of the fields, so that ``AtomGraph(*graph.tensors)`` is the graph."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    @classmethod
+    def from_atoms(
+        cls,
+        atoms: Atoms | Sequence[Atoms],
+        cutoff: float,
+        *,
+        neighbors: str = "auto",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float64,
+    ) -> AtomGraph:
+        """Build the graph of one structure or a batch of several.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms or sequence of ase.Atoms
+        cutoff : float
+            Edges join atoms at most this far apart, Å.
+        neighbors : str
+            Backend of the neighbour list, see :func:`ase_geomformer.neighbors.neighbor_list`.
+        device, dtype
+            Where the graph lives, and the type of its floating tensors. Edge vectors are
+            differences taken in float64 and rounded afterwards, so that a molecule far from
+            the origin loses no digits.
+
+        Raises
+        ------
+        ValueError
+            If a structure is empty, has non-finite positions or cell, or the cutoff is not
+            positive.
+        """
+        structures = [atoms] if hasattr(atoms, "get_positions") else list(atoms)
+        if not structures:
+            raise ValueError("no structures given: the list of Atoms is empty")
+        graphs = []
+        for structure in structures:
+            positions, cell, pbc = geometry(structure, device)
+            edges = neighbor_list(positions, cell, pbc, cutoff, backend=neighbors)
+            graphs.append(cls.from_neighbors(structure, edges, positions, cell, dtype=dtype))
+        return cls.join(graphs)
+
+    @classmethod
+    def from_neighbors(
+        cls,
+        atoms: Atoms,
+        edges: NeighborList,
+        positions: Tensor,
+        cell: Tensor,
+        *,
+        dtype: torch.dtype = torch.float64,
+    ) -> AtomGraph:
+        """The graph of one structure whose neighbour list is already known.
+
+        ``positions`` (N, 3) and ``cell`` (3, 3) are float64 and decide the device.
+        """
+        device = positions.device
+        numbers = torch.as_tensor(atoms.get_atomic_numbers(), dtype=torch.int64, device=device)
+        return cls(
+            atomic_numbers=numbers,
+            edge_index=edges.edge_index,
+            edge_vectors=edges.vectors(positions, cell).to(dtype),
+            batch=torch.zeros(len(atoms), dtype=torch.int64, device=device),
+            charge=torch.tensor([info_number(atoms, "charge", 0.0)], dtype=dtype, device=device),
+            spin=torch.tensor([info_number(atoms, "spin", 1.0)], dtype=dtype, device=device),
+            cell=cell.to(dtype).reshape(1, 3, 3),
+        )
+
+    @classmethod
+    def join(cls, graphs: Sequence[AtomGraph]) -> AtomGraph:
+        """One graph holding the structures of all ``graphs``, in order."""
+        if len(graphs) == 1:
+            return graphs[0]
+        atoms_before = np.cumsum([0, *(graph.num_atoms for graph in graphs)])
+        structures_before = np.cumsum([0, *(graph.num_structures for graph in graphs)])
+        shifted = [
+            replace(graph, edge_index=graph.edge_index + int(a), batch=graph.batch + int(s))
+            for graph, a, s in zip(graphs, atoms_before, structures_before, strict=False)
+        ]
+        columns = zip(*(graph.tensors for graph in shifted), strict=True)
+        edge_axis = {"edge_index": 1}
+        return cls(
+            *(
+                torch.cat(column, dim=edge_axis.get(field.name, 0))
+                for field, column in zip(fields(cls), columns, strict=True)
+            )
+        )
+
+    def split(self) -> Iterator[AtomGraph]:
+        """The structures of the batch as single graphs, in order: the inverse of :meth:`join`."""
+        atom_counts = torch.bincount(self.batch, minlength=self.num_structures).tolist()
+        edge_owner = self.batch[self.edge_index[0]]
+        edge_counts = torch.bincount(edge_owner, minlength=self.num_structures).tolist()
+        atom = edge = 0
+        for index, (n, e) in enumerate(zip(atom_counts, edge_counts, strict=True)):
+            yield AtomGraph(
+                atomic_numbers=self.atomic_numbers[atom : atom + n],
+                edge_index=self.edge_index[:, edge : edge + e] - atom,
+                edge_vectors=self.edge_vectors[edge : edge + e],
+                batch=torch.zeros_like(self.batch[atom : atom + n]),
+                charge=self.charge[index : index + 1],
+                spin=self.spin[index : index + 1],
+                cell=self.cell[index : index + 1],
+            )
+            atom, edge = atom + n, edge + e
+
+    def pad(self, num_atoms: int, num_edges: int, cutoff: float) -> AtomGraph:
+        """The graph grown to fixed sizes by one ghost structure at the end.
+
+        Ghost atoms are hydrogens; ghost edges are twice as long as ``cutoff`` and join the last
+        ghost atom to itself, so that every smooth cutoff silences them. Compiled evaluation then sees the same
+        shapes at every step; the last structure of the results is to be dropped.
+
+        Raises
+        ------
+        ValueError
+            If there is not room for at least one ghost atom or for the edges present.
+        """
+        ghosts, ghost_edges = num_atoms - self.num_atoms, num_edges - self.num_edges
+        if ghosts < 1 or ghost_edges < 0:
+            raise ValueError(
+                f"cannot pad {self.num_atoms} atoms and {self.num_edges} edges to "
+                f"{num_atoms} atoms (one ghost at least) and {num_edges} edges"
+            )
+        device, dtype = self.edge_vectors.device, self.edge_vectors.dtype
+        far = torch.tensor([2.0 * cutoff, 0.0, 0.0], dtype=dtype, device=device)
+        ghost = AtomGraph(
+            atomic_numbers=torch.ones(ghosts, dtype=torch.int64, device=device),
+            edge_index=torch.full((2, ghost_edges), ghosts - 1, dtype=torch.int64, device=device),
+            edge_vectors=far.expand(ghost_edges, 3),
+            batch=torch.zeros(ghosts, dtype=torch.int64, device=device),
+            charge=torch.zeros(1, dtype=dtype, device=device),
+            spin=torch.ones(1, dtype=dtype, device=device),
+            cell=torch.zeros(1, 3, 3, dtype=dtype, device=device),
+        )
+        return AtomGraph.join([self, ghost])
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> AtomGraph:
+        """The graph on another device, its floating tensors in another type."""
+        return AtomGraph(
+            *(
+                tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+                for tensor in self.tensors
+            )
+        )
+
+
+def geometry(atoms: Atoms, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+    """Positions (N, 3), cell (3, 3), both float64, and pbc (3,) of a structure, checked.
+
+    Raises
+    ------
+    ValueError
+        If there are no atoms, or a position or cell entry is NaN or infinite.
+    """
+    if len(atoms) == 0:
+        raise ValueError("the structure has no atoms; give an Atoms object with at least one")
+    positions = np.array(atoms.get_positions(), dtype=np.float64)
+    cell = np.array(atoms.cell.array, dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(positions).all(axis=1))
+    if bad.size:
+        where = ", ".join(str(index) for index in bad[:5])
+        raise ValueError(
+            f"{bad.size} of {len(atoms)} atoms have a NaN or infinite position (index {where}); "
+            "look at the structure or at the step that produced it"
+        )
+    if not np.isfinite(cell).all():
+        raise ValueError(f"the cell has a NaN or infinite entry: {cell.tolist()}")
+    return (
+        torch.from_numpy(positions).to(device),
+        torch.from_numpy(cell).to(device),
+        torch.from_numpy(np.array(atoms.pbc, dtype=bool)).to(device),
+    )
+
+
+def info_number(atoms: Atoms, key: str, default: float) -> float:
+    """A number from ``atoms.info``, whether stored as a Python or NumPy scalar or a 0-d array."""
+    value = np.asarray(atoms.info.get(key, default))
+    if value.size != 1 or value.dtype.kind not in "iufb" or not np.isfinite(value).all():
+        raise ValueError(f"atoms.info[{key!r}] must be one finite number, not {atoms.info[key]!r}")
+    return float(value.reshape(()))

@@ -1,0 +1,1 @@
+"""Small pieces of mathematics shared by the architectures."""

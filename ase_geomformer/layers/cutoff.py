@@ -1,0 +1,41 @@
+"""Cutoff functions: 1 at zero distance, 0 from the cutoff on, smooth in between.
+
+Each takes distances (E,) and the cutoff, both in Å, and returns (E,).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def cosine_cutoff(distances: Tensor, cutoff: float) -> Tensor:
+    """Half a period of the cosine (Behler, J. Chem. Phys. 134, 074106 (2011)); C1 at the cutoff."""
+    values = 0.5 * (torch.cos(math.pi / cutoff * distances) + 1.0)
+    return torch.where(distances < cutoff, values, 0.0)
+
+
+def quintic_cutoff(distances: Tensor, cutoff: float) -> Tensor:
+    """1 - 6 u^5 + 15 u^4 - 10 u^3 with u = d / cutoff, as in PhysNet; C2 at the cutoff."""
+    u = distances / cutoff
+    values = 1.0 + u**3 * (-10.0 + u * (15.0 - 6.0 * u))
+    return torch.where(distances < cutoff, values, 0.0)
+
+
+def exponential_cutoff(distances: Tensor, cutoff: float) -> Tensor:
+    """exp(-d^2 / (cutoff^2 - d^2)), as in SpookyNet; C-infinity at the cutoff."""
+    inside = distances < cutoff
+    # The quotient diverges at the cutoff: replace the operand first, so that no gradient is NaN.
+    safe = torch.where(inside, distances, 0.0)
+    values = torch.exp(-(safe**2) / (cutoff**2 - safe**2))
+    return torch.where(inside, values, 0.0)
+
+
+CUTOFFS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "cosine": cosine_cutoff,
+    "quintic": quintic_cutoff,
+    "exponential": exponential_cutoff,
+}
