@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk, molecule
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# pytest-xdist already fills the cores; threads on top of it would only wait for each other.
+torch.set_num_threads(1)
+
+# A busy machine must not fail a test, and a failure must come back on the next run.
+settings.register_profile("reproducible", deadline=None, derandomize=True)
+settings.load_profile("reproducible")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Reference data and fixtures that are too large for the repository."""
+    folder = Path(os.environ.get("ASE_GEOMFORMER_SHARED", ROOT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"no reference data at {folder}; set ASE_GEOMFORMER_SHARED to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `python ARGUMENTS` in a fresh process; a failure shows what it wrote to stderr."""
+
+    def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def ethanol() -> Atoms:
+    """An isolated molecule."""
+    return molecule("CH3CH2OH")
+
+
+@pytest.fixture
+def silicon(rng: np.random.Generator) -> Atoms:
+    """A periodic crystal of 8 atoms, off its symmetric sites so that no force vanishes."""
+    atoms = bulk("Si", "diamond", a=5.43, cubic=True)
+    atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+    return atoms
+
+
+@pytest.fixture
+def water_box(rng: np.random.Generator) -> Atoms:
+    """Eight water molecules, randomly turned, in a periodic cube at the density of the liquid."""
+    box = Atoms(cell=np.full(3, 6.21), pbc=True)
+    for corner in np.ndindex(2, 2, 2):
+        water = molecule("H2O")
+        water.rotate(rng.uniform(0, 360), rng.normal(size=3), center="COM")
+        water.translate((np.array(corner) + 0.5) * 3.105 - water.get_center_of_mass())
+        box += water
+    return box
