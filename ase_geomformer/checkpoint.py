@@ -21,6 +21,7 @@ import torch
 from ase_geomformer.architectures.base import build
 from ase_geomformer.files import atomic_folder
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Card:
     cutoff_A: float = 0.0
     reference_energies_eV: dict[str, float] = field(default_factory=dict)
     energy_scale_eV: float = 1.0
+    terms: dict[str, dict[str, Any]] = field(default_factory=dict)
     units: dict[str, str] = field(
         default_factory=lambda: {"energy": "eV", "length": "Angstrom", "stress": "eV/Angstrom^3"}
     )
@@ -135,7 +137,7 @@ def save_potential(
     from ase_geomformer import __version__
 
     architecture = potential.architecture
-    state = {name: tensor.contiguous() for name, tensor in architecture.state_dict().items()}
+    state = {name: tensor.contiguous() for name, tensor in potential.state_dict().items()}
     weights = save(state)
     complete = {
         **asdict(card),
@@ -145,9 +147,10 @@ def save_potential(
         "cutoff_A": potential.cutoff,
         "reference_energies_eV": potential.reference_energies,
         "energy_scale_eV": potential.energy_scale,
+        "terms": potential.terms_settings,
         "dtype": str(potential.dtype).removeprefix("torch."),
         "sha256": hashlib.sha256(weights).hexdigest(),
-        "num_parameters": architecture.num_parameters,
+        "num_parameters": sum(parameter.numel() for parameter in potential.parameters()),
         "golden": [asdict(vector) for vector in golden_vectors(potential, golden)],
         "package_version": __version__,
         "format_version": FORMAT_VERSION,
@@ -174,19 +177,20 @@ def load_folder(folder: str | Path) -> Potential:
     try:
         with torch.random.fork_rng(devices=[]):
             architecture = build(card.architecture, card.settings)
+        potential = Potential(
+            architecture,
+            card.elements,
+            reference_energies=card.reference_energies_eV,
+            energy_scale=card.energy_scale_eV,
+            terms=build_terms(card.terms),
+            card=card,
+        )
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / CARD_FILE}: {error}") from error
     try:
-        architecture.load_state_dict(state)
+        potential.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError(f"{path}: weights do not fit the card's settings: {error}") from error
-    potential = Potential(
-        architecture,
-        card.elements,
-        reference_energies=card.reference_energies_eV,
-        energy_scale=card.energy_scale_eV,
-        card=card,
-    )
     return potential.to(getattr(torch, card.dtype)).requires_grad_(False).eval()
 
 

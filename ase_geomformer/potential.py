@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from ase.data import atomic_numbers as NUMBER_OF
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ase_geomformer.architectures.base import Architecture, build
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.physics import EnergyTerm, build_terms
 
 if TYPE_CHECKING:
     from ase_geomformer.checkpoint import Card
@@ -26,10 +27,10 @@ PROPERTIES = ENERGY_PROPERTIES + GRADIENT_PROPERTIES
 class Potential(nn.Module):
     """A conservative interatomic potential.
 
-    Energy of an atom: ``energy_scale`` times the architecture's output plus the reference
-    energy of its element. One gradient with respect to the edge vectors r_ij gives the rest:
-    forces scatter dE/dr_ij to both ends of the edge, and sum r_ij (x) dE/dr_ij is the
-    derivative with respect to strain.
+    Energy of an atom: ``energy_scale`` times the architecture's output, plus the reference
+    energy of its element, plus terms of known form. One gradient with respect to the edge
+    vectors r_ij gives the rest: forces scatter dE/dr_ij to both ends of the edge, and
+    sum r_ij (x) dE/dr_ij is the derivative with respect to strain.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ class Potential(nn.Module):
         Energy in eV of one atom of each element, by symbol; zero where left out.
     energy_scale : float
         Energy in eV of one unit of the architecture's output.
+    terms : mapping of str to EnergyTerm, optional
+        Further energies by registered name, see :func:`ase_geomformer.physics.build_terms`.
     card : Card, optional
         Where the potential comes from; filled in by loading.
     """
@@ -53,6 +56,7 @@ class Potential(nn.Module):
         *,
         reference_energies: Mapping[str, float] | None = None,
         energy_scale: float = 1.0,
+        terms: Mapping[str, EnergyTerm] | None = None,
         card: Card | None = None,
     ) -> None:
         super().__init__()
@@ -62,6 +66,13 @@ class Potential(nn.Module):
             raise ValueError("a potential needs at least one element")
         self.reference_energies = dict(reference_energies or {})
         self.energy_scale = float(energy_scale)
+        self.terms = nn.ModuleDict(terms or {})
+        for name, term in (terms or {}).items():
+            if term.cutoff > self.cutoff:
+                raise ValueError(
+                    f"the term {name!r} reaches {term.cutoff} Å, further than the "
+                    f"architecture's cutoff of {self.cutoff} Å"
+                )
         self.card = card
         table = torch.zeros(len(chemical_symbols), dtype=torch.float64)
         for symbol, energy in self.reference_energies.items():
@@ -88,6 +99,13 @@ class Potential(nn.Module):
     def dtype(self) -> torch.dtype:
         """Type in which the architecture computes; energies are always summed in float64."""
         return next(self.architecture.parameters()).dtype
+
+    @property
+    def terms_settings(self) -> dict[str, dict[str, Any]]:
+        """Settings of the further energy terms by name, as plain values."""
+        return {
+            name: cast(EnergyTerm, term).settings_dict() for name, term in self.terms.items()
+        }
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -152,14 +170,15 @@ class Potential(nn.Module):
             )
             for name in wanted & set(GRADIENT_PROPERTIES):
                 results[name] = _FROM_SLOPE[name](graph, slope)
-        return {
-            name: results[name] if create_graph else results[name].detach() for name in wanted
-        }
+        return {name: results[name] if create_graph else results[name].detach() for name in wanted}
 
     def _energies(self, graph: AtomGraph) -> dict[str, Tensor]:
         """Energies of atoms (N,) and structures (B,) in eV, in float64."""
-        output = self.architecture(graph)["energies"].double()
-        energies = self.energy_scale * output + self.reference_table[graph.atomic_numbers]
+        outputs = self.architecture(graph)
+        energies = self.energy_scale * outputs["energies"].double()
+        energies = energies + self.reference_table[graph.atomic_numbers]
+        for term in self.terms.values():
+            energies = energies + term(graph, outputs).double()
         return {
             "energies": energies,
             "energy": segment_sum(energies, graph.batch, graph.num_structures),
@@ -175,14 +194,15 @@ class Potential(nn.Module):
         """
         with torch.random.fork_rng(devices=[]):
             architecture = build(self.architecture.name, self.architecture.settings_dict())
-        architecture.load_state_dict(self.architecture.state_dict())
         copy = Potential(
             architecture,
             self.elements,
             reference_energies=self.reference_energies,
             energy_scale=self.energy_scale,
+            terms=build_terms(self.terms_settings),
             card=self.card,
         )
+        copy.load_state_dict(self.state_dict())
         copy.to(device=device or self.device, dtype=dtype or self.dtype)
         return copy.requires_grad_(False).eval()
 

@@ -19,8 +19,8 @@ class Architecture(nn.Module, ABC):
     """Base class of all architectures.
 
     A subclass names itself and its settings in the class line, ``class So3krates(Architecture,
-    name="so3krates", settings=So3kratesSettings)``, which registers it; takes the settings as its only
-    argument; and defines ``forward``. It must be invariant under O(3), translations and
+    name="so3krates", settings=So3kratesSettings)``, which registers it; takes the settings as
+    its only argument; and defines ``forward``. It must be invariant under O(3), translations and
     permutations, twice differentiable and C2 as an atom crosses the cutoff;
     ``tests/architectures`` holds the suite it inherits.
     """
@@ -99,12 +99,22 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Architecture:
         If the name or a settings field is unknown, or a value is out of range.
     """
     cls = architecture_class(name)
-    known = {field.name for field in fields(cls.settings_class)}
-    given = dict(settings or {})
+    return cls(settings_from(name, cls.settings_class, settings or {})).to(torch.float64)
+
+
+def settings_from(owner: str, settings_class: type, given: Mapping[str, Any]) -> Any:
+    """A settings object from plain values; ``owner`` names its module in errors.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown, or a value is out of range.
+    """
+    known = {field.name for field in fields(settings_class)}
     strange = sorted(set(given) - known)
     if strange:
         raise ValueError(
-            f"{name} has no setting {', '.join(map(repr, strange))}; "
+            f"{owner} has no setting {', '.join(map(repr, strange))}; "
             f"its settings are {', '.join(sorted(known))}"
         )
-    return cls(cls.settings_class(**given)).to(torch.float64)
+    return settings_class(**given)

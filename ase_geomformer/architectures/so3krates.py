@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,8 @@ class So3kratesSettings:
     cutoff
         Radius in Å within which atoms attend to each other.
     num_features
-        Width F of the invariant features; divisible by ``num_heads``, by the number of degrees and by 4.
+        Width F of the invariant features; divisible by ``num_heads``, by the number of degrees
+        and by 4.
     num_layers
         Number of layers; information travels ``num_layers * cutoff``.
     num_heads
@@ -107,7 +108,7 @@ class So3kratesSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "degrees", tuple(self.degrees))
-        choices = {
+        choices: dict[str, dict[str, Any]] = {
             "radial_basis": RADIAL_BASES,
             "cutoff_function": CUTOFFS,
             "qk_activation": ACTIVATIONS,
@@ -289,9 +290,7 @@ class Layer(nn.Module):
 
         def norm(wanted: bool) -> nn.Module:
             return (
-                nn.LayerNorm(settings.num_features, eps=LAYER_NORM_EPS)
-                if wanted
-                else nn.Identity()
+                nn.LayerNorm(settings.num_features, eps=LAYER_NORM_EPS) if wanted else nn.Identity()
             )
 
         def network(wanted: bool) -> nn.Module:

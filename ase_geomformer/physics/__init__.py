@@ -1,0 +1,36 @@
+"""Energy terms of known form that a potential adds to its architecture's energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ase_geomformer.architectures.base import settings_from
+from ase_geomformer.physics.base import EnergyTerm
+from ase_geomformer.physics.zbl import ZBL, ZBLSettings
+
+__all__ = ["TERMS", "ZBL", "EnergyTerm", "ZBLSettings", "build_terms"]
+
+TERMS: dict[str, type[EnergyTerm]] = {"zbl": ZBL}
+
+
+def build_terms(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, EnergyTerm]:
+    """Freshly initialised terms in float64.
+
+    Parameters
+    ----------
+    settings : mapping
+        Settings of each term by its registered name, such as ``{"zbl": {}}``.
+
+    Raises
+    ------
+    ValueError
+        If a name or a settings field is unknown, or a value is out of range.
+    """
+    strange = sorted(set(settings) - set(TERMS))
+    if strange:
+        raise ValueError(f"unknown energy term {strange[0]!r}; this version knows {sorted(TERMS)}")
+    return {
+        name: TERMS[name](settings_from(name, TERMS[name].settings_class, given)).double()
+        for name, given in settings.items()
+    }

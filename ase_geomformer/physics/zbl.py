@@ -1,0 +1,113 @@
+"""Repulsion of two nuclei at short range, screened by their electrons.
+
+Ziegler, Biersack and Littmark, The Stopping and Range of Ions in Solids (Pergamon, 1985). A
+learned energy knows nothing of distances that its data never visit; this term keeps atoms apart
+there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from ase.units import Bohr, Hartree
+from torch import Tensor, nn
+
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.cutoff import CUTOFFS
+from ase_geomformer.layers.harmonics import distances_and_directions
+from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.physics.base import EnergyTerm
+from ase_geomformer.physics.switch import smooth_switch
+
+COULOMB = Hartree * Bohr  # e^2 / (4 pi epsilon_0) in eV Å
+SHORTEST = 1e-6  # Å; closer pairs count as this far apart, so that coincident atoms give numbers
+
+# The universal screening function of Ziegler, Biersack and Littmark.
+SCREENING_EXPONENTS = (3.2, 0.9423, 0.4028, 0.2016)
+SCREENING_COEFFICIENTS = (0.1818, 0.5099, 0.2802, 0.02817)
+CHARGE_EXPONENT = 0.23
+SCREENING_LENGTH = 0.8854 * Bohr  # Å, before division by Z_i^0.23 + Z_j^0.23
+
+
+@dataclass(frozen=True)
+class ZBLSettings:
+    """Range of the repulsion.
+
+    Attributes
+    ----------
+    switch_on, switch_off
+        Distances in Å between which the repulsion is smoothly switched off.
+    cutoff_function, cutoff
+        A cutoff function and its radius in Å, such as the architecture's, that multiplies the
+        repulsion as well, as in So3krates; none by default.
+    """
+
+    switch_on: float = 0.0
+    switch_off: float = 1.5
+    cutoff_function: str | None = None
+    cutoff: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.switch_on < self.switch_off:
+            raise ValueError(
+                f"switch_on={self.switch_on} Å must not be negative and must lie below "
+                f"switch_off={self.switch_off} Å"
+            )
+        if self.cutoff_function is not None and self.cutoff_function not in CUTOFFS:
+            raise ValueError(
+                f"cutoff_function is {self.cutoff_function!r}; "
+                f"choose from {sorted(CUTOFFS)} or None"
+            )
+        if self.cutoff <= 0:
+            raise ValueError(f"cutoff must be positive, not {self.cutoff} Å")
+
+
+class ZBL(EnergyTerm):
+    """Screened nuclear repulsion; half of each pair's energy on either atom.
+
+    Ten trainable numbers, kept positive by a softplus, start from the universal values.
+
+    Parameters
+    ----------
+    settings : ZBLSettings
+    """
+
+    settings_class = ZBLSettings
+    settings: ZBLSettings
+
+    def __init__(self, settings: ZBLSettings) -> None:
+        super().__init__(settings)
+        self.exponents = _positive(SCREENING_EXPONENTS)
+        self.coefficients = _positive(SCREENING_COEFFICIENTS)
+        self.charge_exponent = _positive(CHARGE_EXPONENT)
+        self.inverse_length = _positive(1.0 / SCREENING_LENGTH)
+
+    @property
+    def cutoff(self) -> float:
+        return self.settings.switch_off
+
+    def forward(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
+        settings = self.settings
+        softplus = nn.functional.softplus
+        distances = distances_and_directions(graph.edge_vectors)[0].clamp(min=SHORTEST)
+        numbers = graph.atomic_numbers.to(distances.dtype)
+        receivers, senders = graph.edge_index
+
+        powers = numbers ** softplus(self.charge_exponent)
+        length = 1.0 / (softplus(self.inverse_length) * (powers[receivers] + powers[senders]))
+        decay = softplus(self.exponents) * (distances / length)[:, None]
+        coefficients = softplus(self.coefficients)
+        screening = torch.exp(-decay) @ (coefficients / coefficients.sum())
+
+        energies = COULOMB * numbers[receivers] * numbers[senders] / distances * screening
+        energies = energies * smooth_switch(distances, settings.switch_on, settings.switch_off)
+        if settings.cutoff_function is not None:
+            energies = energies * CUTOFFS[settings.cutoff_function](distances, settings.cutoff)
+        return 0.5 * segment_sum(energies, receivers, graph.num_atoms)
+
+
+def _positive(values: float | tuple[float, ...]) -> nn.Parameter:
+    """A parameter whose softplus has the given values."""
+    return nn.Parameter(torch.tensor(values, dtype=torch.float64).expm1().log())
