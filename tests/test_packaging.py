@@ -85,7 +85,8 @@ def test_wheel_checkout_and_installation_list_the_same_potentials(
     root: Path, wheel: Path, tmp_path: Path, run_python: Callable
 ) -> None:
     def listed(code: str, search_path: Path) -> dict[str, str]:
-        environment = {**os.environ, "PYTHONPATH": str(search_path)}
+        environment = {**os.environ, "PYTHONPATH": str(search_path), "XDG_DATA_HOME": str(tmp_path)}
+        environment.pop("ASE_GEOMFORMER_POTENTIALS", None)
         return json.loads(run_python("-c", code, cwd=tmp_path, env=environment).stdout)
 
     from_wheel = listed(HIDE_EDITABLE_INSTALL + LIST_POTENTIALS, wheel)

@@ -30,7 +30,7 @@ def state():
         "torch gradients": torch.is_grad_enabled(),
         "torch determinism": torch.are_deterministic_algorithms_enabled(),
         "torch matmul precision": torch.get_float32_matmul_precision(),
-        "numpy random state": numpy.random.get_state(),
+        "numpy random state": [numpy.asarray(part).tolist() for part in numpy.random.get_state()],
         "numpy errors": numpy.geterr(),
         "numpy print options": numpy.get_printoptions(),
         "random state": random.getstate(),
