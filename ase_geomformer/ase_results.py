@@ -1,0 +1,87 @@
+"""From what ASE asks to what a potential computes, and its results back in ASE's shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from torch import Tensor
+
+from ase_geomformer.potential import Potential
+
+ASE_PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
+
+# Of cells flatter than this share of a box with the same edges, the volume is rounding noise.
+FLAT_CELL = 1e-10
+VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
+
+
+def has_volume(atoms: Atoms) -> bool:
+    """Whether the cell spans a volume, so that stress is defined."""
+    return bool(atoms.cell.volume > FLAT_CELL * np.prod(atoms.cell.lengths()))
+
+
+def check_request(atoms: Atoms, potential: Potential, properties: Collection[str]) -> None:
+    """Refuse what a potential cannot give for a structure.
+
+    Raises
+    ------
+    PropertyNotImplementedError
+        If a property is unknown, or stress is asked of a structure without a volume.
+    ValueError
+        If the potential does not know one of the elements.
+    """
+    unknown = sorted(set(properties) - set(ASE_PROPERTIES))
+    if unknown:
+        raise PropertyNotImplementedError(
+            f"{', '.join(unknown)} cannot be computed; there is {', '.join(ASE_PROPERTIES)}"
+        )
+    if {"stress", "stresses"} & set(properties) and not has_volume(atoms):
+        raise PropertyNotImplementedError(
+            f"stress needs a cell with a volume, and the cell is {atoms.cell.tolist()} Å; "
+            "set one with atoms.set_cell or atoms.center(vacuum=...)"
+        )
+    potential.check_elements(np.unique(atoms.numbers))
+
+
+def to_ase(
+    results: Mapping[str, Tensor], atom_counts: Collection[int], properties: Collection[str]
+) -> list[dict[str, Any]]:
+    """Results of a batch as one dictionary of ASE properties for each structure.
+
+    Parameters
+    ----------
+    results : mapping of str to Tensor
+        What :class:`~ase_geomformer.potential.Potential` returned.
+    atom_counts : collection of int
+        Number of atoms of each structure.
+    properties : collection of str
+        ASE's names of the properties wanted.
+
+    Returns
+    -------
+    list of dict
+        ``energy`` and ``free_energy`` are floats, eV; ``energies`` (N,), eV; ``forces`` (N, 3),
+        eV/Å; ``stress`` (6,) and ``stresses`` (N, 6), eV/Å^3, in the order xx, yy, zz, yz, xz, xy.
+        Arrays are float64.
+    """
+    arrays = {name: tensor.double().cpu().numpy() for name, tensor in results.items()}
+    for name in {"stress", "stresses"} & arrays.keys():
+        arrays[name] = arrays[name][:, *VOIGT]
+    if "free_energy" in properties:
+        arrays["free_energy"] = arrays["energy"]
+    ends = np.cumsum(list(atom_counts))
+    atoms_of = [slice(end - count, end) for end, count in zip(ends, atom_counts, strict=True)]
+    structures = []
+    for index, own in enumerate(atoms_of):
+        structure: dict[str, Any] = {}
+        for name in properties:
+            if name in ("energy", "free_energy"):
+                structure[name] = float(arrays[name][index])
+            else:
+                structure[name] = arrays[name][index if name == "stress" else own].copy()
+        structures.append(structure)
+    return structures

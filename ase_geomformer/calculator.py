@@ -1,0 +1,176 @@
+"""PotentialCalculator: the ASE face of a potential."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
+from torch.autograd.profiler import record_function
+
+from ase_geomformer.ase_results import ASE_PROPERTIES, check_request, has_volume, to_ase
+from ase_geomformer.devices import resolve_device, resolve_dtype
+from ase_geomformer.graph import AtomGraph, geometry, info_number
+from ase_geomformer.neighbors import VerletList
+from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
+from ase_geomformer.registry import load_potential
+
+ELECTRON_DEFAULTS = {"charge": 0.0, "spin": 1.0}
+
+
+class PotentialCalculator(Calculator):
+    """ASE calculator of a potential.
+
+    Energy alone costs no gradient. Any request that needs the gradient gives energy, energies,
+    forces and, where the cell has a volume, stress at once, so that molecular dynamics and cell
+    relaxation evaluate each geometry once. ``stresses`` is computed only when asked for.
+
+    The total charge (e) and the spin multiplicity 2S+1 are read from ``atoms.info["charge"]``
+    (default 0) and ``atoms.info["spin"]`` (default 1); nothing else in ``info`` matters.
+
+    Parameters
+    ----------
+    potential : str, path or Potential
+        A registered name, the path of a potential's folder, or a potential, which is copied.
+    device : str or torch.device
+        ``"auto"`` is CUDA where there is one, else the CPU.
+    dtype : str or torch.dtype, optional
+        ``"float32"`` or ``"float64"``; the potential's own type when left out. Energies are
+        summed in float64 in any case.
+    neighbors : str
+        Backend of the neighbour list, see :func:`ase_geomformer.neighbors.neighbor_list`.
+    skin : float
+        Extra radius in Å of the stored neighbour list, which is then searched anew only after
+        atoms have moved about half of it. Results do not depend on it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no potential of this name.
+    ValueError
+        If the device, type, backend or skin is not possible.
+    """
+
+    name = "geomformer"
+    # ASE declares these two as variables of the instance, which only a plain value can override.
+    implemented_properties = list(ASE_PROPERTIES)  # noqa: RUF012
+    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
+
+    def __init__(
+        self,
+        potential: str | os.PathLike[str] | Potential,
+        *,
+        device: torch.device | str = "auto",
+        dtype: torch.dtype | str | None = None,
+        neighbors: str = "auto",
+        skin: float = 0.5,
+    ) -> None:
+        super().__init__()
+        place, kind = resolve_device(device), resolve_dtype(dtype)
+        self.potential = as_potential(potential).copy(device=place, dtype=kind)
+        self.neighbors = VerletList(self.potential.cutoff, skin, neighbors)
+        self.parameters.update(
+            potential=potential_name(self.potential),
+            device=str(place),
+            dtype=str(self.potential.dtype).removeprefix("torch."),
+            neighbors=neighbors,
+            skin=skin,
+        )
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """Refuse to change parameters, which are fixed when the calculator is made."""
+        if kwargs:
+            raise CalculatorSetupError(
+                f"{', '.join(kwargs)} cannot be changed; make a new PotentialCalculator"
+            )
+        return {}
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What has changed since the last calculation, charge and spin included."""
+        changes: list[str] = super().check_state(atoms, tol=tol)
+        if self.atoms is not None and _electrons(self.atoms) != _electrons(atoms):
+            changes.append("info")
+        return changes
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Evaluate the potential and store the results.
+
+        Raises
+        ------
+        PropertyNotImplementedError
+            If stress is asked of a structure without a volume, or a property is unknown.
+        ValueError
+            If the structure is empty, has elements unknown to the potential, NaN or infinite
+            positions, or a charge or spin that is not a number.
+        """
+        atoms = self.atoms if atoms is None else atoms
+        if atoms is None:
+            raise CalculatorSetupError("no structure to calculate: pass atoms")
+        if system_changes:
+            self.reset()
+        check_request(atoms, self.potential, properties)
+        wanted = {*properties, "energy", "free_energy", "energies"}
+        if wanted & set(GRADIENT_PROPERTIES):
+            wanted |= {"forces", "stress"} if has_volume(atoms) else {"forces"}
+        # A caller's inference mode would forbid the gradient.
+        with torch.inference_mode(False):
+            graph = self._graph(atoms)
+            with record_function("model"):
+                results = self.potential(graph, wanted - {"free_energy"})
+                (converted,) = to_ase(results, [len(atoms)], wanted)
+        self.results.update(converted)
+        self.atoms = atoms.copy()
+        # The copy shares the values in info, and an array there could be changed in place.
+        given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
+        self.atoms.info.update({key: _electrons(atoms)[key] for key in given})
+
+    def _graph(self, atoms: Atoms) -> AtomGraph:
+        with record_function("neighbors"):
+            positions, cell, pbc = geometry(atoms, self.potential.device)
+            edges = self.neighbors.update(positions, cell, pbc)
+        with record_function("graph"):
+            return AtomGraph.from_neighbors(
+                atoms, edges, positions, cell, dtype=self.potential.dtype
+            )
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())
+        return f"{type(self).__name__}({settings})"
+
+
+def as_potential(potential: str | os.PathLike[str] | Potential) -> Potential:
+    """A potential as it is, or loaded by its name or path.
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+    FileNotFoundError
+        If there is no potential of this name.
+    """
+    if isinstance(potential, Potential):
+        return potential
+    if not isinstance(potential, str | os.PathLike):
+        raise TypeError(
+            "a potential is given as a registered name, a path or a Potential, not as "
+            f"{type(potential).__name__}"
+        )
+    return load_potential(potential)
+
+
+def potential_name(potential: Potential) -> str:
+    """The name on a potential's card, or its architecture's where it has none."""
+    return potential.card.name if potential.card else potential.architecture.name
+
+
+def _electrons(atoms: Atoms) -> dict[str, float]:
+    """Charge and spin multiplicity of a structure."""
+    return {key: info_number(atoms, key, value) for key, value in ELECTRON_DEFAULTS.items()}
