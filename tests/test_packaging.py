@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from configparser import ConfigParser
-from importlib.metadata import entry_points, metadata, version
+from importlib.metadata import entry_points, metadata, packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,22 @@ def files_below(folder: Path) -> set[Path]:
         for file in folder.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
+
+
+def imported_modules(root: Path) -> set[str]:
+    """Top-level names that the package imports, at the top of a file or within a function."""
+    names = set()
+    for file in (root / "ase_geomformer").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names
+
+
+def declared_requirements() -> list[Requirement]:
+    return [Requirement(line) for line in metadata("ase-geomformer").get_all("Requires-Dist")]
 
 
 def test_setup_cfg_lists_every_package(root: Path, config: ConfigParser) -> None:
@@ -105,8 +123,9 @@ def test_constraints_freeze_every_requirement(root: Path) -> None:
     assert all(pin.operator == "==" for pin in pinned.values())
     assert not any("+" in pin.version for pin in pinned.values()), "local versions name one index"
 
-    wanted = [Requirement(line) for line in metadata("ase-geomformer").get_all("Requires-Dist")]
-    installed_by_make = [r for r in wanted if not r.marker or r.marker.evaluate({"extra": "dev"})]
+    installed_by_make = [
+        r for r in declared_requirements() if not r.marker or r.marker.evaluate({"extra": "dev"})
+    ]
     assert len(installed_by_make) > 10
     for requirement in installed_by_make:
         pin = pinned[canonicalize_name(requirement.name)]
@@ -119,6 +138,20 @@ def test_dependency_ranges_leave_room(config: ConfigParser) -> None:
     ]
     for requirement in requirements:
         assert {bound.operator for bound in requirement.specifier} == {">="}, requirement
+
+
+def test_every_imported_library_is_declared(root: Path) -> None:
+    # Optional libraries that may be absent, under names that differ from their distribution's.
+    distributions = {"nvalchemiops": ["nvalchemi-toolkit-ops"], **packages_distributions()}
+    declared = {canonicalize_name(requirement.name) for requirement in declared_requirements()}
+    libraries = imported_modules(root) - set(sys.stdlib_module_names) - {"ase_geomformer"}
+    assert {"torch", "ase"} <= libraries
+    undeclared = {
+        name
+        for name in libraries
+        if declared.isdisjoint(map(canonicalize_name, distributions.get(name, [name])))
+    }
+    assert undeclared == set(), "imported, but missing from setup.cfg"
 
 
 def test_version_is_stated_once(root: Path, config: ConfigParser) -> None:
