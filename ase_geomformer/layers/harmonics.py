@@ -14,8 +14,8 @@ from torch import Tensor, nn
 def distances_and_directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
     """Lengths (E,) and unit vectors (E, 3) of edge vectors (E, 3).
 
-    Two atoms at the same place have no direction: length and direction are then zero, with zero gradient
-    rather than NaN.
+    Two atoms at the same place have no direction: length and direction are then zero, with zero
+    gradient rather than NaN.
     """
     squares = (vectors * vectors).sum(dim=-1)
     apart = squares > 0.0

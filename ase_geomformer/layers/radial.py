@@ -82,8 +82,11 @@ class BesselBasis(nn.Module):
     def forward(self, distances: Tensor) -> Tensor:
         """Distances (E,) in Å to basis values (E, K)."""
         column = distances[:, None]
-        # sinc keeps value and derivatives finite where two atoms coincide.
-        return self.wave_numbers * torch.sinc(self.wave_numbers * column / math.pi)
+        # At d = 0 the limit is the wave number. Not torch.sinc: its second derivative is NaN at
+        # zero, which the first function is at every distance.
+        apart = column > 1e-6
+        safe = torch.where(apart, column, 1.0)
+        return torch.where(apart, torch.sin(self.wave_numbers * safe) / safe, self.wave_numbers)
 
 
 class GaussianBasis(nn.Module):
