@@ -6,14 +6,17 @@ torch has (out, in), and numbers its modules; the tables below say which is whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ase_geomformer.architectures import So3krates, So3kratesSettings
+from ase_geomformer.architectures import So3krates, So3kratesSettings, build
+from ase_geomformer.physics import build_terms
+from ase_geomformer.potential import Potential
 
 _RENAMED_SETTINGS = {
     "cutoff": "cutoff",
@@ -53,14 +56,66 @@ _HEAD_MATRICES = {
     "Wk2": "geometry_key",
 }
 _FILTERS = {"1": "feature_filter", "2": "geometry_filter"}
+_ZBL = "params.observables_0.zbl_repulsion"
+_ZBL_NAMES = {
+    "exponents": ("a1", "a2", "a3", "a4"),
+    "coefficients": ("c1", "c2", "c3", "c4"),
+    "charge_exponent": ("p",),
+    "inverse_length": ("d",),
+}
+_UNSUPPORTED = ("electrostatic_energy_bool", "dispersion_energy_bool")
+
+
+def so3krates_from_flax(
+    config: Mapping[str, Any],
+    weights: Mapping[str, np.ndarray],
+    elements: Iterable[str | int] = range(1, 119),
+) -> Potential:
+    """A potential in float64 from a model of the original sparse code.
+
+    Parameters
+    ----------
+    config : mapping
+        Constructor arguments of the original model.
+    weights : mapping
+        Arrays by flax path joined with dots, ``params.layers_0.attention_block.Wq1``.
+    elements : iterable of str or int
+        Elements the model was trained on; the original does not say.
+
+    Raises
+    ------
+    ValueError
+        If the energy has a term that we lack, or a parameter is missing.
+    """
+    lacking = [name for name in _UNSUPPORTED if config.get(name)]
+    if lacking:
+        raise ValueError(f"the model's energy has terms that cannot be converted: {lacking}")
+    settings = so3krates_settings(config)
+    architecture = build(So3krates.name, asdict(settings))
+    architecture.load_state_dict(so3krates_state(weights, settings))
+    terms = {}
+    if config.get("zbl_repulsion_bool"):
+        envelope = {"cutoff": settings.cutoff, "cutoff_function": settings.cutoff_function}
+        terms = build_terms({"zbl": envelope})
+        terms["zbl"].load_state_dict(zbl_state(weights))
+    return Potential(architecture, elements, terms=terms)
 
 
 def so3krates_settings(config: Mapping[str, Any]) -> So3kratesSettings:
     """Our settings from the constructor arguments of the original sparse model."""
-    settings = {ours: config[theirs] for theirs, ours in _RENAMED_SETTINGS.items() if theirs in config}
-    settings["radial_basis"] = _RADIAL_BASES[config["radial_basis_fn"]]
-    settings["cutoff_function"] = _CUTOFFS[config["cutoff_fn"]]
+    settings = {
+        ours: config[theirs] for theirs, ours in _RENAMED_SETTINGS.items() if theirs in config
+    }
+    settings["radial_basis"] = _translated(config, "radial_basis_fn", _RADIAL_BASES)
+    settings["cutoff_function"] = _translated(config, "cutoff_fn", _CUTOFFS)
     return So3kratesSettings(**{"atomic_shifts": False, **settings})
+
+
+def _translated(config: Mapping[str, Any], key: str, table: Mapping[str, str]) -> str:
+    value = str(config.get(key))
+    if value not in table:
+        raise ValueError(f"{key} is {value!r}; only {', '.join(table)} can be converted")
+    return table[value]
 
 
 def so3krates_state(
@@ -81,14 +136,33 @@ def so3krates_state(
     """
     state: dict[str, Tensor] = {}
     names = neural_names(settings)
-    missing = sorted(set(names.values()) - set(weights))
-    if missing:
-        raise ValueError(f"the checkpoint lacks {len(missing)} parameters, first {missing[0]!r}")
+    _check_present(names.values(), weights)
     for ours, theirs in names.items():
         array = np.asarray(weights[theirs])
         value = torch.from_numpy(np.array(array.T if theirs.endswith(".kernel") else array))
         state[ours] = value
     return state
+
+
+def zbl_state(weights: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """Our state dict of the ZBL repulsion from the original's parameters."""
+    paths = zbl_names()
+    _check_present((path for group in paths.values() for path in group), weights)
+    return {
+        ours: torch.from_numpy(np.concatenate([weights[path] for path in group])).squeeze()
+        for ours, group in paths.items()
+    }
+
+
+def zbl_names() -> dict[str, list[str]]:
+    """The original names of the numbers in every parameter of our ZBL repulsion."""
+    return {ours: [f"{_ZBL}.{name}" for name in names] for ours, names in _ZBL_NAMES.items()}
+
+
+def _check_present(names: Iterable[str], weights: Mapping[str, np.ndarray]) -> None:
+    missing = sorted(set(names) - set(weights))
+    if missing:
+        raise ValueError(f"the checkpoint lacks {len(missing)} parameters, first {missing[0]!r}")
 
 
 def neural_names(settings: So3kratesSettings) -> dict[str, str]:
@@ -121,12 +195,12 @@ def _layer_names(settings: So3kratesSettings, ours: str, theirs: str) -> dict[st
         f"{ours}.attention.{name}.weight": f"{attention}.{matrix}"
         for matrix, name in _HEAD_MATRICES.items()
     }
-    for number, name in _FILTERS.items():
+    for suffix, name in _FILTERS.items():
         for kind in ("radial", "spherical"):
             for step in (1, 2):
                 names |= _dense(
                     f"{ours}.attention.{name}.{kind}_{step}",
-                    f"{attention}.{kind}_filter{number}_layer_{step}",
+                    f"{attention}.{kind}_filter{suffix}_layer_{step}",
                 )
     names |= _dense(f"{ours}.exchange.mix", f"{theirs}.exchange_block.mlp_layer_2")
     for number, norm, network in (

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from safetensors.numpy import load_file
+
+from ase_geomformer.convert import so3krates_from_flax
+from ase_geomformer.graph import AtomGraph
+
+Model = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+@pytest.fixture
+def model(shared: Path) -> Model:
+    """Two layers, every option of the network, and ZBL repulsion."""
+    folder = shared / "fixtures" / "so3krates" / "random_sparse"
+    config = json.loads((folder / "B.config.json").read_text())
+    return config, load_file(folder / "B.weights.safetensors")
+
+
+def test_potential_has_terms_and_elements(model: Model, ethanol: Atoms) -> None:
+    potential = so3krates_from_flax(*model, elements=["H", "C", "O"])
+    assert potential.symbols == ("H", "C", "O")
+    assert potential.dtype == torch.float64
+    assert list(potential.terms) == ["zbl"]
+    assert potential.terms_settings["zbl"]["cutoff_function"] == "exponential"
+    results = potential(AtomGraph.from_atoms(ethanol, potential.cutoff))
+    assert torch.isfinite(results["energy"]).all()
+
+
+def test_every_weight_of_the_energy_is_taken(model: Model) -> None:
+    """All that is left over belongs to the charge and Hirshfeld heads."""
+    config, weights = model
+    potential = so3krates_from_flax(config, weights)
+    taken = sum(parameter.numel() for parameter in potential.parameters())
+    left = {name: w for name, w in weights.items() if "partial_charges" in name}
+    left |= {name: w for name, w in weights.items() if "observables_2" in name}
+    assert taken == sum(w.size for w in weights.values()) - sum(w.size for w in left.values())
+
+
+def test_potential_does_not_share_memory_with_the_weights(model: Model) -> None:
+    config, weights = model
+    potential = so3krates_from_flax(config, weights)
+    before = [parameter.clone() for parameter in potential.parameters()]
+    for array in weights.values():
+        array[...] = 0.0
+    assert all(torch.equal(a, b) for a, b in zip(before, potential.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["params.layers_1.attention_block.Wq1", "params.observables_0.zbl_repulsion.a3"]
+)
+def test_missing_weight_is_named(model: Model, name: str) -> None:
+    config, weights = model
+    del weights[name]
+    with pytest.raises(ValueError, match=name):
+        so3krates_from_flax(config, weights)
+
+
+def test_energy_term_we_lack_is_refused(model: Model) -> None:
+    config, weights = model
+    with pytest.raises(ValueError, match="dispersion_energy_bool"):
+        so3krates_from_flax({**config, "dispersion_energy_bool": True}, weights)
+
+
+def test_unknown_basis_is_refused(model: Model) -> None:
+    config, weights = model
+    with pytest.raises(ValueError, match=r"radial_basis_fn.*'chebyshev'.*bernstein"):
+        so3krates_from_flax({**config, "radial_basis_fn": "chebyshev"}, weights)
