@@ -1,0 +1,41 @@
+"""Pairs by vesin: the default on a CPU; on CUDA through vesin-torch where installed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ase_geomformer.neighbors.problem import Problem
+
+
+def find_pairs(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
+    """Receivers, senders and shifts of one structure."""
+    on_device = problem.positions.device.type == "cuda"
+    return _find_on_device(problem) if on_device else _find_on_host(problem)
+
+
+def _find_on_host(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
+    from vesin import NeighborList
+
+    positions, cell = problem.boxed()
+    search = NeighborList(
+        cutoff=problem.cutoff, full_list=True, n_threads=torch.get_num_threads()
+    )
+    pairs, shifts = search.compute(positions.numpy(), cell.numpy(), problem.pbcs[0], "PS")
+    receivers, senders = torch.from_numpy(pairs.view("int64")).unbind(1)
+    return receivers, senders, torch.from_numpy(shifts)
+
+
+def _find_on_device(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
+    try:
+        from vesin_torch import NeighborList
+    except ImportError:
+        raise ValueError(
+            "neighbour backend 'vesin' needs vesin-torch for tensors on CUDA: "
+            "pip install ase-geomformer[gpu], or take backend 'torch'"
+        ) from None
+    positions, cell = problem.boxed()
+    periodic = torch.from_numpy(problem.pbcs[0]).to(positions.device)
+    search = NeighborList(cutoff=problem.cutoff, full_list=True)
+    receivers, senders, shifts = search.compute(positions, cell, periodic, "ijS")
+    return receivers, senders, shifts

@@ -1,0 +1,84 @@
+"""The edges of a neighbour list, their vectors, and which of them are short enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Edges measured at once on a CPU: their temporaries then stay in the cache.
+CHUNK = 65536
+
+
+@dataclass(frozen=True, eq=False)
+class NeighborList:
+    """Edges (i, j, S), ordered by i, then j, then S lexicographically.
+
+    Both directions of every pair are present. An atom is joined to its own periodic images, never
+    to itself with ``S = 0``; two atoms on one spot are joined by an edge of length zero.
+
+    Attributes
+    ----------
+    edge_index : Tensor, shape (2, E), int64
+        Receivers i in the first row, senders j in the second.
+    shifts : Tensor, shape (E, 3), int64
+        Lattice shift S of the sender, in whole cell vectors; zero along open axes.
+    """
+
+    edge_index: Tensor
+    shifts: Tensor
+
+    @property
+    def num_edges(self) -> int:
+        return self.edge_index.shape[1]
+
+    def vectors(self, positions: Tensor, cell: Tensor, batch: Tensor | None = None) -> Tensor:
+        """Edge vectors ``r_j + S @ cell - r_i``, shape (E, 3), Å, differentiable.
+
+        Parameters
+        ----------
+        positions : Tensor, shape (N, 3), Å
+        cell : Tensor, shape (3, 3), Å
+            Lattice vectors in rows; or one cell per structure, shape (B, 3, 3), with ``batch``.
+        batch : Tensor, shape (N,), int64, optional
+            The structure of each atom, for the list of several structures.
+        """
+        return edge_vectors(positions, cell, batch, self.edge_index, self.shifts)
+
+    def within(
+        self, positions: Tensor, cell: Tensor, cutoff: float, batch: Tensor | None = None
+    ) -> NeighborList:
+        """The edges at most ``cutoff`` (Å) long, in the same order."""
+        edges = self.num_edges
+        chunk = CHUNK if positions.device.type == "cpu" else max(edges, 1)
+        short = torch.empty(edges, dtype=torch.bool, device=positions.device)
+        for start in range(0, edges, chunk):
+            part = slice(start, start + chunk)
+            vectors = edge_vectors(
+                positions, cell, batch, self.edge_index[:, part], self.shifts[part]
+            )
+            x, y, z = vectors.unbind(1)
+            torch.le(x * x + y * y + z * z, cutoff * cutoff, out=short[part])
+        kept = short.nonzero().squeeze(1)
+        if kept.shape[0] == edges:
+            return self
+        return NeighborList(self.edge_index.index_select(1, kept), self.shifts.index_select(0, kept))
+
+
+def edge_vectors(
+    positions: Tensor, cell: Tensor, batch: Tensor | None, edge_index: Tensor, shifts: Tensor
+) -> Tensor:
+    """``r_j + S @ cell - r_i``, the product written out.
+
+    A matrix product may round an edge differently in a longer list. This does not, so whether an
+    edge lies within the cutoff never depends on the list it was found in.
+    """
+    receivers, senders = edge_index
+    vectors = positions.index_select(0, senders) - positions.index_select(0, receivers)
+    if batch is not None:
+        cell = cell.index_select(0, batch.index_select(0, receivers))
+    steps = shifts.to(positions.dtype)
+    for axis, row in enumerate(cell.unbind(-2)):
+        vectors = vectors + steps[:, axis : axis + 1] * row
+    return vectors

@@ -1,0 +1,263 @@
+"""The neighbour problem, checked and brought to the form every backend can solve.
+
+Positions are taken relative to the structure's first atom and wrapped along the periodic axes;
+open axes get a unit vector normal to the periodic ones. What the caller gave on an open axis (a
+zero vector, a box, a vector lying in the plane of a slab) plays no part, and neither does the
+distance of a molecule from the origin.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+# Volume of a cell over the product of its edges: below this its vectors lie in a plane or a line.
+FLATTEST = 1e-9
+# Peak memory per edge while a list is searched and sorted, bytes (measured: 90 to 130).
+BYTES_PER_EDGE = 120
+# Measure of the unit ball in 0, 1, 2 and 3 dimensions.
+UNIT_BALL = np.array([1.0, 2.0, math.pi, 4.0 / 3.0 * math.pi])
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """N atoms in B structures, ready for a backend.
+
+    Attributes
+    ----------
+    positions : Tensor, shape (N, 3), float64, Å
+        Wrapped along periodic axes.
+    batch : Tensor, shape (N,), int64
+    fractions : Tensor, shape (N, 3)
+        Wrapped positions along the completed cell vectors.
+    wraps : Tensor, shape (N, 3), int64
+        Whole cell vectors taken off the caller's positions.
+    cells, pbcs, heights : arrays, shape (B, 3, 3), (B, 3), (B, 3)
+        Completed cells, periodic axes, and distances between opposite faces, Å; on the host.
+    lower, upper : Tensor, shape (B, 3)
+        Range of the fractions in each structure.
+    cutoff : float, Å
+        The caller's cutoff and a hair more: the last word on an edge is spoken on the caller's own
+        positions, by :meth:`NeighborList.within`.
+    reach : tuple of three ints
+        The largest shift that can occur along each axis.
+    """
+
+    positions: Tensor
+    batch: Tensor
+    fractions: Tensor
+    wraps: Tensor
+    cells: NDArray[np.float64]
+    pbcs: NDArray[np.bool_]
+    heights: NDArray[np.float64]
+    lower: Tensor
+    upper: Tensor
+    cutoff: float
+    reach: tuple[int, int, int]
+
+    def boxed(self) -> tuple[Tensor, Tensor]:
+        """Positions (N, 3) and a cell (3, 3) that holds them also along open axes.
+
+        For backends that treat one structure and want a true box.
+        """
+        lower, upper = self.lower[0].cpu().numpy(), self.upper[0].cpu().numpy()
+        periodic = self.pbcs[0]
+        origin = np.where(periodic, 0.0, lower) @ self.cells[0]
+        lengths = np.where(periodic, 1.0, upper - lower + self.cutoff)
+        device = self.positions.device
+        cell = torch.from_numpy(self.cells[0] * lengths[:, None]).to(device)
+        return self.positions - torch.from_numpy(origin).to(device), cell
+
+
+def pose(positions: Tensor, cells: Tensor, pbcs: Tensor, batch: Tensor, cutoff: float) -> Problem:
+    """The problem of structures given by positions (N, 3), cells (B, 3, 3) and pbcs (B, 3).
+
+    Raises
+    ------
+    ValueError
+        If the cutoff, a position or a cell is unusable, or the list could not fit into memory.
+    """
+    check_shapes(positions, cells, pbcs, batch)
+    cutoff = check_cutoff(cutoff)
+    largest = check_positions(positions)
+    host_cells = cells.detach().to("cpu", torch.float64).numpy()
+    host_pbcs = pbcs.detach().cpu().numpy().astype(bool)
+    completed = complete_cells(host_cells, host_pbcs)
+    inverses = np.linalg.inv(completed)
+    heights = 1.0 / np.linalg.norm(inverses, axis=1)
+    # Wrapping rounds at the scale of the coordinates.
+    padded = cutoff * (1 + 1e-9) + 1e-12 * (largest + float(np.abs(host_cells).max()))
+    images = np.where(host_pbcs, np.ceil(padded / heights) + 1, 0)
+
+    device = positions.device
+    first = torch.searchsorted(batch, torch.arange(len(completed), device=device))
+    first = first.clamp(max=positions.shape[0] - 1)
+    local = positions - positions[first][batch]
+    fractions = in_frames(local, torch.from_numpy(inverses).to(device), batch)
+    periodic = torch.from_numpy(host_pbcs).to(device)[batch]
+    wraps = torch.where(periodic, fractions.floor(), 0.0)
+    wrapped = local - in_frames(wraps, torch.from_numpy(completed).to(device), batch)
+    fractions = fractions - wraps
+    lower, upper = ranges(fractions, batch, len(completed))
+    counts = torch.bincount(batch, minlength=len(completed)).cpu().numpy()
+    extents = (upper - lower).cpu().numpy()
+    check_size(host_cells, host_pbcs, completed, images, counts, extents, cutoff, device)
+    return Problem(
+        positions=wrapped,
+        batch=batch,
+        fractions=fractions,
+        wraps=wraps.to(torch.int64),
+        cells=completed,
+        pbcs=host_pbcs,
+        heights=heights,
+        lower=lower,
+        upper=upper,
+        cutoff=padded,
+        reach=tuple(images.max(axis=0).astype(int).tolist()),
+    )
+
+
+def in_frames(vectors: Tensor, frames: Tensor, batch: Tensor) -> Tensor:
+    """Vectors (N, 3) times the frame (B, 3, 3) of their structure."""
+    if frames.shape[0] == 1:
+        return vectors @ frames[0]
+    return torch.einsum("na,nab->nb", vectors, frames[batch])
+
+
+def ranges(values: Tensor, batch: Tensor, structures: int) -> tuple[Tensor, Tensor]:
+    """Least and greatest of values (N, 3) in each structure, both (B, 3); zero where it is empty."""
+    if structures == 1:
+        return values.amin(0, keepdim=True), values.amax(0, keepdim=True)
+    index = batch[:, None].expand_as(values)
+    empty = values.new_zeros((structures, 3))
+    lower = empty.scatter_reduce(0, index, values, "amin", include_self=False)
+    upper = empty.scatter_reduce(0, index, values, "amax", include_self=False)
+    return lower, upper
+
+
+def complete_cells(
+    cells: NDArray[np.float64], pbcs: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Cells (B, 3, 3) whose open axes are unit vectors normal to the periodic ones.
+
+    The determinant is then the length, area or volume of what repeats.
+
+    Raises
+    ------
+    ValueError
+        If the periodic vectors of a cell are not finite or span no length, area or volume.
+    """
+    completed = np.where(pbcs[:, :, None], cells, 0.0)
+    dimensions = pbcs.sum(axis=1)
+    completed[dimensions == 0] = np.eye(3)
+    for axis in range(3):
+        following, last = (axis + 1) % 3, (axis + 2) % 3
+        wire = (dimensions == 1) & pbcs[:, axis]
+        along = completed[wire, axis]
+        aside = np.cross(np.eye(3)[np.abs(along).argmin(axis=1)], along)
+        completed[wire, following] = unit(aside)
+        completed[wire, last] = unit(np.cross(along, aside))
+        slab = (dimensions == 2) & ~pbcs[:, axis]
+        normal = np.cross(completed[slab, following], completed[slab, last])
+        completed[slab, axis] = unit(normal)
+    edges = np.linalg.norm(completed, axis=2).prod(axis=1)
+    # Written so that NaN counts as flat.
+    flat = ~(np.abs(np.linalg.det(completed)) > FLATTEST * edges) | ~np.isfinite(edges)
+    flat |= ~np.isfinite(cells).all(axis=(1, 2))
+    if flat.any():
+        where = int(flat.argmax())
+        periodic = ", ".join(name for name, on in zip("abc", pbcs[where], strict=True) if on)
+        raise ValueError(
+            f"the cell {cells[where].tolist()} cannot be repeated along its periodic axes "
+            f"({periodic or 'none'}): a vector is zero or not finite, or they lie in one line or "
+            "plane; correct the cell or switch off pbc there"
+        )
+    return completed
+
+
+def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Vectors (M, 3) at length one; a zero vector stays, for the caller to refuse."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+
+
+def check_shapes(positions: Tensor, cells: Tensor, pbcs: Tensor, batch: Tensor) -> None:
+    """Refuse tensors whose shapes do not belong together."""
+    atoms, structures = positions.shape[0], cells.shape[0]
+    expected = {
+        "positions": (positions, (atoms, 3)),
+        "cell": (cells, (structures, 3, 3)),
+        "pbc": (pbcs, (structures, 3)),
+        "batch": (batch, (atoms,)),
+    }
+    for name, (tensor, shape) in expected.items():
+        if tensor.shape != shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
+
+
+def check_cutoff(cutoff: float) -> float:
+    """The cutoff as a float, refused unless finite and positive."""
+    if not (math.isfinite(cutoff) and cutoff > 0):
+        raise ValueError(f"the cutoff must be a finite length above 0 Å, not {cutoff}")
+    return float(cutoff)
+
+
+def check_positions(positions: Tensor) -> float:
+    """The largest coordinate of positions (N, 3), refused if NaN or infinite."""
+    largest = float(positions.abs().max())
+    if not math.isfinite(largest):
+        bad = (~positions.isfinite().all(dim=1)).nonzero().flatten().tolist()
+        where = ", ".join(str(index) for index in bad[:5])
+        raise ValueError(
+            f"{len(bad)} of {positions.shape[0]} atoms have a NaN or infinite position "
+            f"(index {where}); look at the structure or at the step that produced it"
+        )
+    return largest
+
+
+def check_size(
+    cells: NDArray[np.float64],
+    pbcs: NDArray[np.bool_],
+    completed: NDArray[np.float64],
+    images: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    extents: NDArray[np.float64],
+    cutoff: float,
+    device: torch.device,
+) -> None:
+    """Refuse a list that could not fit into the memory of the device.
+
+    Edges are predicted for atoms spread evenly: N^2 times the images of one atom in the cutoff
+    sphere (or disc, or line), thinned along open axes longer than the sphere is wide.
+    """
+    dimensions = pbcs.sum(axis=1)
+    images_in_ball = UNIT_BALL[dimensions] * cutoff**dimensions / np.abs(np.linalg.det(completed))
+    open_share = np.minimum(1.0, 2 * cutoff / np.maximum(extents, 1e-300))
+    thinning = np.where(pbcs, 1.0, open_share).prod(axis=1)
+    edges = counts.astype(float) ** 2 * images_in_ball * thinning
+    copies = (2 * images + 1).prod(axis=1)
+    needed = np.maximum(edges, counts * copies) * BYTES_PER_EDGE
+    memory = total_memory(device)
+    if needed.sum() > memory:
+        worst = int(needed.argmax())
+        raise ValueError(
+            f"a cutoff of {cutoff:g} Å on {counts[worst]} atoms in the cell "
+            f"{cells[worst].tolist()} means about {edges[worst]:.1e} edges and "
+            f"{copies[worst]:.1e} periodic images, some {needed.sum() / 1e9:.1e} GB; the device "
+            f"has {memory / 1e9:.0f} GB. Look at the cell (its unit is Å) or take a smaller cutoff"
+        )
+
+
+def total_memory(device: torch.device) -> float:
+    """Memory of the device in bytes; infinite where it cannot be asked."""
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory)
+    if device.type == "cpu" and "SC_PHYS_PAGES" in os.sysconf_names:
+        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    return math.inf

@@ -1,0 +1,117 @@
+"""A neighbour list that is kept from step to step (Verlet, Phys. Rev. 159, 98 (1967))."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ase_geomformer.neighbors.edges import NeighborList
+from ase_geomformer.neighbors.problem import check_cutoff, complete_cells
+from ase_geomformer.neighbors.search import neighbor_list
+
+# What rounding may add to a distance, relative to the cutoff.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The structure a list was built for, and its edges up to cutoff + skin."""
+
+    positions: Tensor
+    cell: Tensor
+    pbc: Tensor
+    candidates: NeighborList
+
+
+class VerletList:
+    r"""Edges up to ``cutoff + skin``, searched once and reused while none can be missing.
+
+    Each update gives, edge by edge, the list a fresh search would give.
+
+    Let the reference structure have positions X and cell C, the present one x and c, and let
+    :math:`F = C^{-1} c` be the deformation between them (open axes completed by unit normals).
+    With the part of the motion that the cell does not explain,
+    :math:`u_i = x_i - X_i F - \langle x - X F\rangle`, the vector of any pair and shift S is
+
+    .. math:: r = x_j + S c - x_i = (X_j + S C - X_i) F + u_j - u_i = R F + u_j - u_i .
+
+    A pair now within the cutoff therefore had
+    :math:`|R| \le \lVert F^{-1}\rVert_2 (\mathrm{cutoff} + u_1 + u_2)`, where :math:`u_1, u_2` are
+    the two largest :math:`|u_i|`. As long as this is no more than cutoff + skin, the pair is among
+    the candidates. Pure translation and homogeneous strain of the whole structure cost no
+    displacement; with a fixed cell this is the familiar u_1 + u_2 <= skin. Atomic numbers play no
+    part, and exchanged atoms appear as displaced ones.
+
+    Parameters
+    ----------
+    cutoff : float, Å
+    skin : float, Å
+        Zero builds the list anew at every update.
+    backend : str
+        As in :func:`neighbor_list`.
+
+    Attributes
+    ----------
+    updates, builds : int
+        Lists asked for, and searches done for them.
+    """
+
+    def __init__(self, cutoff: float, skin: float, backend: str = "auto") -> None:
+        if not (math.isfinite(skin) and skin >= 0):
+            raise ValueError(f"the skin must be a finite length of 0 Å or more, not {skin}")
+        self.cutoff = check_cutoff(cutoff)
+        self.skin = float(skin)
+        self.backend = backend
+        self.updates = 0
+        self.builds = 0
+        self._reference: Reference | None = None
+
+    def update(self, positions: Tensor, cell: Tensor, pbc: Tensor) -> NeighborList:
+        """The list of the present structure; arguments and errors as in :func:`neighbor_list`."""
+        positions = positions.detach().to(torch.float64)
+        cell = cell.detach().to(positions)
+        self.updates += 1
+        reference = self._reference
+        if reference is None or not self._covers(reference, positions, cell, pbc):
+            reference = self._reference = self._build(positions, cell, pbc)
+        if self.skin == 0:
+            return reference.candidates
+        return reference.candidates.within(positions, cell, self.cutoff)
+
+    def _build(self, positions: Tensor, cell: Tensor, pbc: Tensor) -> Reference:
+        self._reference = None
+        candidates = neighbor_list(
+            positions, cell, pbc, self.cutoff + self.skin, backend=self.backend
+        )
+        self.builds += 1
+        return Reference(positions.clone(), cell.clone(), pbc.clone(), candidates)
+
+    def _covers(self, reference: Reference, positions: Tensor, cell: Tensor, pbc: Tensor) -> bool:
+        """Whether every edge of the present structure is among the reference's candidates."""
+        if (
+            self.skin == 0
+            or positions.shape != reference.positions.shape
+            or positions.device != reference.positions.device
+            or not torch.equal(pbc, reference.pbc)
+        ):
+            return False
+        deformation, stretch = deform(reference.cell, cell, pbc)
+        moved = positions - reference.positions @ deformation
+        moved = (moved - moved.mean(dim=0)).norm(dim=1)
+        largest = float(moved.topk(min(2, moved.shape[0])).values.sum())
+        seen = stretch * (self.cutoff + largest) + ROUNDING * self.cutoff
+        return seen <= self.cutoff + self.skin
+
+
+def deform(before: Tensor, after: Tensor, pbc: Tensor) -> tuple[Tensor, float]:
+    """The map F (3, 3) with ``before @ F = after``, and the 2-norm of its inverse."""
+    if torch.equal(before, after):
+        return torch.eye(3, dtype=before.dtype, device=before.device), 1.0
+    cells = torch.stack([before, after]).cpu().numpy()
+    old, new = complete_cells(cells, np.tile(pbc.cpu().numpy(), (2, 1)))
+    stretch = float(np.linalg.norm(np.linalg.solve(new, old), ord=2))
+    return torch.from_numpy(np.linalg.solve(old, new)).to(before.device), stretch
