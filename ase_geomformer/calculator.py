@@ -15,6 +15,7 @@ from ase_geomformer.ase_results import ASE_PROPERTIES, check_request, has_volume
 from ase_geomformer.devices import resolve_device, resolve_dtype
 from ase_geomformer.graph import AtomGraph, geometry, info_number
 from ase_geomformer.neighbors import VerletList
+from ase_geomformer.neighbors.search import choose
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
 from ase_geomformer.registry import load_potential
 
@@ -70,6 +71,7 @@ class PotentialCalculator(Calculator):
     ) -> None:
         super().__init__()
         place, kind = resolve_device(device), resolve_dtype(dtype)
+        choose(neighbors, place)  # An unknown backend is an error now, not at the first step.
         self.potential = as_potential(potential).copy(device=place, dtype=kind)
         self.neighbors = VerletList(self.potential.cutoff, skin, neighbors)
         self.parameters.update(

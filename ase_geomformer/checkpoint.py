@@ -219,9 +219,11 @@ def read_card(folder: str | Path) -> Card:
             f"{path} has format version {version}, this package reads up to {FORMAT_VERSION}; "
             "upgrade ase-geomformer"
         )
-    for old in range(version, FORMAT_VERSION):
-        content = UPGRADES[old](content)
+    if version < min(UPGRADES, default=FORMAT_VERSION):
+        raise CheckpointError(f"{path}: there is no format version {version}")
     try:
+        for old in range(version, FORMAT_VERSION):
+            content = UPGRADES[old](content)
         return _card_from(content)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from error

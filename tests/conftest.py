@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 from hypothesis import settings
+
+from ase_geomformer.architectures import build
+from ase_geomformer.checkpoint import Card
+from ase_geomformer.potential import Potential
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -81,3 +85,47 @@ def water_box(rng: np.random.Generator) -> Atoms:
         water.translate((np.array(corner) + 0.5) * 3.105 - water.get_center_of_mass())
         box += water
     return box
+
+
+@pytest.fixture(scope="session")
+def make_potential() -> Callable[..., Potential]:
+    """A small So3krates with random weights in float64; keyword arguments change its settings."""
+
+    def make(
+        elements: str = "H C O Si",
+        *,
+        seed: int = 0,
+        energy_scale: float = 10.0,
+        reference_energies: Mapping[str, float] | None = None,
+        card: Card | None = None,
+        **settings: Any,
+    ) -> Potential:
+        small = {
+            "num_features": 32,
+            "num_layers": 2,
+            "num_heads": 2,
+            "degrees": (1, 2),
+            "num_radial_basis": 8,
+            "energy_width": 16,
+            "avg_num_neighbors": 8.0,
+            "charge_embedding": True,
+            "spin_embedding": True,
+        }
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            architecture = build("so3krates", {**small, **settings})
+        return Potential(
+            architecture,
+            elements.split(),
+            energy_scale=energy_scale,
+            reference_energies=reference_energies,
+            card=card,
+        )
+
+    return make
+
+
+@pytest.fixture
+def potential(make_potential: Callable[..., Potential]) -> Potential:
+    """A small So3krates with random weights."""
+    return make_potential()

@@ -1,0 +1,158 @@
+"""The edge convention, joining and splitting, padding, and the checks of a structure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+from ase_geomformer.graph import AtomGraph, geometry, info_number
+from ase_geomformer.potential import Potential
+
+
+def assert_equal(first: AtomGraph, second: AtomGraph) -> None:
+    for one, other in zip(first.tensors, second.tensors, strict=True):
+        assert one.dtype == other.dtype
+        assert torch.equal(one, other)
+
+
+def test_edges_point_from_receiver_to_sender() -> None:
+    graph = AtomGraph.from_atoms(Atoms("HO", [[0, 0, 0], [1.0, 2.0, 0.5]]), 5.0)
+    assert graph.edge_index.tolist() == [[0, 1], [1, 0]]
+    assert graph.edge_vectors.tolist() == [[1.0, 2.0, 0.5], [-1.0, -2.0, -0.5]]
+    assert graph.atomic_numbers.tolist() == [1, 8]
+
+
+def test_shifts_add_whole_cell_vectors_in_order() -> None:
+    chain = Atoms("H", cell=[2.0, 9.0, 9.0], pbc=[True, False, False])
+    graph = AtomGraph.from_atoms(chain, 5.0)
+    assert graph.edge_vectors[:, 0].tolist() == [-4.0, -2.0, 2.0, 4.0]
+    assert graph.edge_index.tolist() == [[0] * 4, [0] * 4]
+
+
+def test_far_from_the_origin_loses_no_digits(ethanol: Atoms) -> None:
+    here = AtomGraph.from_atoms(ethanol, 5.0, dtype=torch.float32)
+    ethanol.positions += 1000.0
+    there = AtomGraph.from_atoms(ethanol, 5.0, dtype=torch.float32)
+    np.testing.assert_allclose(there.edge_vectors, here.edge_vectors, atol=3e-7)
+
+
+def test_charge_spin_and_cell(silicon: Atoms) -> None:
+    silicon.info.update(charge=np.array([-1]), spin=np.float32(3))
+    graph = AtomGraph.from_atoms(silicon, 3.0)
+    assert (graph.charge.item(), graph.spin.item()) == (-1.0, 3.0)
+    np.testing.assert_array_equal(graph.cell[0], silicon.cell.array)
+    assert graph.volume.item() == pytest.approx(silicon.get_volume())
+
+
+def test_defaults_are_neutral_singlets_without_volume(ethanol: Atoms) -> None:
+    graph = AtomGraph.from_atoms(ethanol, 3.0)
+    assert (graph.charge.item(), graph.spin.item(), graph.volume.item()) == (0.0, 1.0, 0.0)
+
+
+def test_split_undoes_join(ethanol: Atoms, silicon: Atoms) -> None:
+    ethanol.info["charge"] = 1
+    structures = [silicon, Atoms("H"), ethanol, silicon[:3]]
+    singles = [AtomGraph.from_atoms(atoms, 4.0) for atoms in structures]
+    batch = AtomGraph.join(singles)
+    assert batch.num_structures == 4
+    assert batch.batch.tolist() == [0] * 8 + [1] + [2] * 9 + [3] * 3
+    assert bool((batch.batch[batch.edge_index[0]] == batch.batch[batch.edge_index[1]]).all())
+    for single, part in zip(singles, batch.split(), strict=True):
+        assert_equal(single, part)
+    assert_equal(batch, AtomGraph.from_atoms(structures, 4.0))
+
+
+def test_join_of_batches(ethanol: Atoms, silicon: Atoms) -> None:
+    singles = [AtomGraph.from_atoms(atoms, 4.0) for atoms in (ethanol, silicon, ethanol)]
+    nested = AtomGraph.join([AtomGraph.join(singles[:2]), singles[2]])
+    assert_equal(nested, AtomGraph.join(singles))
+
+
+def test_padding_changes_no_result(potential: Potential, ethanol: Atoms, silicon: Atoms) -> None:
+    graph = AtomGraph.from_atoms([ethanol, silicon], potential.cutoff)
+    names = ("energy", "energies", "forces", "stress", "stresses")
+    expected = potential(graph, names)
+    padded = graph.pad(32, graph.num_edges + 100, potential.cutoff)
+    assert (padded.num_atoms, padded.num_edges) == (32, graph.num_edges + 100)
+    results = potential(padded, names)
+    for name in names:
+        rows = expected[name].shape[0]
+        np.testing.assert_allclose(
+            results[name][:rows].detach(), expected[name].detach(), rtol=0, atol=1e-12
+        )
+    ghosts = slice(graph.num_atoms, None)
+    np.testing.assert_array_equal(results["forces"][ghosts].detach(), 0.0)
+
+
+def test_padding_needs_room(ethanol: Atoms) -> None:
+    graph = AtomGraph.from_atoms(ethanol, 5.0)
+    with pytest.raises(ValueError, match="cannot pad 9 atoms and 72 edges to 9 atoms"):
+        graph.pad(9, 80, 5.0)
+    with pytest.raises(ValueError, match="and 71 edges"):
+        graph.pad(10, 71, 5.0)
+
+
+def test_moving_keeps_integers(ethanol: Atoms) -> None:
+    graph = AtomGraph.from_atoms(ethanol, 5.0).to(dtype=torch.float32)
+    assert graph.edge_vectors.dtype == graph.cell.dtype == graph.charge.dtype == torch.float32
+    assert graph.edge_index.dtype == graph.batch.dtype == graph.atomic_numbers.dtype == torch.int64
+
+
+def test_wrong_shapes_are_named(ethanol: Atoms) -> None:
+    graph = AtomGraph.from_atoms(ethanol, 5.0)
+    with pytest.raises(ValueError, match=r"edge_index has shape \(2, 5\), expected \(2, 72\)"):
+        replace(graph, edge_index=graph.edge_index[:, :5])
+
+
+def test_geometry_copies(ethanol: Atoms) -> None:
+    before = ethanol.get_positions()
+    positions, cell, _ = geometry(ethanol)
+    positions += 1.0
+    cell += 1.0
+    np.testing.assert_array_equal(ethanol.positions, before)
+    assert not ethanol.cell.array.any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_positions_that_are_not_finite(value: float, ethanol: Atoms) -> None:
+    ethanol.positions[[2, 5], 1] = value
+    with pytest.raises(ValueError, match=r"2 of 9 atoms have a NaN or infinite position .*2, 5"):
+        geometry(ethanol)
+
+
+def test_cells_that_are_not_finite(silicon: Atoms) -> None:
+    silicon.cell[0, 1] = np.nan
+    with pytest.raises(ValueError, match="cell has a NaN"):
+        geometry(silicon)
+
+
+def test_nothing_to_build() -> None:
+    with pytest.raises(ValueError, match="no atoms"):
+        AtomGraph.from_atoms(Atoms(), 5.0)
+    with pytest.raises(ValueError, match="list of Atoms is empty"):
+        AtomGraph.from_atoms([], 5.0)
+
+
+@pytest.mark.parametrize("cutoff", [0.0, -1.0, np.nan])
+def test_cutoff_must_be_positive(cutoff: float, ethanol: Atoms) -> None:
+    with pytest.raises(ValueError, match="cutoff"):
+        AtomGraph.from_atoms(ethanol, cutoff)
+
+
+@pytest.mark.parametrize("value", [2, 2.0, np.int64(2), np.float32(2), np.array(2), np.array([2])])
+def test_info_numbers(value: object, ethanol: Atoms) -> None:
+    ethanol.info["charge"] = value
+    found = info_number(ethanol, "charge", 0.0)
+    assert found == 2.0
+    assert type(found) is float
+
+
+@pytest.mark.parametrize("value", ["1", None, [1, 2], np.nan, {"a": 1}, 1j])
+def test_info_that_is_no_number(value: object, ethanol: Atoms) -> None:
+    ethanol.info["charge"] = value
+    with pytest.raises(ValueError, match=r"atoms.info\['charge'\] must be one finite number"):
+        info_number(ethanol, "charge", 0.0)
