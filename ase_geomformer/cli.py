@@ -1,0 +1,109 @@
+"""The command line: ``ase-geomformer VERB``."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+
+from ase_geomformer.commands import VERBS, load
+
+PROGRAM = "ase-geomformer"
+# What is wrong with the user's input, and is told in one line; all else is ours to mend.
+USER_ERRORS = (argparse.ArgumentError, ValueError, OSError, ImportError, NotImplementedError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments after the program's name; those of the process when left out.
+
+    Returns
+    -------
+    int
+        0 if all went well, 1 if a run did not reach its goal, 2 if the input is wrong.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        return _run([argument for argument in arguments if argument != "--debug"])
+    except SystemExit as done:  # after --help and --version
+        return int(done.code or 0)
+    except USER_ERRORS as error:
+        if debug:
+            traceback.print_exc()
+        print(f"{PROGRAM}: error: {_one_line(str(error))}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: list[str]) -> int:
+    place = next((i for i, word in enumerate(arguments) if not word.startswith("-")), None)
+    top = _top_parser()
+    top.parse_args(arguments[:place])
+    if place is None:
+        top.print_help()
+        return 0
+    verb = arguments[place]
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"there is no verb {verb!r}{hint} The verbs are {', '.join(VERBS)}")
+    return _run_verb(verb, arguments[place + 1 :])
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {summary}" for verb, summary in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [--help] [--version] [--debug] VERB ...",
+        description="Machine-learned potentials for ASE: from atoms to molecular dynamics.",
+        epilog=f"verbs:\n{verbs}\n\n'{PROGRAM} VERB --help' tells more about one of them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        exit_on_error=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from ase_geomformer import __version__
+
+        print(f"{PROGRAM} {__version__}")
+        parser.exit()
+
+
+def _run_verb(verb: str, arguments: list[str]) -> int:
+    from jsonargparse import ArgumentParser
+
+    module = load(verb)
+    parser = ArgumentParser(
+        prog=f"{PROGRAM} {verb}",
+        usage=f"{PROGRAM} {verb} {module.USAGE}",
+        description=module.DESCRIPTION,
+        exit_on_error=False,
+    )
+    parser.add_argument(
+        "--config", action="config", metavar="FILE.yaml", help="the same options from a file"
+    )
+    module.add_arguments(parser)
+    code: int = module.run(parser.parse_args(arguments))
+    return code
+
+
+def _one_line(message: str) -> str:
+    """An error of the parser or of ours as one line without Python's names for types."""
+    message = re.sub(r"Parser key \"(.*?)\":", r"--\1:", message)
+    message = re.sub(r"Expected an? <class '(\w+)'>", r"expected \1", message)
+    message = re.sub(r"Expected a typing\.Literal\[(.*?)\]", r"expected one of \1", message)
+    return " ".join(message.split())

@@ -1,0 +1,22 @@
+"""The verbs of the command line, one module each.
+
+A verb's module defines ``USAGE`` and ``DESCRIPTION`` for its help, ``add_arguments(parser)``, and
+``run(options) -> int``, whose result is the exit code. It is imported only when the verb is used, so that the others cost nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+# What each verb does, in one line, in the order in which the help lists them.
+VERBS = {
+    "models": "list, show and verify the potentials at hand",
+    "singlepoint": "energy, forces and stress of the structures in a file",
+    "md": "molecular dynamics",
+}
+
+
+def load(verb: str) -> ModuleType:
+    """The module of a verb."""
+    return importlib.import_module(f"{__name__}.{verb}")

@@ -1,0 +1,52 @@
+"""``ase-geomformer md``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from ase_geomformer.commands import options as common
+from ase_geomformer.md.settings import MDSettings
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+USAGE = "--potential NAME --structure FILE --output DIR [OPTION ...]"
+DESCRIPTION = (
+    "Molecular dynamics of one structure. Writes trajectory.traj (exact), log.csv, "
+    "final.extxyz, md.png, settings.yaml and result.json. The exit code is 1 when the run had "
+    "to stop early."
+)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    common.add_input(parser, index="-1")
+    common.add_output(parser, required=True)
+    parser.add_argument("--progress", type=bool, default=True, help="show bar and table")
+    parser.add_class_arguments(MDSettings, as_group=True)
+
+
+def run(options: Namespace) -> int:
+    """Do what the options say and return the exit code."""
+    settings = MDSettings(**{field.name: options[field.name] for field in fields(MDSettings)})
+    from ase_geomformer.md import run_md
+    from ase_geomformer.provenance import check_folder
+
+    check_folder(options.output, overwrite=options.overwrite)
+    found = common.structures(options)
+    if len(found) > 1:
+        raise ValueError(
+            f"md runs one structure, and --index {options.index} of {options.structure!r} gives "
+            f"{len(found)}"
+        )
+    result = run_md(
+        found[0],
+        common.calculator(options),
+        settings,
+        output=options.output,
+        progress=options.progress,
+        overwrite=options.overwrite,
+        inputs=common.inputs(options),
+    )
+    return 0 if result.completed else 1

@@ -1,0 +1,163 @@
+"""``ase-geomformer models``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jsonargparse import ArgumentParser, Namespace
+    from rich.table import Table
+
+USAGE = "[list | show NAME | verify [NAME ...]] [--json]"
+DESCRIPTION = (
+    "The potentials at hand. 'list' (the default) shows all of them in a table, 'show NAME' the "
+    "card of one, and 'verify [NAME ...]' computes the small structures stored on the cards "
+    "again and compares; its exit code is 1 when one differs."
+)
+# Largest difference in eV/atom, eV/Å and eV/Å^3 between machines, in float64.
+VERIFY_TOLERANCE = 1e-8
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("action", nargs="?", default="list", choices=list(ACTIONS), help="what to do")
+    parser.add_argument("names", nargs="*", default=[], metavar="NAME", help="names or paths")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def run(options: Namespace) -> int:
+    """Do what the options say and return the exit code."""
+    code: int = ACTIONS[options.action](list(options.names), options.json)
+    return code
+
+
+def _list(names: list[str], as_json: bool) -> int:
+    from ase_geomformer.registry import list_potentials
+
+    if names:
+        raise ValueError(f"models list takes no names; did you mean models show {names[0]}?")
+    entries = {name: _overview(folder) for name, folder in list_potentials().items()}
+    if as_json:
+        _print_json(entries)
+        return 0
+    from rich.table import Table
+
+    table = Table(
+        "name", "architecture", "elements", "cutoff (Å)", "data", "errors", "parameters",
+        title=f"{len(entries)} potentials",
+    )  # fmt: skip
+    for name, entry in entries.items():
+        if "error" in entry:
+            table.add_row(name, f"[red]damaged:[/] {entry['error']}")
+            continue
+        table.add_row(
+            name,
+            entry["architecture"],
+            " ".join(entry["elements"]),
+            f"{entry['cutoff_A']:g}",
+            "\n".join(entry["data"]),
+            "\n".join(f"{figure} {value:.4g}" for figure, value in entry["figures"].items()),
+            f"{entry['num_parameters']:,}",
+        )
+    _print(table)
+    return 0
+
+
+def _overview(folder: Path) -> dict[str, Any]:
+    """What the list says of a potential; one that is damaged must not hide the others."""
+    from ase_geomformer.checkpoint import CheckpointError, read_card
+
+    try:
+        card = read_card(folder)
+    except CheckpointError as error:
+        return {"path": folder, "error": str(error)}
+    return {
+        "path": folder,
+        "architecture": card.architecture,
+        "elements": card.elements,
+        "cutoff_A": card.cutoff_A,
+        "data": [f"{source.name} ({source.level_of_theory})" for source in card.data],
+        "figures": card.figures,
+        "num_parameters": card.num_parameters,
+        "licence": card.licence,
+        "sha256": card.sha256,
+    }
+
+
+def _show(names: list[str], as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from ase_geomformer.checkpoint import read_card
+    from ase_geomformer.registry import find_potential
+
+    if len(names) != 1:
+        raise ValueError(f"models show takes one NAME, and {len(names)} are given")
+    folder = find_potential(names[0])
+    content = asdict(read_card(folder))
+    golden = content.pop("golden")
+    content = {"path": folder, **content, "number_of_golden_vectors": len(golden)}
+    if as_json:
+        _print_json(content)
+        return 0
+    from rich.table import Table
+
+    table = Table(show_header=False, title=content["name"])
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for key, value in content.items():
+        table.add_row(key, _readable(value))
+    _print(table)
+    return 0
+
+
+def _readable(value: Any) -> str:
+    """A field of a card as text, one line for each entry of a list or mapping."""
+    if isinstance(value, dict):
+        return "\n".join(f"{key}: {_readable(entry)}" for key, entry in value.items())
+    if isinstance(value, list):
+        short = all(isinstance(entry, str) and len(entry) <= 2 for entry in value)
+        return (" " if short else "\n").join(_readable(entry) for entry in value)
+    return str(value)
+
+
+def _verify(names: list[str], as_json: bool) -> int:
+    from ase_geomformer.checkpoint import CheckpointError, verify
+    from ase_geomformer.registry import list_potentials, load_potential
+
+    entries: dict[str, dict[str, Any]] = {}
+    for name in names or list_potentials():
+        try:
+            differences = verify(load_potential(name))
+            passed = max(differences.values()) < VERIFY_TOLERANCE
+            entries[name] = {"passed": passed, **differences}
+        except CheckpointError as error:
+            entries[name] = {"passed": False, "error": str(error)}
+    if as_json:
+        _print_json(entries)
+    else:
+        from rich.table import Table
+
+        table = Table("name", "", "largest difference from the card", title="golden vectors")
+        for name, entry in entries.items():
+            mark = "[green]pass[/]" if entry["passed"] else "[red]fail[/]"
+            table.add_row(name, mark, _readable({k: v for k, v in entry.items() if k != "passed"}))
+        _print(table)
+    return 0 if all(entry["passed"] for entry in entries.values()) else 1
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+
+    Console().print(table)
+
+
+def _print_json(content: Any) -> None:
+    from ase_geomformer.provenance import to_json
+
+    sys.stdout.write(to_json(content))
+
+
+ACTIONS = {"list": _list, "show": _show, "verify": _verify}

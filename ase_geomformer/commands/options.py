@@ -1,0 +1,84 @@
+"""Options that several verbs share, and what they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from jsonargparse import ArgumentParser, Namespace
+
+    from ase_geomformer.calculator import PotentialCalculator
+
+# What says where a run's files go and how it is shown, not what is computed.
+_NOT_INPUTS = {"config", "output", "overwrite", "progress", "json"}
+
+
+def add_input(parser: ArgumentParser, index: str) -> None:
+    """Potential, structure, device and type; ``index`` is the default choice of frames."""
+    group = parser.add_argument_group("what to compute, and where")
+    group.add_argument(
+        "--potential", required=True, metavar="NAME", help="name or path of a potential"
+    )
+    group.add_argument(
+        "--structure", required=True, metavar="FILE", help="file in any format that ASE reads"
+    )
+    group.add_argument("--index", default=index, help="frame or frames of it, as in ase.io.read")
+    group.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
+    group.add_argument(
+        "--dtype", default="auto", help="float32, float64, or auto: the potential's own type"
+    )
+
+
+def add_output(parser: ArgumentParser, *, required: bool) -> None:
+    """Folder of the results."""
+    group = parser.add_argument_group("results")
+    group.add_argument(
+        "--output", type=str if required else str | None, required=required, metavar="DIR",
+        help="new or empty folder for the results",
+    )  # fmt: skip
+    group.add_argument(
+        "--overwrite", action="store_true", help="replace the results that DIR already holds"
+    )
+
+
+def inputs(options: Namespace) -> dict[str, Any]:
+    """What ``settings.yaml`` records, so that ``--config settings.yaml`` computes the same."""
+    return {name: value for name, value in vars(options).items() if name not in _NOT_INPUTS}
+
+
+def calculator(options: Namespace) -> PotentialCalculator:
+    """The calculator that the options ask for."""
+    from ase_geomformer.calculator import PotentialCalculator
+
+    dtype = None if options.dtype == "auto" else options.dtype
+    return PotentialCalculator(options.potential, device=options.device, dtype=dtype)
+
+
+def structures(options: Namespace) -> list[Atoms]:
+    """The structures that the options ask for, one at least.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read or has no structure in it.
+    FileNotFoundError
+        If there is no such file.
+    """
+    from ase.io import read
+
+    path = Path(options.structure).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no structure file {options.structure!r}")
+    try:
+        found = read(path, index=str(options.index))
+    except Exception as error:  # each of ASE's readers has errors of its own
+        detail = str(error) or "it ends too early"
+        raise ValueError(
+            f"no structure {options.index!r} can be read from {options.structure!r}: {detail}"
+        ) from error
+    found = found if isinstance(found, list) else [found]
+    if not found:
+        raise ValueError(f"there is no structure {options.index!r} in {options.structure!r}")
+    return found

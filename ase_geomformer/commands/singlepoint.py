@@ -1,0 +1,100 @@
+"""``ase-geomformer singlepoint``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ase_geomformer.commands import options as common
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from jsonargparse import ArgumentParser, Namespace
+
+USAGE = "--potential NAME --structure FILE [OPTION ...]"
+DESCRIPTION = (
+    "Energy, forces and, where the cell has a volume, stress (tensile positive; xx, yy, zz, yz, "
+    "xz, xy) of the structures in a file. With --output, writes settings.yaml and result.json: "
+    "the results of a single structure at the top level, those of several under 'frames'."
+)
+NO_STRESS = "stress_eV_per_A3 is null where the cell has no volume"
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    common.add_input(parser, index=":")
+    common.add_output(parser, required=False)
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def run(options: Namespace) -> int:
+    """Do what the options say and return the exit code."""
+    from ase_geomformer.provenance import (
+        check_folder,
+        provenance,
+        start_folder,
+        to_json,
+        write_result,
+    )
+
+    folder = None
+    if options.output is not None:
+        folder = check_folder(options.output, overwrite=options.overwrite)
+    frames = common.structures(options)
+    calculator = common.calculator(options)
+    results = evaluate(calculator, frames)
+    content: dict[str, Any] = results[0] if len(frames) == 1 else {"frames": results}
+    if any(result["stress_eV_per_A3"] is None for result in results):
+        content = {**content, "note": NO_STRESS}
+    content = {**content, "provenance": provenance(calculator)}
+    if folder is not None:
+        start_folder(folder, common.inputs(options))
+        write_result(folder, content)
+    if options.json:
+        sys.stdout.write(to_json(content))
+    else:
+        _print_table(frames, results)
+    return 0
+
+
+def evaluate(calculator: Any, frames: list[Atoms]) -> list[dict[str, Any]]:
+    """Results of every frame, with units in the names."""
+    from ase_geomformer.ase_results import has_volume
+    from ase_geomformer.evaluate import evaluate_many
+
+    results: dict[int, dict[str, Any]] = {}
+    for with_stress in (True, False):
+        chosen = [index for index, atoms in enumerate(frames) if has_volume(atoms) == with_stress]
+        properties = ("energy", "energies", "forces", *(("stress",) if with_stress else ()))
+        found = evaluate_many(calculator, [frames[index] for index in chosen], properties)
+        results |= dict(zip(chosen, found, strict=True))
+    return [
+        {
+            "formula": atoms.get_chemical_formula(),
+            "energy_eV": results[index]["energy"],
+            "energies_eV": results[index]["energies"],
+            "forces_eV_per_A": results[index]["forces"],
+            "stress_eV_per_A3": results[index].get("stress"),
+        }
+        for index, atoms in enumerate(frames)
+    ]
+
+
+def _print_table(frames: list[Atoms], results: list[dict[str, Any]]) -> None:
+    import numpy as np
+    from ase import units
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("frame", "formula", "atoms", "energy (eV)", "max force (eV/Å)", "pressure (GPa)")
+    for index, (atoms, result) in enumerate(zip(frames, results, strict=True)):
+        stress = result["stress_eV_per_A3"]
+        table.add_row(
+            str(index),
+            result["formula"],
+            str(len(atoms)),
+            f"{result['energy_eV']:.6f}",
+            f"{np.linalg.norm(result['forces_eV_per_A'], axis=1).max():.6f}",
+            "" if stress is None else f"{-stress[:3].mean() / units.GPa:.4f}",
+        )
+    Console().print(table)

@@ -1,0 +1,184 @@
+"""The ensembles by name, each built on an integrator of ASE.
+
+All thermostats act on the degrees of freedom that can exchange energy: a drift or a rotation
+that is zero and conserved is not counted (:func:`velocities.degrees_of_freedom`). ASE's own
+default counts three for every atom, which makes a small molecule at rest too hot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.md.md import MolecularDynamics
+
+from ase_geomformer.md.settings import MDSettings
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """How to run an ensemble.
+
+    Attributes
+    ----------
+    build : callable
+        From atoms with calculator and velocities, settings, generator and number of degrees
+        of freedom to ASE's dynamics.
+    conserved : callable or None
+        From the dynamics to the energy in eV that exact integration would keep constant; None
+        where there is no such quantity.
+    conserves_momentum : bool
+        Whether a drift that is zero at the start remains zero.
+    has_barostat : bool
+        Whether the cell changes, which takes three periodic directions and the stress.
+    """
+
+    build: Callable[[Atoms, MDSettings, np.random.Generator, int], MolecularDynamics]
+    conserved: Callable[[Any], float] | None
+    conserves_momentum: bool = True
+    has_barostat: bool = False
+
+    def check(self, atoms: Atoms, name: str) -> None:
+        """Raise ValueError if the structure does not suit the ensemble."""
+        if not self.has_barostat:
+            return
+        if not (atoms.pbc.all() and atoms.cell.rank == 3):
+            raise ValueError(
+                f"{name} changes the volume and needs a structure periodic in three directions; "
+                f"this one has pbc = {atoms.pbc.tolist()}. Take an nvt ensemble."
+            )
+        if atoms.constraints:
+            raise ValueError(f"{name} does not work with constraints; remove them, or take nvt")
+
+
+def _nve(atoms: Atoms, settings: MDSettings, *_: Any) -> MolecularDynamics:
+    from ase.md.verlet import VelocityVerlet
+
+    return VelocityVerlet(atoms, _timestep(settings))
+
+
+def _langevin(
+    atoms: Atoms, settings: MDSettings, rng: np.random.Generator, _: int
+) -> MolecularDynamics:
+    from ase_geomformer.md.langevin import MeteredLangevin
+
+    return MeteredLangevin(
+        atoms,
+        _timestep(settings),
+        temperature_K=settings.temperature_K,
+        T_tau=units.fs / settings.friction_per_fs,
+        rng=rng,
+        # The cell is fixed: this only spares a matrix exponential in every step.
+        hydrostatic=True,
+    )
+
+
+def _bussi(
+    atoms: Atoms, settings: MDSettings, rng: np.random.Generator, degrees_of_freedom: int
+) -> MolecularDynamics:
+    from ase.md.bussi import Bussi
+
+    dynamics = Bussi(
+        atoms,
+        _timestep(settings),
+        temperature_K=settings.temperature_K,
+        taut=settings.thermostat_time_fs * units.fs,
+        rng=rng,
+    )
+    dynamics.ndof = degrees_of_freedom
+    dynamics.target_kinetic_energy = 0.5 * dynamics.temp * degrees_of_freedom
+    return dynamics
+
+
+def _nose_hoover(
+    atoms: Atoms, settings: MDSettings, _: np.random.Generator, degrees_of_freedom: int
+) -> MolecularDynamics:
+    from ase.md.nose_hoover_chain import NoseHooverChainNVT
+
+    dynamics = NoseHooverChainNVT(
+        atoms,
+        _timestep(settings),
+        temperature_K=settings.temperature_K,
+        tdamp=settings.thermostat_time_fs * units.fs,
+    )
+    return _recount(dynamics, settings, degrees_of_freedom)
+
+
+def _mtk(
+    atoms: Atoms, settings: MDSettings, _: np.random.Generator, degrees_of_freedom: int
+) -> MolecularDynamics:
+    from ase.md.nose_hoover_chain import MTKNPT, IsotropicMTKNPT
+
+    shapes = {"isotropic": IsotropicMTKNPT, "full": MTKNPT}
+    dynamics = shapes[settings.barostat](
+        atoms,
+        _timestep(settings),
+        temperature_K=settings.temperature_K,
+        pressure_au=settings.pressure_GPa * units.GPa,
+        tdamp=settings.thermostat_time_fs * units.fs,
+        pdamp=settings.barostat_time_fs * units.fs,
+    )
+    return _recount(dynamics, settings, degrees_of_freedom)
+
+
+def _berendsen(
+    atoms: Atoms, settings: MDSettings, _: np.random.Generator, degrees_of_freedom: int
+) -> MolecularDynamics:
+    from ase.md.nptberendsen import NPTBerendsen
+
+    # The thermostat compares with ASE's temperature, of three degrees of freedom per atom.
+    share = degrees_of_freedom / atoms.get_number_of_degrees_of_freedom()
+    return NPTBerendsen(
+        atoms,
+        _timestep(settings),
+        temperature_K=share * settings.temperature_K,
+        pressure_au=settings.pressure_GPa * units.GPa,
+        taut=settings.thermostat_time_fs * units.fs,
+        taup=settings.barostat_time_fs * units.fs,
+        compressibility_au=settings.compressibility_per_GPa / units.GPa,
+        fixcm=False,
+    )
+
+
+def _timestep(settings: MDSettings) -> float:
+    return settings.timestep_fs * units.fs
+
+
+def _recount(dynamics: Any, settings: MDSettings, degrees_of_freedom: int) -> MolecularDynamics:
+    """Give Nose-Hoover dynamics a chain for another number of degrees of freedom.
+
+    ASE's chain counts three times its number of atoms and has no other way to be told.
+    """
+    from ase.md.nose_hoover_chain import NoseHooverChainThermostat
+
+    dynamics._thermostat = NoseHooverChainThermostat(
+        num_atoms_global=degrees_of_freedom / 3,  # type: ignore[arg-type]
+        masses=dynamics.masses,
+        temperature_K=settings.temperature_K,
+        tdamp=settings.thermostat_time_fs * units.fs,
+    )
+    return dynamics
+
+
+ENSEMBLES: dict[str, Ensemble] = {
+    "nve": Ensemble(_nve, conserved=lambda dynamics: dynamics.atoms.get_total_energy()),
+    "nvt-langevin": Ensemble(
+        _langevin,
+        conserved=lambda dynamics: dynamics.atoms.get_total_energy() - dynamics.heat,
+        conserves_momentum=False,
+    ),
+    "nvt-bussi": Ensemble(
+        _bussi,
+        conserved=lambda dynamics: dynamics.atoms.get_total_energy() - dynamics.transferred_energy,
+    ),
+    "nvt-nose-hoover": Ensemble(
+        _nose_hoover, conserved=lambda dynamics: dynamics.get_conserved_energy()
+    ),
+    "npt-mtk": Ensemble(
+        _mtk, conserved=lambda dynamics: dynamics.get_conserved_energy(), has_barostat=True
+    ),
+    "npt-berendsen": Ensemble(_berendsen, conserved=None, has_barostat=True),
+}
