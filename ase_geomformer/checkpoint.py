@@ -158,7 +158,7 @@ def save_potential(
     with atomic_folder(folder) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(weights)
         (temporary / CARD_FILE).write_text(_dump(complete), encoding="utf-8")
-    return _card_from(complete)
+    return read_card(folder)
 
 
 def load_folder(folder: str | Path) -> Potential:

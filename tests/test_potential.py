@@ -114,7 +114,7 @@ def test_translation_wrapping_and_rotation(potential: Potential, atoms: Atoms) -
     turn = Rotation.from_euler("zyx", [0.3, 1.1, -0.7]).as_matrix()
     turned = atoms.copy()
     turned.set_cell(atoms.cell.array @ turn.T)
-    turned.positions = (atoms.positions + [1.0, -2.0, 30.0]) @ turn.T
+    turned.positions = (atoms.positions + np.array([1.0, -2.0, 30.0])) @ turn.T
     turned.wrap()
     after = evaluate(potential, turned, *ALL)
     np.testing.assert_allclose(after["energies"], before["energies"], atol=1e-11)
