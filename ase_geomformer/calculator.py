@@ -13,13 +13,11 @@ from torch.autograd.profiler import record_function
 
 from ase_geomformer.ase_results import ASE_PROPERTIES, check_request, has_volume, to_ase
 from ase_geomformer.devices import resolve_device, resolve_dtype
-from ase_geomformer.graph import AtomGraph, geometry, info_number
+from ase_geomformer.graph import ELECTRON_DEFAULTS, AtomGraph, electrons, geometry
 from ase_geomformer.neighbors import VerletList
 from ase_geomformer.neighbors.search import choose
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
 from ase_geomformer.registry import load_potential
-
-ELECTRON_DEFAULTS = {"charge": 0.0, "spin": 1.0}
 
 
 class PotentialCalculator(Calculator):
@@ -93,7 +91,7 @@ class PotentialCalculator(Calculator):
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What has changed since the last calculation, charge and spin included."""
         changes: list[str] = super().check_state(atoms, tol=tol)
-        if self.atoms is not None and _electrons(self.atoms) != _electrons(atoms):
+        if self.atoms is not None and electrons(self.atoms) != electrons(atoms):
             changes.append("info")
         return changes
 
@@ -132,7 +130,7 @@ class PotentialCalculator(Calculator):
         self.atoms = atoms.copy()
         # The copy shares the values in info, and an array there could be changed in place.
         given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
-        self.atoms.info.update({key: _electrons(atoms)[key] for key in given})
+        self.atoms.info.update({key: electrons(atoms)[key] for key in given})
 
     def _graph(self, atoms: Atoms) -> AtomGraph:
         with record_function("neighbors"):
@@ -171,8 +169,3 @@ def as_potential(potential: str | os.PathLike[str] | Potential) -> Potential:
 def potential_name(potential: Potential) -> str:
     """The name on a potential's card, or its architecture's where it has none."""
     return potential.card.name if potential.card else potential.architecture.name
-
-
-def _electrons(atoms: Atoms) -> dict[str, float]:
-    """Charge and spin multiplicity of a structure."""
-    return {key: info_number(atoms, key, value) for key, value in ELECTRON_DEFAULTS.items()}

@@ -13,7 +13,8 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase_geomformer.ase_results import check_request, to_ase
 from ase_geomformer.calculator import PotentialCalculator, as_potential
 from ase_geomformer.devices import resolve_device, resolve_dtype
-from ase_geomformer.graph import AtomGraph, geometry
+from ase_geomformer.graph import AtomGraph, electrons, geometry
+from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.potential import Potential
 
 # Larger batches gain no speed on a CPU; on a GPU the other half is left to its other users.
@@ -96,9 +97,12 @@ def evaluate_many(
 
 
 def _check(structures: Sequence[Atoms], potential: Potential, properties: Sequence[str]) -> None:
+    """Refuse, by its index, what would fail half-way through."""
     for index, atoms in enumerate(structures):
         try:
             geometry(atoms)
+            electrons(atoms)
+            complete_cells(atoms.cell.array[None], atoms.pbc[None])
             check_request(atoms, potential, properties)
         except (ValueError, PropertyNotImplementedError) as error:
             raise type(error)(f"structure {index} ({atoms.symbols}): {error}") from error

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from ase import Atoms
 from torch import Tensor
 
 from ase_geomformer.neighbors import NeighborList, neighbor_list
 
-if TYPE_CHECKING:
-    from ase import Atoms
+# What a structure is taken for when atoms.info does not say: neutral, all electrons paired.
+ELECTRON_DEFAULTS = {"charge": 0.0, "spin": 1.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +88,7 @@ class AtomGraph:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All tensors in the order of the fields, so that ``AtomGraph(*graph.tensors)`` is the graph."""
+        """All tensors in the order of the fields: ``AtomGraph(*graph.tensors)`` is the graph."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
     @classmethod
@@ -121,7 +121,7 @@ class AtomGraph:
             If a structure is empty, has non-finite positions or cell, or the cutoff is not
             positive.
         """
-        structures = [atoms] if hasattr(atoms, "get_positions") else list(atoms)
+        structures = [atoms] if isinstance(atoms, Atoms) else list(atoms)
         if not structures:
             raise ValueError("no structures given: the list of Atoms is empty")
         graphs = []
@@ -146,14 +146,15 @@ class AtomGraph:
         ``positions`` (N, 3) and ``cell`` (3, 3) are float64 and decide the device.
         """
         device = positions.device
+        total = electrons(atoms)
         numbers = torch.as_tensor(atoms.get_atomic_numbers(), dtype=torch.int64, device=device)
         return cls(
             atomic_numbers=numbers,
             edge_index=edges.edge_index,
             edge_vectors=edges.vectors(positions, cell).to(dtype),
             batch=torch.zeros(len(atoms), dtype=torch.int64, device=device),
-            charge=torch.tensor([info_number(atoms, "charge", 0.0)], dtype=dtype, device=device),
-            spin=torch.tensor([info_number(atoms, "spin", 1.0)], dtype=dtype, device=device),
+            charge=torch.tensor([total["charge"]], dtype=dtype, device=device),
+            spin=torch.tensor([total["spin"]], dtype=dtype, device=device),
             cell=cell.to(dtype).reshape(1, 3, 3),
         )
 
@@ -199,8 +200,8 @@ class AtomGraph:
         """The graph grown to fixed sizes by one ghost structure at the end.
 
         Ghost atoms are hydrogens; ghost edges are twice as long as ``cutoff`` and join the last
-        ghost atom to itself, so that every smooth cutoff silences them. Compiled evaluation then sees the same
-        shapes at every step; the last structure of the results is to be dropped.
+        ghost atom to itself, so that every smooth cutoff silences them. Compiled evaluation then
+        sees the same shapes at every step; the last structure of the results is to be dropped.
 
         Raises
         ------
@@ -264,6 +265,11 @@ def geometry(atoms: Atoms, device: torch.device | str = "cpu") -> tuple[Tensor, 
         torch.from_numpy(cell).to(device),
         torch.from_numpy(np.array(atoms.pbc, dtype=bool)).to(device),
     )
+
+
+def electrons(atoms: Atoms) -> dict[str, float]:
+    """Total charge (e) and spin multiplicity 2S+1 of a structure, from ``atoms.info``."""
+    return {key: info_number(atoms, key, value) for key, value in ELECTRON_DEFAULTS.items()}
 
 
 def info_number(atoms: Atoms, key: str, default: float) -> float:

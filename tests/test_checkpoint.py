@@ -224,7 +224,7 @@ def test_damage_is_named_with_its_file(damage: str, folder: Path) -> None:
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="nowhere.*a potential is a folder with"):
+    with pytest.raises(CheckpointError, match=r"nowhere.*a potential is a folder with"):
         load_folder(tmp_path / "nowhere")
 
 

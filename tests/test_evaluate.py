@@ -1,0 +1,165 @@
+"""Batched evaluation against one-by-one evaluation."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.calculator import PropertyNotImplementedError
+
+from ase_geomformer import PotentialCalculator, evaluate_many
+from ase_geomformer.evaluate import CPU_BUDGET_BYTES, _edges_that_fit
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.potential import Potential
+
+ALL = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
+
+
+@pytest.fixture
+def structures(ethanol: Atoms, silicon: Atoms) -> list[Atoms]:
+    """Of very different sizes, periodic or not, one of them charged."""
+    ethanol.info.update(charge=1, spin=2)
+    boxed = [ethanol, Atoms("O"), silicon, bulk("Si"), molecule("H2O"), silicon * (2, 1, 1)]
+    for atoms in boxed:
+        if not atoms.pbc.any():
+            atoms.center(vacuum=4.0)
+    return boxed
+
+
+def batch_sizes(potential: Potential, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Filled with the number of structures of each evaluation."""
+    sizes: list[int] = []
+    forward = Potential.forward
+
+    def counting(self: Potential, graph: AtomGraph, *args: object, **kwargs: object) -> object:
+        sizes.append(graph.num_structures)
+        return forward(self, graph, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Potential, "forward", counting)
+    return sizes
+
+
+@pytest.mark.parametrize("max_edges", [1, 300, 10**6, None])
+def test_equals_one_by_one_in_order(
+    max_edges: int | None, potential: Potential, structures: list[Atoms]
+) -> None:
+    results = evaluate_many(potential, structures, ALL, max_edges=max_edges, device="cpu")
+    calculator = PotentialCalculator(potential, device="cpu")
+    assert len(results) == len(structures)
+    for atoms, found in zip(structures, results, strict=True):
+        assert set(found) == set(ALL)
+        for name in ALL:
+            expected = calculator.get_property(name, atoms)
+            assert type(found[name]) is type(expected)
+            assert np.shape(found[name]) == np.shape(expected)
+            np.testing.assert_allclose(found[name], expected, rtol=1e-12, atol=1e-12)
+
+
+def test_batches_keep_the_budget(
+    potential: Potential, ethanol: Atoms, silicon: Atoms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = batch_sizes(potential, monkeypatch)
+    # Ethanol: 9 atoms and 72 edges; the crystal is far over the budget and goes alone.
+    evaluate_many(potential, [ethanol] * 5 + [silicon] + [ethanol] * 2, max_edges=170, device="cpu")
+    assert sizes == [2, 2, 1, 1, 2]
+
+
+def test_budget_comes_from_what_the_gradient_keeps(
+    make_potential: Callable, ethanol: Atoms, silicon: Atoms
+) -> None:
+    potential = make_potential().copy()
+    graph = AtomGraph.from_atoms(silicon * (2, 2, 2), potential.cutoff)
+    fit = _edges_that_fit(potential, graph)
+    assert fit == pytest.approx(
+        _edges_that_fit(potential, AtomGraph.from_atoms(silicon, potential.cutoff)), rel=0.1
+    )
+    # Two layers, at least ten numbers of width 32 for each edge and layer, in eight bytes.
+    assert CPU_BUDGET_BYTES / fit > 2 * 10 * 32 * 8
+    single = potential.copy(dtype=torch.float32)
+    assert _edges_that_fit(single, graph.to(dtype=torch.float32)) == pytest.approx(2 * fit, rel=0.2)
+    deep = make_potential(num_layers=4).copy()
+    assert _edges_that_fit(deep, graph) == pytest.approx(fit / 2, rel=0.2)
+
+
+@pytest.mark.parametrize("properties", ["energy", ("energy",), ("energies", "free_energy")])
+def test_energies_alone_take_no_gradient(
+    properties: str | tuple[str, ...],
+    potential: Potential,
+    structures: list[Atoms],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a gradient was taken")
+
+    monkeypatch.setattr(torch.autograd, "grad", refuse)
+    results = evaluate_many(potential, structures, properties, max_edges=500, device="cpu")
+    names = {properties} if isinstance(properties, str) else set(properties)
+    assert all(set(found) == names for found in results)
+    with pytest.raises(AssertionError, match="gradient"):
+        evaluate_many(potential, structures, ("forces",), max_edges=500, device="cpu")
+
+
+def test_generators_and_nothing(potential: Potential, structures: list[Atoms]) -> None:
+    assert len(evaluate_many(potential, (atoms for atoms in structures), device="cpu")) == 6
+    assert evaluate_many(potential, [], device="cpu") == []
+
+
+def test_calculators_lend_their_potential(potential: Potential, structures: list[Atoms]) -> None:
+    calculator = PotentialCalculator(potential, device="cpu", dtype="float32", neighbors="matscipy")
+    results = evaluate_many(calculator, structures)
+    for atoms, found in zip(structures, results, strict=True):
+        expected = calculator.get_property("forces", atoms)
+        np.testing.assert_allclose(found["forces"], expected, atol=2e-5)
+    exact = evaluate_many(calculator, structures, dtype="float64")
+    assert abs(exact[0]["energy"] - results[0]["energy"]) > 0.0
+
+
+def test_results_share_no_memory(potential: Potential, ethanol: Atoms) -> None:
+    first, second = evaluate_many(potential, [ethanol, ethanol], device="cpu")
+    first["forces"][:] = 7.0
+    assert abs(second["forces"]).max() < 7.0
+    assert first["forces"].base is None
+
+
+def test_atoms_and_their_calculators_are_left_alone(
+    potential: Potential, structures: list[Atoms]
+) -> None:
+    structures[0].calc = PotentialCalculator(potential, device="cpu")
+    before = pickle.dumps(structures[1:])
+    evaluate_many(potential, structures, device="cpu")
+    assert structures[0].calc.results == {}
+    assert pickle.dumps(structures[1:]) == before
+
+
+def test_structures_are_checked_before_any_is_evaluated(
+    potential: Potential, ethanol: Atoms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = batch_sizes(potential, monkeypatch)
+    with pytest.raises(PropertyNotImplementedError, match=r"structure 1 \(C2OH6\): stress needs"):
+        evaluate_many(potential, [bulk("Si"), ethanol], ("stress",), device="cpu")
+    with pytest.raises(PropertyNotImplementedError, match="dipole cannot be computed"):
+        evaluate_many(potential, [ethanol], ("dipole",), device="cpu")
+    assert sizes == []
+
+
+def test_refusals(potential: Potential, ethanol: Atoms) -> None:
+    with pytest.raises(ValueError, match="max_edges must be at least 1, not 0"):
+        evaluate_many(potential, [ethanol], max_edges=0)
+    with pytest.raises(ValueError, match="no device 'gpu'"):
+        evaluate_many(potential, [ethanol], device="gpu")
+    with pytest.raises(FileNotFoundError, match="no potential 'nothing'"):
+        evaluate_many("nothing", [ethanol])
+
+
+def test_progress_is_shown_only_when_asked(
+    potential: Potential, ethanol: Atoms, capfd: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_many(potential, [ethanol] * 3, device="cpu")
+    assert tuple(capfd.readouterr()) == ("", "")
+    evaluate_many(potential, [ethanol] * 3, device="cpu", progress=True)
+    assert "100%" in capfd.readouterr().out
