@@ -47,10 +47,11 @@ constraints:  ## resolve the newest dependencies and freeze them in constraints.
 		| grep -Ev '^(ase-geomformer|pip)[ =]' | sed 's/+[a-z0-9.]*$$//'; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt && rm -rf build/newest
 
+# --clear: an environment left by another interpreter is not mixed with the new one.
 $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@$(find-python)
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version): a minute or two, about 1.5 GB."
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
