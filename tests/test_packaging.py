@@ -34,7 +34,10 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory, run_python: Call
     for name in ("setup.cfg", "pyproject.toml", "LICENSE", "README.md"):
         shutil.copy(root / name, source / name)
     for name in ("ase_geomformer", "potentials"):
-        shutil.copytree(root / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(root / name, source / name)
+    cache = source / "potentials" / "__pycache__"
+    cache.mkdir(exist_ok=True)
+    (cache / "left.pyc").touch()
     target = tmp_path_factory.mktemp("wheel")
     run_python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(target), str(source))
     (archive,) = target.glob("*.whl")
@@ -86,6 +89,7 @@ def test_every_python_file_lies_in_a_package(root: Path) -> None:
 def test_wheel_holds_every_file(root: Path, wheel: Path) -> None:
     assert files_below(wheel / "ase_geomformer") == files_below(root / "ase_geomformer")
     assert files_below(wheel / "ase_geomformer_potentials") == files_below(root / "potentials")
+    assert list(wheel.rglob("__pycache__")) == []
 
 
 LIST_POTENTIALS = """
