@@ -1,0 +1,72 @@
+"""What every architecture must pass.
+
+A new architecture subclasses :class:`ArchitectureSuite` in its test file, gives its registered
+name and a few small settings, and is tested::
+
+    class TestSo3krates(ArchitectureSuite):
+        name = "so3krates"
+        variants = {"plain": {"num_features": 16, ...}, "everything": {...}}
+
+Each check says the physics it is about. Weights are random, seeded, and all of them away from
+their initial values, since zeros at the start could hide a fault.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+
+from ase_geomformer.architectures import build
+from ase_geomformer.potential import Potential
+
+from .checks_contract import ContractChecks
+from .checks_derivatives import DerivativeChecks
+from .checks_graphs import GraphChecks
+from .checks_smoothness import SmoothnessChecks
+from .checks_symmetry import SymmetryChecks
+from .limits import Limits
+from .structures import SYMBOLS
+
+
+def random_potential(name: str, settings: dict[str, Any]) -> Potential:
+    """A potential in float64 with seeded weights, every one of them off its initial value."""
+    torch.manual_seed(0)
+    architecture = build(name, settings)
+    with torch.no_grad():
+        for parameter in architecture.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return Potential(architecture, SYMBOLS).requires_grad_(False).eval()
+
+
+class ArchitectureSuite(
+    SymmetryChecks, SmoothnessChecks, DerivativeChecks, GraphChecks, ContractChecks
+):
+    """The checks of an architecture; see the module.
+
+    Attributes
+    ----------
+    name
+        As registered.
+    variants
+        Settings to test, by a label; small ones, as every check runs on each of them.
+    idle_parameters
+        Names of parameters on which the energy does not depend by construction.
+    limits
+        Where the architecture promises other figures than most.
+    """
+
+    name: ClassVar[str]
+    variants: ClassVar[dict[str, dict[str, Any]]]
+    idle_parameters: ClassVar[tuple[str, ...]] = ()
+    limits: ClassVar[Limits] = Limits()
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "settings" in metafunc.fixturenames:
+            labels = list(self.variants)
+            metafunc.parametrize("settings", [self.variants[label] for label in labels], ids=labels)
+
+    @pytest.fixture
+    def potential(self, settings: dict[str, Any]) -> Potential:
+        return random_potential(self.name, settings)
