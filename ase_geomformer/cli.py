@@ -87,6 +87,8 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     from jsonargparse import ArgumentParser
 
     module = load(verb)
+    if arguments and arguments[0].endswith((".yaml", ".yml")):
+        arguments = ["--config", *arguments]
     parser = ArgumentParser(
         prog=f"{PROGRAM} {verb}",
         usage=f"{PROGRAM} {verb} {module.USAGE}",
@@ -97,7 +99,8 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         "--config", action="config", metavar="FILE.yaml", help="the same options from a file"
     )
     module.add_arguments(parser)
-    code: int = module.run(parser.parse_args(arguments))
+    options = parser.instantiate_classes(parser.parse_args(arguments))
+    code: int = module.run(options)
     return code
 
 

@@ -14,6 +14,7 @@ VERBS = {
     "models": "list, show and verify the potentials at hand",
     "singlepoint": "energy, forces and stress of the structures in a file",
     "md": "molecular dynamics",
+    "train": "train a potential on labelled structures",
 }
 
 

@@ -1,0 +1,174 @@
+"""GraphDataset: labelled structures as graphs, ready to be put into batches quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ase_geomformer.graph import AtomGraph, info_number
+from ase_geomformer.neighbors import NeighborList
+from ase_geomformer.training.batch import LabelledGraph
+from ase_geomformer.training.edges import EdgeTable, edge_table
+from ase_geomformer.training.frames import Frame
+
+LEARNT = ("energy", "forces", "stress")
+
+
+class GraphDataset(Dataset[LabelledGraph]):
+    """Frames as graphs with labels.
+
+    All frames lie one after another in a few long tensors, from which a batch is gathered by
+    index: joining one small graph per frame would cost more than a training step can spare.
+    ``torch.utils.data.DataLoader(dataset, batch_sampler=..., collate_fn=collate)`` gathers whole
+    batches at once.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+    cutoff : float
+        Of the graphs, Å.
+    dtype : torch.dtype
+        Of everything but energies, which stay float64.
+    cache : Path, optional
+        Folder in which neighbour lists are kept from run to run.
+    neighbors : str
+        Backend, see :func:`ase_geomformer.neighbors.neighbor_list`.
+    progress : bool
+        Show a progress bar while neighbour lists are built.
+
+    Raises
+    ------
+    ValueError
+        If there are no frames.
+    """
+
+    def __init__(
+        self,
+        frames: Sequence[Frame],
+        cutoff: float,
+        *,
+        dtype: torch.dtype = torch.float32,
+        cache: Path | None = None,
+        neighbors: str = "auto",
+        progress: bool = False,
+    ) -> None:
+        if not frames:
+            raise ValueError("no frames given: a data set needs at least one")
+        self.frames = list(frames)
+        self.cutoff = cutoff
+        table = edge_table(self.frames, cutoff, cache=cache, neighbors=neighbors, progress=progress)
+        self.num_atoms = torch.tensor([len(frame.atoms) for frame in self.frames])
+        self.num_edges = table.counts
+        self._first_atom = self.num_atoms.cumsum(0) - self.num_atoms
+        self._first_edge = self.num_edges.cumsum(0) - self.num_edges
+        self._of_structures = structure_tensors(self.frames, dtype)
+        self._of_atoms = atom_tensors(self.frames, dtype)
+        self._edge_index = table.edge_index
+        self._edge_vectors = edge_vectors(self.frames, table, dtype)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> LabelledGraph:
+        return self.batch([range(len(self))[index]])
+
+    def __getitems__(self, indices: Sequence[int]) -> list[LabelledGraph]:
+        """What a DataLoader asks for: the whole batch, as a list that :func:`collate` joins."""
+        return [self.batch(indices)]
+
+    @property
+    def mean_neighbors(self) -> float:
+        """Average number of edges per atom."""
+        return float(self.num_edges.sum() / self.num_atoms.sum())
+
+    def batch(self, indices: Sequence[int]) -> LabelledGraph:
+        """The frames at ``indices``, in this order, as one graph with labels."""
+        chosen = torch.as_tensor(indices, dtype=torch.int64)
+        atom_counts, edge_counts = self.num_atoms[chosen], self.num_edges[chosen]
+        owner = torch.repeat_interleave(atom_counts)
+        atoms, atom_offset = gather_index(self._first_atom[chosen], atom_counts)
+        edges, _ = gather_index(self._first_edge[chosen], edge_counts)
+        structures = {name: value[chosen] for name, value in self._of_structures.items()}
+        shift = torch.repeat_interleave(atom_offset, edge_counts)
+        graph = AtomGraph(
+            atomic_numbers=self._of_atoms["atomic_numbers"][atoms],
+            edge_index=self._edge_index.index_select(1, edges) + shift,
+            edge_vectors=self._edge_vectors.index_select(0, edges),
+            batch=owner,
+            charge=structures.pop("charge"),
+            spin=structures.pop("spin"),
+            cell=structures.pop("cell"),
+        )
+        return LabelledGraph(graph=graph, forces=self._of_atoms["forces"][atoms], **structures)
+
+
+def gather_index(first: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of several blocks, one after another, and where each block begins among them.
+
+    Block ``b`` is the rows ``first[b] ... first[b] + counts[b] - 1`` of a long tensor.
+    """
+    begin = counts.cumsum(0) - counts
+    rows = torch.repeat_interleave(first - begin, counts)
+    return rows + torch.arange(len(rows)), begin
+
+
+def structure_tensors(frames: Sequence[Frame], dtype: torch.dtype) -> dict[str, Tensor]:
+    """What every structure has one of: its state, its labels and which of them are there."""
+    states = {
+        "charge": [info_number(frame.atoms, "charge", 0.0) for frame in frames],
+        "spin": [info_number(frame.atoms, "spin", 1.0) for frame in frames],
+        "cell": np.array([frame.atoms.cell.array for frame in frames]),
+        "stress": np.array([label(frame, "stress", (3, 3)) for frame in frames]),
+    }
+    tensors = {name: torch.as_tensor(value, dtype=dtype) for name, value in states.items()}
+    tensors["energy"] = torch.tensor([frame.energy or 0.0 for frame in frames], dtype=torch.float64)
+    for target in LEARNT:
+        there = [getattr(frame, target) is not None for frame in frames]
+        tensors[f"has_{target}"] = torch.tensor(there)
+    return tensors
+
+
+def atom_tensors(frames: Sequence[Frame], dtype: torch.dtype) -> dict[str, Tensor]:
+    """What every atom has one of: its element and its force."""
+    numbers = np.concatenate([frame.atoms.get_atomic_numbers() for frame in frames])
+    forces = np.concatenate([label(frame, "forces", (len(frame.atoms), 3)) for frame in frames])
+    return {
+        "atomic_numbers": torch.as_tensor(numbers, dtype=torch.int64),
+        "forces": torch.as_tensor(forces, dtype=dtype),
+    }
+
+
+def label(frame: Frame, target: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A label, zero where the frame has none."""
+    value = getattr(frame, target)
+    return np.zeros(shape) if value is None else value
+
+
+def edge_vectors(frames: Sequence[Frame], table: EdgeTable, dtype: torch.dtype) -> Tensor:
+    """Edge vectors of all frames (E, 3): differences in float64, rounded afterwards."""
+    vectors = torch.empty(table.shifts.shape, dtype=dtype)
+    end = 0
+    for frame, count in zip(frames, table.counts.tolist(), strict=True):
+        begin, end = end, end + count
+        edges = NeighborList(table.edge_index[:, begin:end].long(), table.shifts[begin:end].long())
+        positions = torch.from_numpy(frame.atoms.get_positions())
+        cell = torch.from_numpy(frame.atoms.cell.array)
+        vectors[begin:end] = edges.vectors(positions, cell)
+    return vectors
+
+
+def collate(graphs: Sequence[LabelledGraph]) -> LabelledGraph:
+    """One labelled graph holding the structures of all, in order."""
+    if len(graphs) == 1:
+        return graphs[0]
+    labels = {
+        entry.name: torch.cat([getattr(graph, entry.name) for graph in graphs])
+        for entry in fields(LabelledGraph)[1:]
+    }
+    return LabelledGraph(graph=AtomGraph.join([graph.graph for graph in graphs]), **labels)

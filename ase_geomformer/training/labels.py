@@ -1,0 +1,207 @@
+"""From what a file says about a structure to checked labels in eV, Å and e."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_stress
+from numpy.typing import NDArray
+
+from ase_geomformer.training.frames import TARGETS, Frame
+from ase_geomformer.training.sources import DataSettings
+
+AUTO_KEYS = {
+    "energy": ("REF_energy", "energy", "E"),
+    "forces": ("REF_forces", "forces", "F"),
+    "stress": ("REF_stress", "stress"),
+    "charges": ("REF_charges", "charges"),
+    "dipole": ("REF_dipole", "dipole"),
+}
+OPTIONAL_WHEN_AUTO = frozenset({"stress", "charges", "dipole"})
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One structure as its file has it: the atoms and every named value beside them."""
+
+    atoms: Atoms
+    values: Mapping[str, Any]
+    source: str
+    index: int
+
+    @property
+    def where(self) -> str:
+        return f"{self.source}, frame {self.index}"
+
+
+def frames_from_records(records: Sequence[Record], settings: DataSettings) -> list[Frame]:
+    """Select, convert and check; see :func:`ase_geomformer.training.readers.read_frames`."""
+    for record in records:
+        check_geometry(record)
+    keys = {target: find_key(records, target, settings) for target in TARGETS}
+    frames = [to_frame(record, keys, settings) for record in select(records, settings.select)]
+    if settings.max_force is None:
+        return frames
+    gentle = [frame for frame in frames if largest_force(frame) <= settings.max_force]
+    if not gentle:
+        smallest = min(largest_force(frame) for frame in frames)
+        raise ValueError(
+            f"{', '.join(settings.paths)}: max_force {settings.max_force} eV/Å leaves no frame; "
+            f"the smallest largest force is {smallest:.4g} eV/Å"
+        )
+    return gentle
+
+
+def find_key(records: Sequence[Record], target: str, settings: DataSettings) -> str | None:
+    """The one key under which all records keep a label, None where it is not to be read."""
+    asked: str | None = getattr(settings, f"{target}_key")
+    if asked is None:
+        return None
+    candidates = AUTO_KEYS[target] if asked == "auto" else (asked,)
+    for candidate in candidates:
+        if any(candidate in record.values for record in records):
+            return candidate
+    if asked == "auto" and target in OPTIONAL_WHEN_AUTO:
+        return None
+    raise ValueError(
+        f"{', '.join(settings.paths)}: no frame has {' or '.join(candidates)}, asked for as "
+        f"{target}_key; the keys there are {keys_there(records)}. Name the right one, or set "
+        f"{target}_key to null"
+    )
+
+
+def keys_there(records: Sequence[Record]) -> str:
+    """The names of all values, for messages."""
+    return ", ".join(sorted({key for record in records for key in record.values})) or "none"
+
+
+def select(records: Sequence[Record], wanted: Mapping[str, Any]) -> Sequence[Record]:
+    """The records whose values are the wanted ones; each condition must leave some."""
+    for key, value in wanted.items():
+        if not any(key in record.values for record in records):
+            raise ValueError(
+                f"{records[0].source}: select asks for {key!r}, which no frame has; the keys there "
+                f"are {keys_there(records)}"
+            )
+        accepted = value if isinstance(value, list) else [value]
+        kept = [record for record in records if scalar(record.values.get(key)) in accepted]
+        if not kept:
+            found = sorted({str(scalar(record.values.get(key))) for record in records})[:10]
+            raise ValueError(
+                f"{records[0].source}: no frame has {key} = {value!r}; found are {', '.join(found)}"
+            )
+        records = kept
+    return records
+
+
+def scalar(value: Any) -> Any:
+    """A NumPy scalar or 0-d array as the Python value it stands for."""
+    return value.item() if isinstance(value, np.generic | np.ndarray) and value.size == 1 else value
+
+
+def check_geometry(record: Record) -> None:
+    """Refuse what no potential can be trained on: no atoms, unknown elements, NaN positions."""
+    atoms = record.atoms
+    if len(atoms) == 0:
+        raise ValueError(f"{record.where}: has no atoms; remove the frame")
+    numbers = atoms.get_atomic_numbers()
+    if numbers.min() < 1 or numbers.max() > 118:
+        bad = sorted(set(numbers[(numbers < 1) | (numbers > 118)].tolist()))
+        raise ValueError(
+            f"{record.where}: atomic numbers {bad} are no elements (archives padded with zeros are "
+            "not supported: write extxyz instead)"
+        )
+    if not np.isfinite(atoms.get_positions()).all() or not np.isfinite(atoms.cell.array).all():
+        raise ValueError(f"{record.where}: a position or cell entry is NaN or infinite")
+
+
+def to_frame(record: Record, keys: Mapping[str, str | None], settings: DataSettings) -> Frame:
+    """The record's structure and labels in the package's units."""
+    factors = settings.factors
+    labels = {
+        target: read_label(record, target, key) * factors[target]
+        for target, key in keys.items()
+        if key is not None and record.values.get(key) is not None
+    }
+    atoms = Atoms(
+        numbers=record.atoms.get_atomic_numbers(),
+        positions=record.atoms.get_positions() * factors["length"],
+        cell=record.atoms.cell.array * factors["length"],
+        pbc=record.atoms.pbc,
+        info={
+            key: scalar(value) for key, value in record.atoms.info.items() if np.size(value) == 1
+        },
+    )
+    if "stress" in labels and atoms.cell.rank < 3:
+        raise ValueError(
+            f"{record.where}: has a stress under {keys['stress']!r} but its cell has no volume; "
+            "remove the label, or set stress_key to null"
+        )
+    energy = labels.pop("energy", None)
+    return Frame(
+        atoms=atoms,
+        energy=None if energy is None else float(energy),
+        source=record.source,
+        index=record.index,
+        **labels,
+    )
+
+
+def read_label(record: Record, target: str, key: str) -> NDArray[np.float64]:
+    """One label in its own shape and the file's units, checked."""
+    try:
+        value = np.asarray(record.values[key], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{record.where}: {key} is not numeric: {record.values[key]!r}") from None
+    shaped = SHAPES[target](value, len(record.atoms))
+    if shaped is None:
+        raise ValueError(
+            f"{record.where}: {key} has shape {value.shape}, which is no {target} of "
+            f"{len(record.atoms)} atoms"
+        )
+    if not np.isfinite(shaped).all():
+        raise ValueError(
+            f"{record.where}: {key} holds NaN or infinite numbers; remove the frame or the label"
+        )
+    return shaped
+
+
+def _energy(value: NDArray[np.float64], _atoms: int) -> NDArray[np.float64] | None:
+    return value.reshape(()) if value.size == 1 else None
+
+
+def _forces(value: NDArray[np.float64], atoms: int) -> NDArray[np.float64] | None:
+    return value if value.shape == (atoms, 3) else None
+
+
+def _stress(value: NDArray[np.float64], _atoms: int) -> NDArray[np.float64] | None:
+    if value.shape == (6,):
+        return np.array(voigt_6_to_full_3x3_stress(value))
+    return value.reshape(3, 3) if value.shape in ((9,), (3, 3)) else None
+
+
+def _charges(value: NDArray[np.float64], atoms: int) -> NDArray[np.float64] | None:
+    return value.reshape(atoms) if value.shape in ((atoms,), (atoms, 1)) else None
+
+
+def _dipole(value: NDArray[np.float64], _atoms: int) -> NDArray[np.float64] | None:
+    return value.reshape(3) if value.shape in ((3,), (1, 3)) else None
+
+
+SHAPES: dict[str, Callable[[NDArray[np.float64], int], NDArray[np.float64] | None]] = {
+    "energy": _energy,
+    "forces": _forces,
+    "stress": _stress,
+    "charges": _charges,
+    "dipole": _dipole,
+}
+"""How each target's array is brought into its shape; None where it cannot be."""
+
+
+def largest_force(frame: Frame) -> float:
+    """Largest norm of an atom's force, eV/Å; zero for a frame without forces."""
+    return 0.0 if frame.forces is None else float(np.linalg.norm(frame.forces, axis=1).max())

@@ -1,0 +1,111 @@
+"""Losses: how far predicted energies, forces and stresses are from their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+
+def squared(error: Tensor) -> Tensor:
+    """Square of the length of each row, (n, c) to (n,), divided by the number of components."""
+    return error.square().mean(dim=-1)
+
+
+def absolute(error: Tensor) -> Tensor:
+    """Length of each row, (n, c) to (n,): rotation-invariant, unlike a sum over components.
+
+    The root is kept smooth at zero, where the length has no derivative.
+    """
+    return torch.sqrt(error.square().sum(dim=-1) + 1e-12)
+
+
+def huber(error: Tensor) -> Tensor:
+    """Half the squared length of short rows, linear in the length of those longer than one."""
+    length = absolute(error)
+    return torch.where(length < 1.0, 0.5 * length.square(), length - 0.5)
+
+
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"l2": squared, "l1": absolute, "huber": huber}
+
+
+@dataclass(frozen=True)
+class TargetLoss:
+    """Loss of one target.
+
+    Attributes
+    ----------
+    weight
+        Weight in the total loss; 0 leaves the target out.
+    final_weight
+        Weight at the end of training, reached in a straight line from ``start`` on;
+        constant when left out.
+    start
+        Part of the training after which the weight begins to move.
+    kind
+        ``l2``, ``l1`` or ``huber``.
+    huber_delta
+        Error at which Huber turns linear, in the target's unit scaled like the error.
+    """
+
+    weight: float = 1.0
+    final_weight: float | None = None
+    start: float = 0.5
+    kind: Literal["l2", "l1", "huber"] = "l2"
+    huber_delta: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.weight < 0 or (self.final_weight or 0) < 0:
+            raise ValueError(f"loss weights must not be negative: {self}")
+        if self.kind not in LOSSES:
+            raise ValueError(f"loss kind {self.kind!r} is unknown; choose from {sorted(LOSSES)}")
+        if not 0 <= self.start <= 1:
+            raise ValueError(f"start must be a part of the training from 0 to 1, not {self.start}")
+
+    @property
+    def used(self) -> bool:
+        return self.weight > 0 or bool(self.final_weight)
+
+    def weight_at(self, progress: float) -> float:
+        """Weight after a part ``progress``, from 0 to 1, of the training."""
+        if self.final_weight is None or progress <= self.start:
+            return self.weight
+        part = (progress - self.start) / (1.0 - self.start)
+        return self.weight + part * (self.final_weight - self.weight)
+
+    def of(self, error: Tensor) -> Tensor:
+        """Loss of each row of errors, (n, c) to (n,)."""
+        if self.kind == "huber":
+            return self.huber_delta * huber(error / self.huber_delta)
+        return LOSSES[self.kind](error)
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """What the training minimises.
+
+    Errors are divided by the root mean square force of the training set, in eV/Å, times 1 Å for the energy per
+    atom and 1/Å^2 for the stress, so that weights mean the same for every data set.
+
+    Attributes
+    ----------
+    energy
+        Loss of the energy per atom.
+    forces
+        Loss of the force on each atom.
+    stress
+        Loss of the stress of each structure.
+    """
+
+    energy: TargetLoss = TargetLoss(weight=1.0)
+    forces: TargetLoss = TargetLoss(weight=1.0)
+    stress: TargetLoss = TargetLoss(weight=0.0)
+
+    @property
+    def targets(self) -> dict[str, TargetLoss]:
+        """The targets in use, by name."""
+        every = {"energy": self.energy, "forces": self.forces, "stress": self.stress}
+        return {name: target for name, target in every.items() if target.used}

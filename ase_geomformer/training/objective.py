@@ -1,0 +1,175 @@
+"""The training objective: loss of a batch and its gradient, run eagerly or compiled."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from ase_geomformer.potential import Potential
+from ase_geomformer.training.batch import LabelledGraph
+from ase_geomformer.training.losses import LossSettings
+
+
+class BatchLoss(NamedTuple):
+    """Loss of a batch and what it is made of; T targets are in use.
+
+    ``loss`` () is the weighted sum of ``by_target`` (T,); ``absolute`` (T,) are the sums of the
+    absolute errors of all components, in eV per atom, eV/Å and eV/Å^3.
+    """
+
+    loss: Tensor
+    by_target: Tensor
+    absolute: Tensor
+
+
+class Objective:
+    """Weighted loss of a batch under a potential.
+
+    Parameters
+    ----------
+    potential : Potential
+    settings : LossSettings
+    scale : float
+        What errors are divided by, the root mean square force of the training set in eV/Å.
+    """
+
+    def __init__(self, potential: Potential, settings: LossSettings, scale: float) -> None:
+        self.potential = potential
+        self.targets = settings.targets
+        self.scale = scale
+
+    def __call__(self, batch: LabelledGraph, weights: Tensor, counts: Tensor) -> BatchLoss:
+        """Loss and error sums of a batch.
+
+        Parameters
+        ----------
+        batch : LabelledGraph
+        weights : Tensor, shape (T,)
+            Present weight of each target in use.
+        counts : Tensor, shape (T,)
+            What each target's sum of losses is divided by: its number of labelled rows.
+        """
+        return self._evaluate(self.potential, batch, weights, counts)
+
+    def counts(self, batch: LabelledGraph) -> Tensor:
+        """Number of labelled rows of each target: structures, atoms, structures; shape (T,)."""
+        return torch.stack([batch.rows(name).sum() for name in self.targets]).double()
+
+    def _evaluate(
+        self, potential: Any, batch: LabelledGraph, weights: Tensor, counts: Tensor
+    ) -> BatchLoss:
+        results = potential(batch.graph, tuple(self.targets), create_graph=True)
+        losses, absolute = [], []
+        for name, target in self.targets.items():
+            rows = batch.rows(name)
+            error = torch.where(rows[:, None], batch.error(name, results[name]), 0.0)
+            loss = torch.where(rows, target.of(error / self.scale), 0.0)
+            losses.append(loss.double().sum())
+            absolute.append(error.detach().abs().double().sum())
+        by_target = torch.stack(losses) / counts.clamp(min=1.0)
+        return BatchLoss((weights * by_target).sum(), by_target, torch.stack(absolute))
+
+
+class CompiledObjective(Objective):
+    """The objective with loss, forces and weight gradients in one compiled graph.
+
+    Forces are a gradient already, so training differentiates twice, which
+    ``torch.compile`` does not follow. The whole computation is therefore traced into one graph
+    of primitive operations first and compiled then. Batches are padded to one size, so that this
+    happens once.
+
+    Parameters
+    ----------
+    potential, settings, scale
+        As for :class:`Objective`.
+    num_atoms, num_edges : int
+        Size every batch is padded to; at least one atom more than the largest batch has.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        settings: LossSettings,
+        scale: float,
+        *,
+        num_atoms: int,
+        num_edges: int,
+    ) -> None:
+        super().__init__(potential, settings, scale)
+        self.num_atoms, self.num_edges = num_atoms, num_edges
+        self._step: Any = None
+
+    def __call__(self, batch: LabelledGraph, weights: Tensor, counts: Tensor) -> BatchLoss:
+        padded = batch.pad(self.num_atoms, self.num_edges, self.potential.cutoff)
+        named = {n: p for n, p in self.potential.named_parameters() if p.requires_grad}
+        parameters = list(named.values())
+        inputs = (*padded.tensors, weights, counts)
+        if self._step is None:
+            self._step = self._compile(list(named), parameters, inputs)
+        with torch.no_grad():
+            loss, by_target, absolute, *gradients = self._step(parameters, *inputs)
+        loss = _KnownGradient.apply(loss, gradients, *parameters)
+        return BatchLoss(loss, by_target, absolute)
+
+    def _compile(
+        self, names: Sequence[str], parameters: Sequence[Tensor], inputs: Sequence[Tensor]
+    ) -> Any:
+        from torch.fx.experimental.proxy_tensor import make_fx
+
+        def step(values: Sequence[Tensor], *tensors: Tensor) -> tuple[Tensor, ...]:
+            *batch_tensors, weights, counts = tensors
+
+            def potential(*arguments: Any, **keywords: Any) -> Any:
+                state = dict(zip(names, values, strict=True))
+                return functional_call(self.potential, state, arguments, keywords)
+
+            result = self._evaluate(
+                potential, LabelledGraph.from_tensors(batch_tensors), weights, counts
+            )
+            gradients = torch.autograd.grad(
+                result.loss, values, allow_unused=True, materialize_grads=True
+            )
+            return *(part.detach() for part in result), *gradients
+
+        leaves = [parameter.detach().requires_grad_() for parameter in parameters]
+        traced = make_fx(step)(leaves, *inputs)
+        return torch.compile(traced, dynamic=False)
+
+
+class _KnownGradient(torch.autograd.Function):
+    """A loss whose gradient with respect to the parameters has been computed with it.
+
+    It lets optimisers, gradient clipping and data-parallel hooks see an ordinary loss.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, gradients: Sequence[Tensor], *parameters: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Any) -> Any:
+        (scale,) = outputs
+        return None, None, *(scale.to(gradient.dtype) * gradient for gradient in ctx.gradients)
+
+
+def compiler_available() -> bool:
+    """Whether ``torch.compile`` can work on the CPU of this machine; warns once if not."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        warnings.warn(
+            "no C++ compiler was found, so training runs uncompiled and slower; install g++ or "
+            "set compile: false to silence this",
+            stacklevel=2,
+        )
+        return False
+    return True

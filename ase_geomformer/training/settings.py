@@ -1,0 +1,237 @@
+"""Settings of a training: the Python API, the YAML file and the command line in one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ase_geomformer.checkpoint import DataSource
+from ase_geomformer.training.losses import LossSettings
+from ase_geomformer.training.sources import DataSettings
+from ase_geomformer.training.splits import SplitSettings
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """How weights are updated.
+
+    Attributes
+    ----------
+    kind
+        ``muon`` orthogonalises the momentum of hidden matrices and updates the rest with Adam; on
+        rMD17 ethanol it needs about a third of the steps of ``adamw``.
+    learning_rate
+        Highest learning rate, after the warm-up.
+    final_learning_rate
+        Learning rate at the last step of ``cosine`` and ``exponential``.
+    schedule
+        ``cosine``, ``exponential``, ``plateau`` (divide by ``plateau_factor`` when the
+        validation loss stalls) or ``constant``.
+    warmup_steps
+        Steps in which the learning rate rises from zero.
+    weight_decay
+        Decoupled decay of matrices; vectors are left alone.
+    amsgrad
+        Keep the largest second moment seen, AMSGrad; ``adamw`` only.
+    clip_norm
+        Largest norm of the gradient; longer ones are scaled down.
+    ema_decay
+        Decay of the running average of the weights, which is what is evaluated and shipped.
+    plateau_factor
+        What ``plateau`` divides the learning rate by.
+    plateau_patience
+        Validations without a better loss that ``plateau`` waits for.
+    """
+
+    kind: Literal["muon", "adamw"] = "muon"
+    learning_rate: float = 1e-3
+    final_learning_rate: float = 1e-6
+    schedule: Literal["cosine", "exponential", "plateau", "constant"] = "cosine"
+    warmup_steps: int = 500
+    weight_decay: float = 0.0
+    amsgrad: bool = True
+    clip_norm: float = 10.0
+    ema_decay: float = 0.999
+    plateau_factor: float = 2.0
+    plateau_patience: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0 < self.final_learning_rate <= self.learning_rate:
+            raise ValueError(
+                f"need 0 < final_learning_rate <= learning_rate, not "
+                f"{self.final_learning_rate} and {self.learning_rate}"
+            )
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must lie in [0, 1), not {self.ema_decay}")
+        if self.clip_norm <= 0 or self.plateau_factor <= 1:
+            raise ValueError("clip_norm must be positive and plateau_factor greater than 1")
+
+
+@dataclass(frozen=True)
+class CardSettings:
+    """What the card of the trained potential says about it.
+
+    Attributes
+    ----------
+    description
+        One sentence: what the potential is for.
+    licence
+        Licence of the weights, as an SPDX identifier.
+    citations
+        What users should cite, one entry each.
+    data
+        The data sets trained on.
+    """
+
+    description: str = ""
+    licence: str = ""
+    citations: list[str] = field(default_factory=list)
+    data: list[DataSource] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How long, where and how a training runs.
+
+    Attributes
+    ----------
+    steps
+        Optimiser steps in all.
+    validate_every
+        Steps between validations.
+    patience
+        Validations without a better loss after which training stops early; never when left out.
+    seed
+        Seed of the initial weights and of the order of batches.
+    dtype
+        Type to train in.
+    compile
+        Compile the training step; pays after a minute or two.
+    checkpoint_minutes
+        Minutes between checkpoints to resume from.
+    accelerator
+        ``auto``, ``cpu`` or ``gpu``.
+    devices
+        Devices, or processes on the CPU, on each node.
+    num_nodes
+        Number of nodes.
+    progress
+        Show a progress bar.
+    """
+
+    steps: int = 100_000
+    validate_every: int = 1000
+    patience: int | None = None
+    seed: int = 0
+    dtype: Literal["float32", "float64"] = "float32"
+    compile: bool = False
+    checkpoint_minutes: float = 5.0
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "validate_every", "devices", "num_nodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.checkpoint_minutes <= 0:
+            raise ValueError(f"checkpoint_minutes must be positive, not {self.checkpoint_minutes}")
+        if self.seed < 0:
+            raise ValueError(f"seed must not be negative, not {self.seed}")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The potential to train.
+
+    Attributes
+    ----------
+    architecture
+        Registered name, such as ``so3krates``.
+    settings
+        Its hyper-parameters where they differ from the defaults; ``avg_num_neighbors`` is
+        measured on the training set when left out.
+    terms
+        Energy terms of known form by name, with their settings: ``{zbl: {}}``.
+    reference_energies_eV
+        Energy of one atom of each element by symbol; found from the data when left out.
+    start_from
+        Name or path of a potential to fine-tune; its architecture and terms are used.
+    freeze
+        Parameters to keep as they are, as shell patterns of their names, such as
+        ``architecture.layers.0.*``.
+    """
+
+    architecture: str = "so3krates"
+    settings: dict[str, Any] = field(default_factory=dict)
+    terms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reference_energies_eV: dict[str, float] | None = None
+    start_from: str | None = None
+    freeze: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class BatchSettings:
+    """How frames are put together into batches.
+
+    Attributes
+    ----------
+    size
+        Budget of a batch of the training set, over all processes together.
+    validation_size
+        Budget of a batch of the validation set.
+    measure
+        What the budgets count: ``frames``, ``atoms`` or ``edges``.
+    """
+
+    size: int = 10
+    validation_size: int = 100
+    measure: Literal["frames", "atoms", "edges"] = "frames"
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.validation_size < 1:
+            raise ValueError(f"batch sizes must be at least 1, not {self}")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """A whole training.
+
+    Attributes
+    ----------
+    name
+        Name of the potential.
+    data
+        Labelled structures, divided as ``split`` says.
+    split
+        How ``data`` is divided.
+    validation_data
+        Labelled structures to watch the training with, instead of a part of ``data``.
+    test_data
+        Labelled structures to judge the result by, instead of a part of ``data``.
+    model
+        The potential to train.
+    loss
+        What is minimised.
+    batches
+        How frames are put together into batches.
+    optimizer
+        How weights are updated.
+    run
+        How long, where and how.
+    card
+        What the card of the potential says.
+    """
+
+    name: str
+    data: DataSettings
+    split: SplitSettings = field(default_factory=SplitSettings)
+    validation_data: DataSettings | None = None
+    test_data: DataSettings | None = None
+    model: ModelSettings = field(default_factory=ModelSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    batches: BatchSettings = field(default_factory=BatchSettings)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+    card: CardSettings = field(default_factory=CardSettings)

@@ -1,0 +1,133 @@
+"""DataSettings: which file holds the labelled structures, under which keys, in which units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ase import units
+
+Scalar = bool | int | float | str
+
+ENERGY_UNITS = {
+    "eV": 1.0,
+    "meV": 1e-3,
+    "kcal/mol": units.kcal / units.mol,
+    "kJ/mol": units.kJ / units.mol,
+    "hartree": units.Hartree,
+}
+LENGTH_UNITS = {"Angstrom": 1.0, "bohr": units.Bohr}
+STRESS_UNITS = {"eV/Angstrom^3": 1.0, "GPa": units.GPa, "kbar": 0.1 * units.GPa}
+STRESS_SIGNS = {"tension": 1.0, "compression": -1.0}
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Labelled structures on disk.
+
+    A key is a name in ``atoms.info``, ``atoms.arrays`` or the stored calculator results (extxyz,
+    ASE db, traj) or an array of an npz archive. ``auto`` looks for the usual names: the ``REF_``
+    ones first, then ASE's own results, then the letters of MD17. One name serves all frames, so
+    that labels of two origins never mix. ``null`` leaves a label unread.
+
+    Attributes
+    ----------
+    path
+        File or files: .xyz and .extxyz (also .xz, .gz, .bz2), ASE .db and .traj, .npz, or
+        whatever else ase.io.read recognises.
+    energy_key
+        Total energies; ``auto`` is REF_energy, energy or E, and one of them must be there.
+    forces_key
+        Forces; ``auto`` is REF_forces, forces or F, and one of them must be there.
+    stress_key
+        Stresses as 6 (Voigt xx yy zz yz xz xy), 9 or 3x3 numbers; ``auto`` is REF_stress or
+        stress, where present.
+    charges_key
+        Partial charges of the atoms, e.
+    dipole_key
+        Dipole moments, e times the length unit.
+    energy_unit
+        eV, meV, kcal/mol, kJ/mol or hartree.
+    length_unit
+        Of positions and cells: Angstrom or bohr.
+    forces_unit
+        An energy over a length, such as hartree/bohr; the two units above when left out.
+    stress_unit
+        eV/Angstrom^3, GPa or kbar.
+    stress_sign
+        Which state the file counts as positive: ``tension`` (ASE) or ``compression`` (a pressure).
+    select
+        Keep only frames whose entries have these values, or one of a list: ``{split_train: 1}``,
+        ``{group: [Elastic, Vacancy]}``.
+    max_force
+        Leave out frames in which the force on some atom is larger, eV/Å.
+    positions_key
+        npz only: positions (F, N, 3); ``auto`` is positions or R.
+    numbers_key
+        npz only: atomic numbers (N,) or (F, N); ``auto`` is numbers, atomic_numbers, z or Z.
+    cell_key
+        npz only: cells (3, 3) or (F, 3, 3), vectors in rows; ``auto`` is cell or lattice, where
+        present.
+    pbc_key
+        npz only: periodicity (3,) or (F, 3); ``auto`` is pbc, else periodic where there is a cell.
+    """
+
+    path: str | list[str]
+    energy_key: str | None = "auto"
+    forces_key: str | None = "auto"
+    stress_key: str | None = "auto"
+    charges_key: str | None = None
+    dipole_key: str | None = None
+    energy_unit: str = "eV"
+    length_unit: str = "Angstrom"
+    forces_unit: str | None = None
+    stress_unit: str = "eV/Angstrom^3"
+    stress_sign: Literal["tension", "compression"] = "tension"
+    select: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
+    max_force: float | None = None
+    positions_key: str = "auto"
+    numbers_key: str = "auto"
+    cell_key: str | None = "auto"
+    pbc_key: str | None = "auto"
+
+    def __post_init__(self) -> None:
+        _check_known("energy_unit", self.energy_unit, ENERGY_UNITS)
+        _check_known("length_unit", self.length_unit, LENGTH_UNITS)
+        _check_known("stress_unit", self.stress_unit, STRESS_UNITS)
+        _check_known("stress_sign", self.stress_sign, STRESS_SIGNS)
+        if self.forces_unit is not None:
+            energy, _, length = self.forces_unit.rpartition("/")
+            _check_known("the energy in forces_unit", energy, ENERGY_UNITS)
+            _check_known("the length in forces_unit", length, LENGTH_UNITS)
+        if self.max_force is not None and not self.max_force > 0:
+            raise ValueError(f"max_force must be positive (eV/Å), not {self.max_force}")
+        if not self.paths:
+            raise ValueError("path is an empty list; name at least one file")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files, also where only one is given."""
+        return (self.path,) if isinstance(self.path, str) else tuple(self.path)
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """What turns the file's numbers into eV, Å and e: one per target, and ``length``."""
+        energy, length = ENERGY_UNITS[self.energy_unit], LENGTH_UNITS[self.length_unit]
+        forces = energy / length
+        if self.forces_unit is not None:
+            per_energy, _, per_length = self.forces_unit.rpartition("/")
+            forces = ENERGY_UNITS[per_energy] / LENGTH_UNITS[per_length]
+        return {
+            "length": length,
+            "energy": energy,
+            "forces": forces,
+            "stress": STRESS_UNITS[self.stress_unit] * STRESS_SIGNS[self.stress_sign],
+            "charges": 1.0,
+            "dipole": length,
+        }
+
+
+def _check_known(name: str, value: str, table: Mapping[str, float]) -> None:
+    if value not in table:
+        raise ValueError(f"{name} is {value!r}; known are {', '.join(table)}")

@@ -1,0 +1,28 @@
+"""Frames back to disk, labels and all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from ase.io import write
+
+from ase_geomformer.files import atomic_file
+from ase_geomformer.training.frames import Frame
+
+
+def write_frames(path: str | os.PathLike[str], frames: Iterable[Frame]) -> None:
+    """Write frames as extended XYZ with the labels under their ``REF_`` keys, atomically."""
+    images = []
+    for frame in frames:
+        atoms = frame.atoms.copy()
+        atoms.info["source"] = frame.where
+        if frame.energy is not None:
+            atoms.info["REF_energy"] = frame.energy
+        if frame.stress is not None:
+            atoms.info["REF_stress"] = frame.stress
+        if frame.forces is not None:
+            atoms.arrays["REF_forces"] = frame.forces
+        images.append(atoms)
+    with atomic_file(path) as temporary:
+        write(temporary, images, format="extxyz")
