@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ase_geomformer.checkpoint import CARD_FILE, load_folder
+from ase_geomformer.devices import resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
     from ase_geomformer.potential import Potential
@@ -74,7 +75,7 @@ def load_potential(
     name_or_path: str | os.PathLike[str],
     *,
     device: torch.device | str = "cpu",
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
 ) -> Potential:
     """Load a potential by name or path.
 
@@ -83,8 +84,9 @@ def load_potential(
     name_or_path : str or path
         A name that :func:`list_potentials` lists, or the path of a potential's folder.
     device : torch.device or str
-    dtype : torch.dtype, optional
-        Type to compute in; the type of its weights when left out.
+        ``"auto"`` is CUDA where there is one, else the CPU.
+    dtype : torch.dtype or str, optional
+        Type to compute in, float32 or float64; the type of its weights when left out.
 
     Raises
     ------
@@ -92,9 +94,11 @@ def load_potential(
         If there is no such potential.
     CheckpointError
         If its folder is damaged.
+    ValueError
+        If this machine has no such device, or the type is another.
     """
-    potential = load_folder(find_potential(name_or_path))
-    return potential.copy(device=device, dtype=dtype)
+    place, kind = resolve_device(device), resolve_dtype(dtype)
+    return load_folder(find_potential(name_or_path)).copy(device=place, dtype=kind)
 
 
 def _shipped_folder() -> Path:

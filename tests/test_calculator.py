@@ -135,7 +135,8 @@ def test_stress_needs_a_volume(calculator: PotentialCalculator, ethanol: Atoms) 
     for request in (ethanol.get_stress, ethanol.get_stresses):
         with pytest.raises(PropertyNotImplementedError, match="stress needs a cell with a volume"):
             request()
-    ethanol.set_cell([[3, 0, 0], [0.1, 0.2, 0.7], [3.1, 0.2, 0.7]])
+    ethanol.set_cell([[3, 0.1, 0.2], [0.1, 0.2, 0.7], [3.1, 0.3, 0.9]])
+    assert ethanol.get_volume() > 0.0, "only rounding makes this cell a volume"
     with pytest.raises(PropertyNotImplementedError, match="stress needs a cell with a volume"):
         ethanol.get_stress()
     np.testing.assert_array_equal(ethanol.get_forces(), forces)
@@ -236,6 +237,16 @@ def test_one_calculator_serves_several_structures(
     first = ethanol.get_forces()
     assert silicon.get_forces().shape == (8, 3)
     np.testing.assert_allclose(ethanol.get_forces(), first, atol=1e-13)
+
+
+def test_direct_calls_keep_nothing_of_the_structure_before(
+    calculator: PotentialCalculator, ethanol: Atoms, silicon: Atoms
+) -> None:
+    calculator.calculate(silicon, ["stresses"])
+    calculator.calculate(ethanol, ["energy"])
+    assert set(calculator.results) == {"energy", "free_energy", "energies"}
+    with pytest.raises(PropertyNotImplementedError, match="stress needs a cell"):
+        calculator.get_property("stress", ethanol)
 
 
 def test_a_failure_leaves_no_result_behind(calculator: PotentialCalculator, ethanol: Atoms) -> None:

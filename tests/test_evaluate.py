@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase_geomformer import PotentialCalculator, evaluate_many
 from ase_geomformer.evaluate import CPU_BUDGET_BYTES, _edges_that_fit
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.neighbors import BACKENDS
+from ase_geomformer.neighbors.problem import Problem
+from ase_geomformer.neighbors.search import Pairs
 from ase_geomformer.potential import Potential
 
 ALL = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
@@ -109,9 +113,20 @@ def test_generators_and_nothing(potential: Potential, structures: list[Atoms]) -
     assert evaluate_many(potential, [], device="cpu") == []
 
 
-def test_calculators_lend_their_potential(potential: Potential, structures: list[Atoms]) -> None:
+def test_calculators_lend_their_potential(
+    potential: Potential, structures: list[Atoms], monkeypatch: pytest.MonkeyPatch
+) -> None:
     calculator = PotentialCalculator(potential, device="cpu", dtype="float32", neighbors="matscipy")
+    used: list[str] = []
+    find_pairs = BACKENDS["matscipy"].find
+
+    def counting(problem: Problem) -> Pairs:
+        used.append("matscipy")
+        return find_pairs(problem)
+
+    monkeypatch.setitem(BACKENDS, "matscipy", replace(BACKENDS["matscipy"], find=counting))
     results = evaluate_many(calculator, structures)
+    assert len(used) >= len(structures)
     for atoms, found in zip(structures, results, strict=True):
         expected = calculator.get_property("forces", atoms)
         np.testing.assert_allclose(found["forces"], expected, atol=2e-5)
