@@ -24,6 +24,10 @@ AUTO_KEYS = {
 OPTIONAL_WHEN_AUTO = frozenset({"stress", "charges", "dipole"})
 
 
+class DataError(ValueError):
+    """A data file that cannot be used as the settings ask; the message names file and remedy."""
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """One structure as its file has it: the atoms and every named value beside them."""
@@ -49,7 +53,7 @@ def frames_from_records(records: Sequence[Record], settings: DataSettings) -> li
     gentle = [frame for frame in frames if largest_force(frame) <= settings.max_force]
     if not gentle:
         smallest = min(largest_force(frame) for frame in frames)
-        raise ValueError(
+        raise DataError(
             f"{', '.join(settings.paths)}: max_force {settings.max_force} eV/Å leaves no frame; "
             f"the smallest largest force is {smallest:.4g} eV/Å"
         )
@@ -67,7 +71,7 @@ def find_key(records: Sequence[Record], target: str, settings: DataSettings) -> 
             return candidate
     if asked == "auto" and target in OPTIONAL_WHEN_AUTO:
         return None
-    raise ValueError(
+    raise DataError(
         f"{', '.join(settings.paths)}: no frame has {' or '.join(candidates)}, asked for as "
         f"{target}_key; the keys there are {keys_there(records)}. Name the right one, or set "
         f"{target}_key to null"
@@ -83,7 +87,7 @@ def select(records: Sequence[Record], wanted: Mapping[str, Any]) -> Sequence[Rec
     """The records whose values are the wanted ones; each condition must leave some."""
     for key, value in wanted.items():
         if not any(key in record.values for record in records):
-            raise ValueError(
+            raise DataError(
                 f"{records[0].source}: select asks for {key!r}, which no frame has; the keys there "
                 f"are {keys_there(records)}"
             )
@@ -91,7 +95,7 @@ def select(records: Sequence[Record], wanted: Mapping[str, Any]) -> Sequence[Rec
         kept = [record for record in records if scalar(record.values.get(key)) in accepted]
         if not kept:
             found = sorted({str(scalar(record.values.get(key))) for record in records})[:10]
-            raise ValueError(
+            raise DataError(
                 f"{records[0].source}: no frame has {key} = {value!r}; found are {', '.join(found)}"
             )
         records = kept
@@ -107,16 +111,16 @@ def check_geometry(record: Record) -> None:
     """Refuse what no potential can be trained on: no atoms, unknown elements, NaN positions."""
     atoms = record.atoms
     if len(atoms) == 0:
-        raise ValueError(f"{record.where}: has no atoms; remove the frame")
+        raise DataError(f"{record.where}: has no atoms; remove the frame")
     numbers = atoms.get_atomic_numbers()
     if numbers.min() < 1 or numbers.max() > 118:
         bad = sorted(set(numbers[(numbers < 1) | (numbers > 118)].tolist()))
-        raise ValueError(
+        raise DataError(
             f"{record.where}: atomic numbers {bad} are no elements (archives padded with zeros are "
             "not supported: write extxyz instead)"
         )
     if not np.isfinite(atoms.get_positions()).all() or not np.isfinite(atoms.cell.array).all():
-        raise ValueError(f"{record.where}: a position or cell entry is NaN or infinite")
+        raise DataError(f"{record.where}: a position or cell entry is NaN or infinite")
 
 
 def to_frame(record: Record, keys: Mapping[str, str | None], settings: DataSettings) -> Frame:
@@ -137,7 +141,7 @@ def to_frame(record: Record, keys: Mapping[str, str | None], settings: DataSetti
         },
     )
     if "stress" in labels and atoms.cell.rank < 3:
-        raise ValueError(
+        raise DataError(
             f"{record.where}: has a stress under {keys['stress']!r} but its cell has no volume; "
             "remove the label, or set stress_key to null"
         )
@@ -156,15 +160,15 @@ def read_label(record: Record, target: str, key: str) -> NDArray[np.float64]:
     try:
         value = np.asarray(record.values[key], dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"{record.where}: {key} is not numeric: {record.values[key]!r}") from None
+        raise DataError(f"{record.where}: {key} is not numeric: {record.values[key]!r}") from None
     shaped = SHAPES[target](value, len(record.atoms))
     if shaped is None:
-        raise ValueError(
+        raise DataError(
             f"{record.where}: {key} has shape {value.shape}, which is no {target} of "
             f"{len(record.atoms)} atoms"
         )
     if not np.isfinite(shaped).all():
-        raise ValueError(
+        raise DataError(
             f"{record.where}: {key} holds NaN or infinite numbers; remove the frame or the label"
         )
     return shaped

@@ -11,7 +11,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_geomformer.training.frames import TARGETS
-from ase_geomformer.training.labels import Record
+from ase_geomformer.training.labels import DataError, Record
 from ase_geomformer.training.sources import DataSettings
 
 GEOMETRY_KEYS = {
@@ -33,17 +33,17 @@ def read_npz(path: Path, settings: DataSettings) -> Iterator[Record]:
         arrays = numeric_arrays(archive)
     positions = find_array(arrays, "positions", settings)
     if positions.ndim != 3 or positions.shape[2] != 3:
-        raise ValueError(f"the positions have shape {positions.shape}, not (frames, atoms, 3)")
+        raise DataError(f"the positions have shape {positions.shape}, not (frames, atoms, 3)")
     frames, atoms = positions.shape[:2]
     numbers = find_array(arrays, "numbers", settings)
     numbers = per_frame("numbers", numbers, (frames, atoms))
     cells = find_array(arrays, "cell", settings, default=np.zeros((3, 3)))
     cells = per_frame("cell", cells, (frames, 3, 3))
-    pbc = find_array(arrays, "pbc", settings, default=cells.any(axis=2))
+    pbc = find_array(arrays, "pbc", settings, default=(cells != 0).any(axis=2))
     pbc = per_frame("pbc", pbc, (frames, 3))
     columns = {key: array for key, array in arrays.items() if array.shape[:1] == (frames,)}
     for key in asked_for(settings) & (arrays.keys() - columns.keys()):
-        raise ValueError(f"{key} has shape {arrays[key].shape}, but there are {frames} frames")
+        raise DataError(f"{key} has shape {arrays[key].shape}, but there are {frames} frames")
     state = [key for key in STATE_KEYS if key in columns]
     for index in range(frames):
         yield Record(
@@ -86,7 +86,7 @@ def find_array(
             return arrays[candidate]
     if default is not None and asked in ("auto", None):
         return default
-    raise ValueError(
+    raise DataError(
         f"there is no array {' or '.join(map(str, candidates))}, asked for as {name}_key; those "
         f"there are {', '.join(arrays)}"
     )
@@ -95,7 +95,7 @@ def find_array(
 def per_frame(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """An array with one row per frame, whether the file gives it per frame or once for all."""
     if array.shape not in (shape, shape[1:]):
-        raise ValueError(f"{name} has shape {array.shape}, not {shape} or {shape[1:]}")
+        raise DataError(f"{name} has shape {array.shape}, not {shape} or {shape[1:]}")
     return np.broadcast_to(array, shape)
 
 
