@@ -6,7 +6,7 @@ is one among points in open space: atoms and ghosts are sorted into the bins of 
 column along z follow one another in memory, so what an atom can reach in a column is one range.
 
 Every pair is found once: among atoms, with the partner that comes later; across the boundary, with
-the ghost whose shift is lexicographically positive. The mirrored edges are added at the end.
+the ghost whose shift is lexicographically positive.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -21,15 +22,15 @@ from torch import Tensor
 from ase_geomformer.neighbors.problem import Problem, in_frames, ranges
 
 # Bins per cutoff along x, y and z. Finer bins mean fewer candidates but more columns to visit.
-BINS_PER_CUTOFF = (2, 2, 4)
+BINS_PER_CUTOFF = (1, 1, 4)
 # Candidates measured at once: few on a CPU for the cache's sake, many elsewhere.
-CPU_BLOCK, DEVICE_BLOCK = 1 << 16, 1 << 25
+CPU_BLOCK, DEVICE_BLOCK = 1 << 15, 1 << 25
 # Up to so many bins per point every bin has an entry in a table; beyond, bins are searched for.
 TABLE_SIZE = 64
 
 
 def find_pairs(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
-    """Receivers, senders and shifts of all structures of the problem."""
+    """Receivers, senders and shifts of all structures of the problem, each pair once."""
     grid = Grid.of(problem)
     atoms = own_points(problem).sorted_on(grid)
     found = [near_pairs(atoms, atoms, *ranges_among(grid, atoms, problem.cutoff), problem.cutoff)]
@@ -38,11 +39,7 @@ def find_pairs(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
         across = ranges_across(grid, atoms, ghosts, problem.cutoff)
         found.append(near_pairs(atoms, ghosts, *across, problem.cutoff))
     receivers, senders, shifts = (torch.cat(column) for column in zip(*found, strict=True))
-    return (
-        torch.cat([receivers, senders]),
-        torch.cat([senders, receivers]),
-        torch.cat([shifts, -shifts]),
-    )
+    return receivers, senders, shifts
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,13 +239,11 @@ def near_pairs(
     atoms: SortedPoints, senders: SortedPoints, start: Tensor, stop: Tensor, cutoff: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Receivers, senders and shifts of the pairs within the cutoff, of ranges (N, columns)."""
-    columns = start.shape[1]
-    start, counts = start.flatten(), (stop - start).flatten()
+    counts = stop - start
     found: list[tuple[Tensor, Tensor]] = []
-    for part in blocks(counts):
-        source, rank = expand(counts[part])
-        near = start[part][source] + rank
-        here = (source + part.start).div_(columns, rounding_mode="floor")
+    for part in blocks(counts.sum(dim=1)):
+        here, near = candidates(start[part], counts[part])
+        here += part.start
         vectors = senders.positions.index_select(0, near) - atoms.positions.index_select(0, here)
         x, y, z = vectors.unbind(1)
         kept = (x * x + y * y + z * z <= cutoff * cutoff).nonzero().squeeze(1)
@@ -257,11 +252,22 @@ def near_pairs(
     return atoms.atoms[here], senders.atoms[near], senders.shifts.index_select(0, near)
 
 
+def candidates(start: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows and members of the ranges (N, columns) that start there and hold so many."""
+    rows = torch.arange(counts.shape[0], device=counts.device)
+    here = torch.repeat_interleave(rows, counts.sum(dim=1))
+    start, counts = start.flatten(), counts.flatten()
+    # A running number less that of the range's first member, plus that member.
+    lead = start - (counts.cumsum(0) - counts)
+    near = torch.repeat_interleave(lead, counts, output_size=here.shape[0])
+    return here, near.add_(torch.arange(here.shape[0], device=here.device))
+
+
 def blocks(counts: Tensor) -> list[slice]:
-    """Slices of the ranges that hold about one block of candidates each; one slice at least."""
+    """Slices of the atoms that have about one block of candidates each; one slice at least."""
     size = CPU_BLOCK if counts.device.type == "cpu" else DEVICE_BLOCK
     ends = counts.cumsum(0)
     total = int(ends[-1])
     marks = size * torch.arange(1, max(math.ceil(total / size), 1), device=counts.device)
     cuts = [0, *torch.searchsorted(ends, marks).tolist(), counts.shape[0]]
-    return [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [slice(a, b) for a, b in pairwise(cuts)]

@@ -9,7 +9,7 @@ from ase_geomformer.neighbors.problem import Problem
 
 
 def find_pairs(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
-    """Receivers, senders and shifts of one structure."""
+    """Receivers, senders and shifts of one structure, each pair once."""
     on_device = problem.positions.device.type == "cuda"
     return _find_on_device(problem) if on_device else _find_on_host(problem)
 
@@ -18,9 +18,7 @@ def _find_on_host(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     from vesin import NeighborList
 
     positions, cell = problem.boxed()
-    search = NeighborList(
-        cutoff=problem.cutoff, full_list=True, n_threads=torch.get_num_threads()
-    )
+    search = NeighborList(cutoff=problem.cutoff, full_list=False, n_threads=torch.get_num_threads())
     pairs, shifts = search.compute(positions.numpy(), cell.numpy(), problem.pbcs[0], "PS")
     receivers, senders = torch.from_numpy(pairs.view("int64")).unbind(1)
     return receivers, senders, torch.from_numpy(shifts)
@@ -36,6 +34,6 @@ def _find_on_device(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
         ) from None
     positions, cell = problem.boxed()
     periodic = torch.from_numpy(problem.pbcs[0]).to(positions.device)
-    search = NeighborList(cutoff=problem.cutoff, full_list=True)
+    search = NeighborList(cutoff=problem.cutoff, full_list=False)
     receivers, senders, shifts = search.compute(positions, cell, periodic, "ijS")
     return receivers, senders, shifts

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-# Edges measured at once on a CPU: their temporaries then stay in the cache.
-CHUNK = 65536
+# Edges handled at once on a CPU: their temporaries then stay in the cache.
+CHUNK = 32768
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +52,8 @@ class NeighborList:
     ) -> NeighborList:
         """The edges at most ``cutoff`` (Å) long, in the same order."""
         edges = self.num_edges
-        chunk = CHUNK if positions.device.type == "cpu" else max(edges, 1)
         short = torch.empty(edges, dtype=torch.bool, device=positions.device)
-        for start in range(0, edges, chunk):
-            part = slice(start, start + chunk)
+        for part in chunks(edges, positions.device):
             vectors = edge_vectors(
                 positions, cell, batch, self.edge_index[:, part], self.shifts[part]
             )
@@ -63,7 +62,14 @@ class NeighborList:
         kept = short.nonzero().squeeze(1)
         if kept.shape[0] == edges:
             return self
-        return NeighborList(self.edge_index.index_select(1, kept), self.shifts.index_select(0, kept))
+        edge_index = self.edge_index.index_select(1, kept)
+        return NeighborList(edge_index, self.shifts.index_select(0, kept))
+
+
+def chunks(edges: int, device: torch.device) -> Iterator[slice]:
+    """Slices that cover so many edges; a single one where there is no cache to spare."""
+    size = CHUNK if device.type == "cpu" else max(edges, 1)
+    return (slice(start, start + size) for start in range(0, edges, size))
 
 
 def edge_vectors(
@@ -80,5 +86,5 @@ def edge_vectors(
         cell = cell.index_select(0, batch.index_select(0, receivers))
     steps = shifts.to(positions.dtype)
     for axis, row in enumerate(cell.unbind(-2)):
-        vectors = vectors + steps[:, axis : axis + 1] * row
+        vectors += steps[:, axis : axis + 1] * row
     return vectors

@@ -55,14 +55,27 @@ class EdgeOrder:
         shift = sum((2 * reach).bit_length() for reach in self.reach)
         return shift + self.atom_bits, shift, y + z, z, 0
 
-    def sort(self, receivers: Tensor, senders: Tensor, shifts: Tensor) -> NeighborList:
-        """The list of the given edges (E,), (E,), (E, 3) in canonical order."""
+    def sort(
+        self, receivers: Tensor, senders: Tensor, shifts: Tensor, *, mirror: bool
+    ) -> NeighborList:
+        """The list of the given edges (E,), (E,), (E, 3) in canonical order.
+
+        ``mirror`` adds the opposite edge (j, i, -S) of each.
+        """
+        keys = [self.pack(receivers, senders, shifts, 1)]
+        if mirror:
+            keys.append(self.pack(senders, receivers, shifts, -1))
+        return self.unpack(sort_keys(torch.cat(keys)))
+
+    def pack(self, receivers: Tensor, senders: Tensor, shifts: Tensor, sign: int) -> Tensor:
+        """Keys (E,) of the edges (i, j, sign * S)."""
         receiver, sender, *axes = self.offsets
         keys = (receivers << receiver).bitwise_or_(senders << sender)
         for axis, (offset, reach) in enumerate(zip(axes, self.reach, strict=True)):
             if reach:
-                keys.bitwise_or_((shifts[:, axis].to(torch.int64) + reach) << offset)
-        return self.unpack(sort_keys(keys))
+                steps = shifts[:, axis].to(torch.int64)
+                keys += torch.add(reach, steps, alpha=sign) << offset
+        return keys
 
     def unpack(self, keys: Tensor) -> NeighborList:
         """The edges of keys (E,), in their order."""

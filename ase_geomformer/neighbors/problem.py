@@ -1,9 +1,9 @@
 """The neighbour problem, checked and brought to the form every backend can solve.
 
-Positions are taken relative to the structure's first atom and wrapped along the periodic axes;
-open axes get a unit vector normal to the periodic ones. What the caller gave on an open axis (a
-zero vector, a box, a vector lying in the plane of a slab) plays no part, and neither does the
-distance of a molecule from the origin.
+Positions are wrapped along the periodic axes and counted from the structure's first atom along
+the open ones, which get a unit vector normal to the periodic ones. What the caller gave on an
+open axis (a zero vector, a box, a vector in the plane of a slab) plays no part, and neither does
+the distance of a molecule from the origin.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor
 
 # Volume of a cell over the product of its edges: below this its vectors lie in a plane or a line.
 FLATTEST = 1e-9
-# Peak memory per edge while a list is searched and sorted, bytes (measured: 90 to 130).
-BYTES_PER_EDGE = 120
+# Peak memory per edge while a list is searched and sorted, bytes (measured: 102 to 109).
+BYTES_PER_EDGE = 110
 # Measure of the unit ball in 0, 1, 2 and 3 dimensions.
 UNIT_BALL = np.array([1.0, 2.0, math.pi, 4.0 / 3.0 * math.pi])
 
@@ -32,7 +32,7 @@ class Problem:
     Attributes
     ----------
     positions : Tensor, shape (N, 3), float64, Å
-        Wrapped along periodic axes.
+        Wrapped along periodic axes, moved to the origin along open ones.
     batch : Tensor, shape (N,), int64
     fractions : Tensor, shape (N, 3)
         Wrapped positions along the completed cell vectors.
@@ -64,15 +64,18 @@ class Problem:
     def boxed(self) -> tuple[Tensor, Tensor]:
         """Positions (N, 3) and a cell (3, 3) that holds them also along open axes.
 
-        For backends that treat one structure and want a true box.
+        For backends that treat one structure and want a true box. Gaps too wide to be bridged are
+        narrowed, so that fragments far apart do not make a box of empty bins.
         """
-        lower, upper = self.lower[0].cpu().numpy(), self.upper[0].cpu().numpy()
-        periodic = self.pbcs[0]
-        origin = np.where(periodic, 0.0, lower) @ self.cells[0]
-        lengths = np.where(periodic, 1.0, upper - lower + self.cutoff)
         device = self.positions.device
-        cell = torch.from_numpy(self.cells[0] * lengths[:, None]).to(device)
-        return self.positions - torch.from_numpy(origin).to(device), cell
+        positions, cell = self.positions.clone(), torch.from_numpy(self.cells[0]).to(device)
+        rows = list(cell)
+        for axis in np.flatnonzero(~self.pbcs[0]):
+            heights, order = torch.sort(self.fractions[:, axis])
+            excess = (heights.diff(prepend=heights[:1]) - 2 * self.cutoff).clamp(min=0).cumsum(0)
+            positions[order] -= (heights[0] + excess)[:, None] * cell[axis]
+            rows[axis] = cell[axis] * (heights[-1] - heights[0] - excess[-1] + self.cutoff)
+        return positions, torch.stack(rows)
 
 
 def pose(positions: Tensor, cells: Tensor, pbcs: Tensor, batch: Tensor, cutoff: float) -> Problem:
@@ -96,23 +99,22 @@ def pose(positions: Tensor, cells: Tensor, pbcs: Tensor, batch: Tensor, cutoff: 
     images = np.where(host_pbcs, np.ceil(padded / heights) + 1, 0)
 
     device = positions.device
+    frames = torch.from_numpy(completed).to(device)
+    fractions = in_frames(positions, torch.from_numpy(inverses).to(device), batch)
     first = torch.searchsorted(batch, torch.arange(len(completed), device=device))
-    first = first.clamp(max=positions.shape[0] - 1)
-    local = positions - positions[first][batch]
-    fractions = in_frames(local, torch.from_numpy(inverses).to(device), batch)
+    origin = fractions[first.clamp(max=positions.shape[0] - 1)][batch]
     periodic = torch.from_numpy(host_pbcs).to(device)[batch]
-    wraps = torch.where(periodic, fractions.floor(), 0.0)
-    wrapped = local - in_frames(wraps, torch.from_numpy(completed).to(device), batch)
-    fractions = fractions - wraps
+    taken = torch.where(periodic, fractions.floor(), origin)
+    fractions = fractions - taken
     lower, upper = ranges(fractions, batch, len(completed))
     counts = torch.bincount(batch, minlength=len(completed)).cpu().numpy()
     extents = (upper - lower).cpu().numpy()
     check_size(host_cells, host_pbcs, completed, images, counts, extents, cutoff, device)
     return Problem(
-        positions=wrapped,
+        positions=positions - in_frames(taken, frames, batch),
         batch=batch,
         fractions=fractions,
-        wraps=wraps.to(torch.int64),
+        wraps=torch.where(periodic, taken, 0.0).to(torch.int64),
         cells=completed,
         pbcs=host_pbcs,
         heights=heights,
@@ -131,7 +133,7 @@ def in_frames(vectors: Tensor, frames: Tensor, batch: Tensor) -> Tensor:
 
 
 def ranges(values: Tensor, batch: Tensor, structures: int) -> tuple[Tensor, Tensor]:
-    """Least and greatest of values (N, 3) in each structure, both (B, 3); zero where it is empty."""
+    """Least and greatest of values (N, 3) in each structure, (B, 3); zero where it is empty."""
     if structures == 1:
         return values.amin(0, keepdim=True), values.amax(0, keepdim=True)
     index = batch[:, None].expand_as(values)
@@ -141,9 +143,7 @@ def ranges(values: Tensor, batch: Tensor, structures: int) -> tuple[Tensor, Tens
     return lower, upper
 
 
-def complete_cells(
-    cells: NDArray[np.float64], pbcs: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def complete_cells(cells: NDArray[np.float64], pbcs: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Cells (B, 3, 3) whose open axes are unit vectors normal to the periodic ones.
 
     The determinant is then the length, area or volume of what repeats.
@@ -153,7 +153,8 @@ def complete_cells(
     ValueError
         If the periodic vectors of a cell are not finite or span no length, area or volume.
     """
-    completed = np.where(pbcs[:, :, None], cells, 0.0)
+    finite = np.asarray(np.isfinite(cells).all(axis=(1, 2)))
+    completed = np.where(pbcs[:, :, None] & finite[:, None, None], cells, 0.0)
     dimensions = pbcs.sum(axis=1)
     completed[dimensions == 0] = np.eye(3)
     for axis in range(3):
@@ -167,11 +168,9 @@ def complete_cells(
         normal = np.cross(completed[slab, following], completed[slab, last])
         completed[slab, axis] = unit(normal)
     edges = np.linalg.norm(completed, axis=2).prod(axis=1)
-    # Written so that NaN counts as flat.
-    flat = ~(np.abs(np.linalg.det(completed)) > FLATTEST * edges) | ~np.isfinite(edges)
-    flat |= ~np.isfinite(cells).all(axis=(1, 2))
-    if flat.any():
-        where = int(flat.argmax())
+    flat = np.flatnonzero(~finite | (np.abs(np.linalg.det(completed)) <= FLATTEST * edges))
+    if flat.size:
+        where = int(flat[0])
         periodic = ", ".join(name for name, on in zip("abc", pbcs[where], strict=True) if on)
         raise ValueError(
             f"the cell {cells[where].tolist()} cannot be repeated along its periodic axes "

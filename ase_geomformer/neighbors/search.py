@@ -15,7 +15,7 @@ from ase_geomformer.neighbors import (
     backend_torch_cluster,
     backend_vesin,
 )
-from ase_geomformer.neighbors.edges import NeighborList
+from ase_geomformer.neighbors.edges import NeighborList, chunks
 from ase_geomformer.neighbors.order import EdgeOrder
 from ase_geomformer.neighbors.problem import Problem, pose
 
@@ -31,6 +31,8 @@ class Backend:
     find : callable
         Receivers (E,), senders (E,) and shifts (E, 3) of a :class:`Problem`, in any order, on the
         problem's device; every edge within the problem's cutoff, and perhaps some longer ones.
+    half : bool
+        Whether it finds one of the two edges of each pair, or both.
     module : str
         What must be importable.
     install : str
@@ -38,6 +40,7 @@ class Backend:
     """
 
     find: Callable[[Problem], Pairs]
+    half: bool
     module: str
     install: str
 
@@ -47,11 +50,12 @@ class Backend:
 
 
 BACKENDS: dict[str, Backend] = {
-    "vesin": Backend(backend_vesin.find_pairs, "vesin", "vesin"),
-    "torch": Backend(backend_torch.find_pairs, "torch", "torch"),
-    "matscipy": Backend(backend_matscipy.find_pairs, "matscipy", "matscipy"),
+    "vesin": Backend(backend_vesin.find_pairs, True, "vesin", "vesin"),
+    "torch": Backend(backend_torch.find_pairs, True, "torch", "torch"),
+    "matscipy": Backend(backend_matscipy.find_pairs, False, "matscipy", "matscipy"),
     "torch-cluster": Backend(
         backend_torch_cluster.find_pairs,
+        False,
         "torch_cluster",
         "--no-build-isolation ase-geomformer[cluster]",
     ),
@@ -111,7 +115,15 @@ def batched_neighbor_list(
     NeighborList
         Indices count the atoms of the whole batch; otherwise what :func:`neighbor_list` gives for
         each structure, one after the other.
+
+    Raises
+    ------
+    ValueError
+        As :func:`neighbor_list`, and if ``batch`` decreases or names a structure without a cell.
     """
+    last = len(cells) - 1
+    if batch.shape[0] and bool((batch.diff() < 0).any() | (batch[0] < 0) | (batch[-1] > last)):
+        raise ValueError(f"batch must not decrease, and lie within 0 ... {last}")
     return solve(positions, cells, pbcs, batch, cutoff, BACKENDS["torch"])
 
 
@@ -128,15 +140,13 @@ def choose(name: str, device: torch.device) -> Backend:
         if not backend.available
     )
     fault = "not installed" if name in BACKENDS else "unknown"
-    raise ValueError(
-        f"neighbour backend {name!r} is {fault}; available: auto, {ready}{missing}"
-    )
+    raise ValueError(f"neighbour backend {name!r} is {fault}; available: auto, {ready}{missing}")
 
 
 def solve(
     positions: Tensor, cells: Tensor, pbcs: Tensor, batch: Tensor, cutoff: float, backend: Backend
 ) -> NeighborList:
-    """Pose the problem, find the pairs, put them in order and measure them on the true positions."""
+    """Pose the problem, find the pairs, put them in order, measure them on the true positions."""
     positions = positions.detach().to(torch.float64)
     cells = cells.detach().to(positions)
     if positions.shape[0] == 0:
@@ -145,11 +155,12 @@ def solve(
     problem = pose(positions, cells, pbcs, batch, cutoff)
     order = EdgeOrder(positions.shape[0], problem.reach)
     # Between wrapped and true shifts lies a constant for each (i, j): the order is the same.
-    edges = order.sort(*backend.find(problem))
+    edges = order.sort(*backend.find(problem), mirror=backend.half)
     if bool(problem.wraps.any()):
-        receivers, senders = edges.edge_index
-        unwrapped = problem.wraps.index_select(0, receivers) - problem.wraps.index_select(0, senders)
-        edges = NeighborList(edges.edge_index, edges.shifts + unwrapped)
+        for part in chunks(edges.num_edges, positions.device):
+            receivers, senders = edges.edge_index[:, part]
+            edges.shifts[part] += problem.wraps.index_select(0, receivers)
+            edges.shifts[part] -= problem.wraps.index_select(0, senders)
     if cells.shape[0] == 1:
         return edges.within(positions, cells[0], cutoff)
     return edges.within(positions, cells, cutoff, batch)
