@@ -1,0 +1,127 @@
+"""Labels of structures beside what a potential predicts for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from ase.stress import voigt_6_to_full_3x3_stress
+from numpy.typing import NDArray
+
+from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.evaluate import evaluate_many
+from ase_geomformer.potential import Potential
+from ase_geomformer.training.errors import Array
+from ase_geomformer.training.frames import Frame
+
+TARGETS = ("energy", "forces", "stress")
+"""What is compared, where it is labelled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Labels of one target and what the potential predicts for them, in eV and Å.
+
+    Attributes
+    ----------
+    reference, prediction : ndarray, shape (R, ...)
+        R energies, force vectors or stress tensors.
+    rows : ndarray, shape (R,), int64
+        The frame, for forces the atom among all atoms of all frames, each belongs to.
+    """
+
+    reference: Array
+    prediction: Array
+    rows: NDArray[np.int64]
+
+    @property
+    def difference(self) -> Array:
+        """Prediction minus reference."""
+        return self.prediction - self.reference
+
+
+def compare(
+    potential: Potential | PotentialCalculator,
+    frames: Sequence[Frame],
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
+    progress: bool = False,
+) -> dict[str, Comparison]:
+    """Evaluate each frame for the labels it carries; see :func:`evaluation.evaluate_frames`.
+
+    Returns
+    -------
+    dict of str to Comparison
+        By target, of the targets that some frame is labelled with.
+    """
+    wanted = [labels(frame) for frame in frames]
+    if not any(wanted):
+        raise ValueError(
+            f"none of the {len(frames)} frames has a label to compare with; one at least must "
+            "have an energy, forces or a stress"
+        )
+    check_elements(potential, frames)
+    predicted: list[dict[str, Any]] = [{} for _ in frames]
+    for targets in dict.fromkeys(filter(None, wanted)):
+        chosen = [index for index, found in enumerate(wanted) if found == targets]
+        results = evaluate_many(
+            potential,
+            [frames[index].atoms for index in chosen],
+            targets,
+            device=device,
+            dtype=dtype,
+            progress=progress,
+        )
+        for index, result in zip(chosen, results, strict=True):
+            check_finite(frames[index], result)
+            predicted[index] = result
+    present = {target for targets in wanted for target in targets}
+    return {
+        target: side_by_side(frames, predicted, target) for target in TARGETS if target in present
+    }
+
+
+def labels(frame: Frame) -> tuple[str, ...]:
+    """The targets that a frame is labelled with."""
+    return tuple(target for target in TARGETS if getattr(frame, target) is not None)
+
+
+def check_elements(potential: Potential | PotentialCalculator, frames: Sequence[Frame]) -> None:
+    """Refuse, naming the frame, an element that the potential does not know."""
+    model = potential.potential if isinstance(potential, PotentialCalculator) else potential
+    for frame in frames:
+        try:
+            model.check_elements(frame.atoms.numbers)
+        except ValueError as error:
+            raise ValueError(f"{frame.where}: {error}") from None
+
+
+def check_finite(frame: Frame, result: dict[str, Any]) -> None:
+    """Refuse a prediction of NaN, which would make every mean NaN without saying where."""
+    for target, value in result.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"{frame.where}: the potential gives NaN or infinite {target}")
+
+
+def side_by_side(
+    frames: Sequence[Frame], predicted: Sequence[dict[str, Any]], target: str
+) -> Comparison:
+    """Join the labels and predictions of one target over all frames that have it."""
+    labelled = [index for index, result in enumerate(predicted) if target in result]
+    reference = [getattr(frames[index], target) for index in labelled]
+    prediction = [predicted[index][target] for index in labelled]
+    if target == "forces":
+        counts = [len(frame.atoms) for frame in frames]
+        atoms = np.split(np.arange(sum(counts)), np.cumsum(counts)[:-1])
+        return Comparison(
+            np.concatenate(reference),
+            np.concatenate(prediction),
+            np.concatenate([atoms[index] for index in labelled]),
+        )
+    if target == "stress":
+        prediction = [voigt_6_to_full_3x3_stress(stress) for stress in prediction]
+    return Comparison(np.array(reference), np.array(prediction), np.array(labelled))
