@@ -94,13 +94,15 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         usage=f"{PROGRAM} {verb} {module.USAGE}",
         description=module.DESCRIPTION,
         exit_on_error=False,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--config", action="config", metavar="FILE.yaml", help="the same options from a file"
     )
     module.add_arguments(parser)
-    options = parser.instantiate_classes(parser.parse_args(arguments))
-    code: int = module.run(options)
+    # instantiate_classes is what jsonargparse called it before 4.49.
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    code: int = module.run(instantiate(parser.parse_args(arguments)))
     return code
 
 

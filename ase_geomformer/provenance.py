@@ -14,6 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ase_geomformer.files import write_text
 
 SETTINGS_FILE = "settings.yaml"
@@ -45,8 +47,6 @@ def start_folder(folder: Path, settings: Mapping[str, Any], files: Iterable[str]
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*files, RESULT_FILE):
         (folder / name).unlink(missing_ok=True)
-    import yaml  # type: ignore[import-untyped]
-
     text = yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True)
     write_text(folder / SETTINGS_FILE, text)
 

@@ -1,7 +1,8 @@
 """The verbs of the command line, one module each.
 
 A verb's module defines ``USAGE`` and ``DESCRIPTION`` for its help, ``add_arguments(parser)``, and
-``run(options) -> int``, whose result is the exit code. It is imported only when the verb is used, so that the others cost nothing.
+``run(options) -> int``, whose result is the exit code. It is imported only when the verb is used,
+so that the others cost nothing.
 """
 
 from __future__ import annotations

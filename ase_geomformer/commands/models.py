@@ -23,7 +23,9 @@ VERIFY_TOLERANCE = 1e-8
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("action", nargs="?", default="list", choices=list(ACTIONS), help="what to do")
+    parser.add_argument(
+        "action", nargs="?", default="list", choices=list(ACTIONS), help="what to do"
+    )
     parser.add_argument("names", nargs="*", default=[], metavar="NAME", help="names or paths")
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
@@ -43,25 +45,24 @@ def _list(names: list[str], as_json: bool) -> int:
     if as_json:
         _print_json(entries)
         return 0
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(
-        "name", "architecture", "elements", "cutoff (Å)", "data", "errors", "parameters",
-        title=f"{len(entries)} potentials",
-    )  # fmt: skip
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("potential", no_wrap=True, style="bold")
+    table.add_column("elements", overflow="fold")
+    table.add_column("what it is", overflow="fold")
     for name, entry in entries.items():
         if "error" in entry:
-            table.add_row(name, f"[red]damaged:[/] {entry['error']}")
+            table.add_row(name, "", f"[red]damaged:[/] {entry['error']}")
             continue
-        table.add_row(
-            name,
-            entry["architecture"],
-            " ".join(entry["elements"]),
-            f"{entry['cutoff_A']:g}",
-            "\n".join(entry["data"]),
-            "\n".join(f"{figure} {value:.4g}" for figure, value in entry["figures"].items()),
-            f"{entry['num_parameters']:,}",
-        )
+        about = [
+            f"{entry['architecture']}, {entry['num_parameters']:,} parameters, "
+            f"cutoff {entry['cutoff_A']:g} Å",
+            *entry["data"],
+            *(f"{figure} {value:.4g}" for figure, value in entry["figures"].items()),
+        ]
+        table.add_row(name, " ".join(entry["elements"]), "\n".join(about))
     _print(table)
     return 0
 
@@ -118,9 +119,9 @@ def _readable(value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{key}: {_readable(entry)}" for key, entry in value.items())
     if isinstance(value, list):
-        short = all(isinstance(entry, str) and len(entry) <= 2 for entry in value)
-        return (" " if short else "\n").join(_readable(entry) for entry in value)
-    return str(value)
+        entries = [_readable(entry) for entry in value]
+        return (" " if all(len(entry) <= 2 for entry in entries) else "\n").join(entries)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _verify(names: list[str], as_json: bool) -> int:

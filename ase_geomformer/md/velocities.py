@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms, units
 
-# A sum of momenta below this fraction of the sum of their sizes is zero up to rounding.
+# A total momentum below this fraction of the sum of its parts is zero up to rounding.
 _AT_REST = 1e-8
 # Moments of inertia below this fraction of the largest belong to the axis of a linear molecule.
 _NO_INERTIA = 1e-8
@@ -47,10 +47,12 @@ def degrees_of_freedom(atoms: Atoms, conserves_momentum: bool) -> int:
     number = int(atoms.get_number_of_degrees_of_freedom())
     if conserves_momentum and not atoms.constraints:
         momenta = atoms.get_momenta()
-        if _vanishes(momenta):
+        sizes = np.linalg.norm(momenta, axis=1)
+        if _vanishes(momenta, sizes):
             number -= 3
             arms = atoms.get_positions() - atoms.get_center_of_mass()
-            if not atoms.pbc.any() and _vanishes(np.cross(arms, momenta)):
+            sizes = sizes * np.linalg.norm(arms, axis=1)
+            if not atoms.pbc.any() and _vanishes(np.cross(arms, momenta), sizes):
                 moments = np.linalg.eigvalsh(_inertia(atoms))
                 number -= int(np.sum(moments > _NO_INERTIA * moments.max()))
     if number <= 0:
@@ -73,7 +75,6 @@ def _inertia(atoms: Atoms) -> np.ndarray:
     return np.sum(weighted * arms) * np.eye(3) - weighted.T @ arms
 
 
-def _vanishes(vectors: np.ndarray) -> bool:
-    """Whether vectors (N, 3) sum to zero up to rounding."""
-    size = np.linalg.norm(vectors, axis=1).sum()
-    return bool(np.linalg.norm(vectors.sum(axis=0)) <= _AT_REST * size)
+def _vanishes(vectors: np.ndarray, sizes: np.ndarray) -> bool:
+    """Whether vectors (N, 3) made of parts of these sizes (N,) sum to zero up to rounding."""
+    return bool(np.linalg.norm(vectors.sum(axis=0)) <= _AT_REST * sizes.sum())

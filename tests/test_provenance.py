@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.calculators.emt import EMT
+
+from ase_geomformer.provenance import check_folder, plain, provenance, start_folder, to_json
+
+
+@dataclass
+class Pair:
+    first: float
+    second: np.ndarray
+
+
+def test_numbers_of_all_kinds_become_json() -> None:
+    content = {
+        "array": np.array([[1.0, np.nan]]),
+        "scalar": np.float32(0.5),
+        "infinite": float("inf"),
+        "pair": Pair(1.0, np.arange(2)),
+        "path": Path("a/b"),
+        "flag": np.bool_(True),
+        "nothing": None,
+    }
+    assert json.loads(to_json(content)) == {
+        "array": [[1.0, None]],
+        "scalar": 0.5,
+        "infinite": None,
+        "pair": {"first": 1.0, "second": [0, 1]},
+        "path": "a/b",
+        "flag": True,
+        "nothing": None,
+    }
+
+
+def test_floats_keep_all_digits() -> None:
+    assert json.loads(to_json(plain(0.1 + 0.2))) == 0.1 + 0.2
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(FileExistsError, match="is a file"):
+        check_folder(tmp_path / "out")
+
+
+def test_a_new_run_takes_the_old_result_away(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    start_folder(check_folder(tmp_path, overwrite=True), {"steps": 3})
+    assert [file.name for file in tmp_path.iterdir()] == ["settings.yaml"]
+
+
+def test_any_calculator_has_an_origin() -> None:
+    origin = provenance(EMT(), seed=0)
+    assert origin["potential"] == {"name": "emt", "sha256": None, "calculator": "EMT"}
+    assert origin["seed"] == 0
+    assert "pytest" in origin["command"]
