@@ -150,7 +150,7 @@ def own_points(problem: Problem) -> Points:
 def ghost_points(problem: Problem) -> Points:
     """Images within the cutoff of the atoms' range along every cell vector, with S > 0."""
     device = problem.positions.device
-    margins = torch.from_numpy(problem.cutoff / problem.heights).to(device)
+    margins = torch.from_numpy(problem.margins).to(device)
     lowest, highest = problem.lower - margins, problem.upper + margins
     periodic = torch.from_numpy(problem.pbcs).to(device)
     atoms = torch.arange(problem.batch.shape[0], device=device)

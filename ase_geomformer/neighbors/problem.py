@@ -38,8 +38,9 @@ class Problem:
         Wrapped positions along the completed cell vectors.
     wraps : Tensor, shape (N, 3), int64
         Whole cell vectors taken off the caller's positions.
-    cells, pbcs, heights : arrays, shape (B, 3, 3), (B, 3), (B, 3)
-        Completed cells, periodic axes, and distances between opposite faces, Å; on the host.
+    cells, pbcs, margins : arrays, shape (B, 3, 3), (B, 3), (B, 3)
+        Completed cells, periodic axes, and the cutoff over the distance between opposite faces
+        (zero along open axes); on the host.
     lower, upper : Tensor, shape (B, 3)
         Range of the fractions in each structure.
     cutoff : float, Å
@@ -55,7 +56,7 @@ class Problem:
     wraps: Tensor
     cells: NDArray[np.float64]
     pbcs: NDArray[np.bool_]
-    heights: NDArray[np.float64]
+    margins: NDArray[np.float64]
     lower: Tensor
     upper: Tensor
     cutoff: float
@@ -96,7 +97,7 @@ def pose(positions: Tensor, cells: Tensor, pbcs: Tensor, batch: Tensor, cutoff: 
     heights = 1.0 / np.linalg.norm(inverses, axis=1)
     # Wrapping rounds at the scale of the coordinates.
     padded = cutoff * (1 + 1e-9) + 1e-12 * (largest + float(np.abs(host_cells).max()))
-    images = np.where(host_pbcs, np.ceil(padded / heights) + 1, 0)
+    margins = np.where(host_pbcs, padded / heights, 0.0)
 
     device = positions.device
     frames = torch.from_numpy(completed).to(device)
@@ -109,7 +110,7 @@ def pose(positions: Tensor, cells: Tensor, pbcs: Tensor, batch: Tensor, cutoff: 
     lower, upper = ranges(fractions, batch, len(completed))
     counts = torch.bincount(batch, minlength=len(completed)).cpu().numpy()
     extents = (upper - lower).cpu().numpy()
-    check_size(host_cells, host_pbcs, completed, images, counts, extents, cutoff, device)
+    check_size(host_cells, host_pbcs, completed, margins, counts, extents, cutoff, device)
     return Problem(
         positions=positions - in_frames(taken, frames, batch),
         batch=batch,
@@ -117,11 +118,12 @@ def pose(positions: Tensor, cells: Tensor, pbcs: Tensor, batch: Tensor, cutoff: 
         wraps=torch.where(periodic, taken, 0.0).to(torch.int64),
         cells=completed,
         pbcs=host_pbcs,
-        heights=heights,
+        margins=margins,
         lower=lower,
         upper=upper,
         cutoff=padded,
-        reach=tuple(images.max(axis=0).astype(int).tolist()),
+        # Fractions differ by less than 1, so a shift is less than the margin and 1.
+        reach=tuple(np.ceil(margins).max(axis=0).astype(int).tolist()),
     )
 
 
@@ -224,7 +226,7 @@ def check_size(
     cells: NDArray[np.float64],
     pbcs: NDArray[np.bool_],
     completed: NDArray[np.float64],
-    images: NDArray[np.float64],
+    margins: NDArray[np.float64],
     counts: NDArray[np.int64],
     extents: NDArray[np.float64],
     cutoff: float,
@@ -240,7 +242,7 @@ def check_size(
     open_share = np.minimum(1.0, 2 * cutoff / np.maximum(extents, 1e-300))
     thinning = np.where(pbcs, 1.0, open_share).prod(axis=1)
     edges = counts.astype(float) ** 2 * images_in_ball * thinning
-    copies = (2 * images + 1).prod(axis=1)
+    copies = (1 + 2 * margins).prod(axis=1)
     needed = np.maximum(edges, counts * copies) * BYTES_PER_EDGE
     memory = total_memory(device)
     if needed.sum() > memory:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ase_geomformer.neighbors import BACKENDS, neighbor_list
 from ase_geomformer.neighbors.backend_torch_cluster import FIRST_GUESS
+from ase_geomformer.neighbors.problem import pose
 from tests.neighbors.structures import (
     Structure,
     brute_force,
@@ -238,6 +239,14 @@ def test_list_beyond_memory_is_refused_with_its_size() -> None:
     structure = replace(gas(1), cell=np.eye(3) * 1e-3)
     with pytest.raises(ValueError, match=r"5\.2e\+11 edges .* 1\.0e\+12 periodic images"):
         edges_of(structure)
+
+
+def test_large_system_is_not_mistaken_for_an_absurd_one() -> None:
+    for pbc in (False, True):
+        structure = replace(gas(10**6), pbc=np.full(3, pbc))
+        x, cell, periodic = structure.tensors
+        batch = torch.zeros(len(x), dtype=torch.int64)
+        assert pose(x, cell[None], periodic[None], batch, 5.0).reach == (int(pbc),) * 3
 
 
 def test_unknown_backend_is_refused_with_those_there_are() -> None:
