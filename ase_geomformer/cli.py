@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
 import sys
 import traceback
@@ -30,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all went well, 1 if a run did not reach its goal, 2 if the input is wrong.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:  # the process is ours to set up
+        # Threads that spin while they wait make MD of a molecule fifty times slower on a busy
+        # machine; the setting counts from when torch is loaded.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     debug = "--debug" in arguments
     try:
         return _run([argument for argument in arguments if argument != "--debug"])

@@ -137,6 +137,27 @@ def test_help_needs_no_tensors(arguments: list[str], run_python: Callable) -> No
     run_python("-c", code)
 
 
+@pytest.mark.parametrize(
+    ("call", "given", "found"),
+    [
+        ("main()", None, "passive"),
+        ("main()", "active", "active"),
+        ("main(['--version'])", None, None),
+    ],
+)
+def test_waiting_threads_sleep_in_our_own_process_only(
+    call: str, given: str | None, found: str | None, run_python: Callable
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if "OMP" not in name}
+    environment |= {"OMP_WAIT_POLICY": given} if given else {}
+    code = (
+        "import os; from ase_geomformer.cli import main\n"
+        f"{call}; print(os.environ.get('OMP_WAIT_POLICY'))"
+    )
+    done = run_python("-c", code, "--version", env=environment)
+    assert done.stdout.splitlines()[-1] == str(found)
+
+
 def test_singlepoint_of_a_molecule(
     structure: str, ethanol: Atoms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

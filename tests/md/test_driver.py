@@ -162,6 +162,14 @@ def test_a_run_stops_when_results_are_not_finite(
     assert len(read(tmp_path / "trajectory.traj", index=":")) == 3
 
 
+def test_a_run_that_cannot_start_says_so(cluster: Atoms, springs: Any, tmp_path: Path) -> None:
+    springs.quartic = np.nan
+    result = run_md(cluster, springs, SHORT, output=tmp_path, progress=True)
+    assert (result.completed, result.steps, result.averages) == (False, 0, {})
+    assert "stopped at step 0" in result.reason
+    assert {file.name for file in tmp_path.iterdir()} >= {"offending.extxyz", "result.json"}
+
+
 def test_a_structure_that_fails_at_once_leaves_no_folder(
     cluster: Atoms, springs: Any, tmp_path: Path
 ) -> None:
