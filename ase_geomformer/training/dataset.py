@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ase_geomformer.graph import AtomGraph, info_number
+from ase_geomformer.graph import AtomGraph, electrons
 from ase_geomformer.neighbors import NeighborList
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.edges import EdgeTable, edge_table
@@ -120,13 +120,14 @@ def gather_index(first: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 
 def structure_tensors(frames: Sequence[Frame], dtype: torch.dtype) -> dict[str, Tensor]:
     """What every structure has one of: its state, its labels and which of them are there."""
-    states = {
-        "charge": [info_number(frame.atoms, "charge", 0.0) for frame in frames],
-        "spin": [info_number(frame.atoms, "spin", 1.0) for frame in frames],
+    states = [electrons(frame.atoms) for frame in frames]
+    values = {
+        "charge": [state["charge"] for state in states],
+        "spin": [state["spin"] for state in states],
         "cell": np.array([frame.atoms.cell.array for frame in frames]),
         "stress": np.array([label(frame, "stress", (3, 3)) for frame in frames]),
     }
-    tensors = {name: torch.as_tensor(value, dtype=dtype) for name, value in states.items()}
+    tensors = {name: torch.as_tensor(value, dtype=dtype) for name, value in values.items()}
     tensors["energy"] = torch.tensor([frame.energy or 0.0 for frame in frames], dtype=torch.float64)
     for target in LEARNT:
         there = [getattr(frame, target) is not None for frame in frames]
