@@ -23,7 +23,7 @@ help:  ## show this list
 	@echo "Options: PYTHON=/path/to/python (3.11 or newer), ARGS=\"-k graph\" (passed to pytest)"
 
 demo: $(STAMP)  ## 1 ps of molecular dynamics of ethanol with the shipped potential
-	@$(BIN)/python md_examples/ethanol_nvt.py
+	@$(QUIET_THREADS) $(BIN)/python md_examples/ethanol_nvt.py
 
 test: $(STAMP)  ## run the tests
 	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 $(ARGS)

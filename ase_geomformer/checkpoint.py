@@ -187,10 +187,8 @@ def load_folder(folder: str | Path) -> Potential:
         )
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / CARD_FILE}: {error}") from error
-    try:
-        potential.load_state_dict(state)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: weights do not fit the card's settings: {error}") from error
+    _check_shapes(path, state, potential.state_dict())
+    potential.load_state_dict(state)
     return potential.to(getattr(torch, card.dtype)).requires_grad_(False).eval()
 
 
@@ -306,6 +304,22 @@ def _read_weights(path: Path, card: Card) -> dict[str, torch.Tensor]:
     if broken:
         raise CheckpointError(f"{path}: weights {broken[0]!r} hold NaN or infinite values")
     return state
+
+
+def _check_shapes(
+    path: Path, found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
+) -> None:
+    """Refuse weights other than the card's settings ask for, naming the first that is wrong."""
+    shapes = [
+        {name: tuple(tensor.shape) for name, tensor in state.items()} for state in (found, expected)
+    ]
+    wrong = sorted(dict(shapes[0].items() ^ shapes[1].items()))
+    if wrong:
+        has, needs = (part.get(wrong[0], "nothing") for part in shapes)
+        raise CheckpointError(
+            f"{path}: {len(wrong)} weights do not fit the card's settings; the first, "
+            f"{wrong[0]!r}, has shape {has} where the settings need {needs}"
+        )
 
 
 def _card_from(content: dict[str, Any]) -> Card:
