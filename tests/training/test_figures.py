@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,12 +21,13 @@ from ase_geomformer.training.figures import (
 from ase_geomformer.training.frames import Frame
 from ase_geomformer.training.style import save_figure
 
-METRICS = """epoch,lr-AdamW,step,train_loss,train_mae_forces_meV_per_A,train_mae_energy_meV_per_atom,\
+METRICS = """epoch,step,\
+train_loss,train_mae_forces_meV_per_A,train_mae_energy_meV_per_atom,\
 val_loss,val_mae_forces_meV_per_A,val_mae_energy_meV_per_atom
-0,0.001,0,9.0,300.0,40.0,,,
-0,,4,,,,5.0,200.0,30.0
-1,0.001,9,1.0,30.0,4.0,,,
-1,,9,,,,0.6,25.0,3.5
+0,0,9.0,300.0,40.0,,,
+0,4,,,,5.0,200.0,30.0
+1,9,1.0,30.0,4.0,,,
+1,9,,,,0.6,25.0,3.5
 """
 
 
@@ -35,10 +35,10 @@ def evaluation(structures: list[Atoms], targets: str = "energy forces stress") -
     """Predictions that are 2 meV/atom, 10 meV/Å and 0.01 eV/Å^3 too high."""
     rng = np.random.default_rng(0)
     frames = tuple(Frame(atoms) for atoms in structures)
-    count, atoms = len(frames), sum(map(len, structures))
-    sizes = np.array([len(atoms) for atoms in structures])
-    energies = sum((structure.numbers == 1).sum() for structure in structures[:1]) - 900.0 * sizes
-    energies = energies + 0.01 * rng.normal(size=count)
+    sizes = np.array([len(structure) for structure in structures])
+    count, atoms = len(sizes), sizes.sum()
+    composed = np.array([-13.6 * (structure.numbers**2.0).sum() for structure in structures])
+    energies = composed + 0.01 * rng.normal(size=count)
     forces, stress = rng.normal(size=(atoms, 3)), 0.1 * rng.normal(size=(count, 3, 3))
     every = {
         "energy": Comparison(energies, energies + 0.002 * sizes, np.arange(count)),
@@ -180,7 +180,3 @@ def test_figures_leave_pyplot_alone(root: Path, run_python: Callable) -> None:
         cwd=root,
     )
     assert done.stdout.strip() == "False"
-    assert (
-        sys.modules.get("matplotlib.pyplot") is None
-        or not sys.modules["matplotlib.pyplot"].get_fignums()
-    )
