@@ -243,7 +243,7 @@ def test_stress_shapes(shape: tuple[int, ...], save: Callable[..., str]) -> None
 def test_npz_charge_pbc_and_changing_elements(save: Callable[..., str]) -> None:
     numbers = np.array([[8, 1, 1]] * 4 + [[7, 1, 1]])
     cells = np.zeros((5, 3, 3))
-    cells[:, 2, 2] = 9.0
+    cells[:, 2] = [0.0, 1.0, 9.0]
     path = save(
         z=numbers,
         charge=np.array([0, 0, 0, 0, 1]),
@@ -258,9 +258,30 @@ def test_npz_charge_pbc_and_changing_elements(save: Callable[..., str]) -> None:
     np.testing.assert_array_equal(frames[0].charges, np.ones(3))  # type: ignore[arg-type]
 
 
-def test_arrays_of_objects_are_left_alone(save: Callable[..., str]) -> None:
-    path = save(names=np.array([{"a": 1}], dtype=object))
+class Trap:
+    """An object whose unpickling leaves a trace."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return Path.touch, (self.trace,)
+
+
+def test_objects_in_an_archive_are_never_unpickled(
+    save: Callable[..., str], tmp_path: Path
+) -> None:
+    path = save(names=np.array([Trap(tmp_path / "sprung")] * 5, dtype=object))
     assert len(read_frames(DataSettings(path))) == 5
+    with pytest.raises(ValueError, match="no frame has names"):
+        read_frames(DataSettings(path, energy_key="names"))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_dipole_in_units_of_the_file(save: Callable[..., str]) -> None:
+    path = save(mu=np.ones((5, 3)))
+    frames = read_frames(DataSettings(path, dipole_key="mu", length_unit="bohr"))
+    np.testing.assert_allclose(frames[0].dipole, 0.529177210903, rtol=1e-7)  # type: ignore[arg-type]
 
 
 # Bad files: one error each, with file, key and frame
@@ -376,12 +397,14 @@ def test_isolated_atom_is_not_a_primitive_cell() -> None:
 
 
 def test_fingerprint_sees_geometry_only(silicon: Atoms) -> None:
-    moved, periodic, other = silicon.copy(), silicon.copy(), silicon.copy()
+    moved, periodic, strained, other = (silicon.copy() for _ in range(4))
     moved.positions[0, 0] += 1e-9
     periodic.pbc = [True, True, False]
+    strained.cell[0, 1] += 1e-9
     other.numbers[0] = 32
-    prints = {fingerprint([Frame(atoms)]) for atoms in (silicon, moved, periodic, other)}
-    assert len(prints) == 4
+    changed = (moved, periodic, strained, other)
+    prints = {fingerprint([Frame(atoms)]) for atoms in (silicon, *changed)}
+    assert len(prints) == 5
     assert fingerprint([Frame(silicon, energy=1.0)]) in prints
 
 
