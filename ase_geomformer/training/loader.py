@@ -45,7 +45,11 @@ class TrainingData(lightning.LightningDataModule):
     """Training and validation sets, each process's share of the batches."""
 
     def __init__(
-        self, train: GraphDataset, validation: GraphDataset | None, settings: BatchSettings, seed: int
+        self,
+        train: GraphDataset,
+        validation: GraphDataset | None,
+        settings: BatchSettings,
+        seed: int,
     ) -> None:
         super().__init__()
         self.train, self.validation = train, validation

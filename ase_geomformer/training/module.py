@@ -152,9 +152,7 @@ class TrainingModule(lightning.LightningModule):
 
 def muon(potential: Potential, settings: OptimizerSettings) -> torch.optim.Optimizer:
     matrices, others = _by_role(potential)
-    return Muon(
-        matrices, others, lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    return Muon(matrices, others, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def adamw(potential: Potential, settings: OptimizerSettings) -> torch.optim.Optimizer:

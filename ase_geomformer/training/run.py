@@ -11,10 +11,12 @@ import torch
 import yaml  # type: ignore[import-untyped]
 from rich.console import Console
 
-from ase_geomformer.checkpoint import Card, save_potential
 from ase_geomformer.files import write_text
 from ase_geomformer.potential import Potential
+from ase_geomformer.provenance import SETTINGS_FILE
 from ase_geomformer.training.dataset import GraphDataset
+from ase_geomformer.training.evaluation import Evaluation
+from ase_geomformer.training.finish import finish
 from ase_geomformer.training.frames import Frame, label_table
 from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
@@ -33,6 +35,8 @@ class TrainResult:
     ----------
     potential : Potential
         With the averaged weights, in evaluation mode.
+    evaluation : Evaluation or None
+        Its errors on the test frames, or the validation frames where there are none of those.
     folder : Path
         The run folder; ``folder / "potential"`` is ready to ship.
     completed : bool
@@ -45,6 +49,7 @@ class TrainResult:
     """
 
     potential: Potential
+    evaluation: Evaluation | None
     folder: Path
     completed: bool
     reason: str
@@ -60,7 +65,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
     settings : TrainSettings
     output : path
         Run folder. It receives ``settings.yaml``, ``split.json``, logs, checkpoints and, at the
-        end, ``potential/``.
+        end, what :func:`~ase_geomformer.training.finish.finish` writes.
     resume : bool
         Go on from the run folder's last checkpoint, exactly where it was written.
 
@@ -82,7 +87,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
     potential, scale = initial_potential(settings, parts["train"], console)
     data = _datasets(settings, parts, potential.cutoff, folder)
     module = _module(settings, potential, data, scale)
-    write_text(folder / "settings.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
+    write_text(folder / SETTINGS_FILE, yaml.safe_dump(asdict(settings), sort_keys=False))
     started = time.perf_counter()
     with quiet_lightning():
         trainer = make_trainer(settings, folder)
@@ -95,15 +100,15 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
             path = folder / "bad_batch.extxyz"
             write_frames(path, data.train_loader.present_frames)
             raise TrainingDiverged(f"{error} ({path})", error.batch) from None
-    best = potential.copy(device="cpu")
-    card = Card(name=settings.name, **vars(settings.card))
-    golden = [frame.atoms for frame in (parts["test"] or parts["train"])[:2]]
-    save_potential(best, folder / "potential", card, golden)
-    completed = not trainer.interrupted
+    trained = potential.copy(device="cpu")
+    evaluation = None
+    if trainer.is_global_zero and not trainer.interrupted:
+        evaluation = finish(settings, folder, trained, parts)
     return TrainResult(
-        potential=best,
+        potential=trained,
+        evaluation=evaluation,
         folder=folder,
-        completed=completed,
+        completed=not trainer.interrupted,
         reason=_reason(trainer, settings),
         steps=trainer.global_step,
         wall_time_s=time.perf_counter() - started,

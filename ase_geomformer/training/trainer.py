@@ -55,7 +55,10 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
         enable_progress_bar=run.progress,
         enable_model_summary=False,
         callbacks=callbacks,
-        logger=[CSVLogger(folder, name="logs", version=""), TensorBoardLogger(folder, name="", version="tensorboard")],
+        logger=[
+            CSVLogger(folder, name="logs", version=""),
+            TensorBoardLogger(folder, name="", version="tensorboard"),
+        ],
     )
 
 
