@@ -11,26 +11,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.base import Architecture
+from ase_geomformer.architectures.validation import (
+    check_attention_widths,
+    check_choices,
+    check_neighbourhood,
+)
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
+from ase_geomformer.layers.attention import Attention, Edges, Exchange, FilterNetwork
 from ase_geomformer.layers.cutoff import CUTOFFS
-from ase_geomformer.layers.dense import HeadLinear, dense
-from ase_geomformer.layers.harmonics import (
-    DegreeSum,
-    SphericalHarmonics,
-    distances_and_directions,
-)
+from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
+from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
+from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES
-from ase_geomformer.layers.segment import segment_sum
-
-NUM_ELEMENTS = 119  # rows of a table indexed by atomic number, 0 .. 118
-LAYER_NORM_EPS = 1e-6
+from ase_geomformer.layers.readout import EnergyHead
 
 
 @dataclass(frozen=True)
@@ -108,26 +108,11 @@ class So3kratesSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "degrees", tuple(self.degrees))
-        choices: dict[str, dict[str, Any]] = {
-            "radial_basis": RADIAL_BASES,
-            "cutoff_function": CUTOFFS,
-            "qk_activation": ACTIVATIONS,
-            "activation": ACTIVATIONS,
-            "energy_activation": ACTIVATIONS,
-        }
-        for name, table in choices.items():
-            if getattr(self, name) not in table:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; choose from {sorted(table)}")
-        if self.cutoff <= 0:
-            raise ValueError(f"cutoff must be positive, not {self.cutoff} Å")
-        if not self.degrees or list(self.degrees) != sorted(self.degrees) or self.degrees[0] < 0:
-            raise ValueError(f"degrees must be sorted and not negative, not {self.degrees}")
-        for divisor in (self.num_heads, len(self.degrees), 4):
-            if self.num_features % divisor:
-                raise ValueError(
-                    f"num_features={self.num_features} must be divisible by num_heads="
-                    f"{self.num_heads}, by the number of degrees ({len(self.degrees)}) and by 4"
-                )
+        check_neighbourhood(self)
+        check_choices(
+            self, dict.fromkeys(("qk_activation", "activation", "energy_activation"), ACTIVATIONS)
+        )
+        check_attention_widths(self.num_features, self.num_heads, self.degrees)
 
     def normalizer(self, head_width: int) -> float:
         """The constant that attention sums with heads of this width are divided by."""
@@ -139,131 +124,6 @@ class So3kratesSettings:
                 )
             return self.avg_num_neighbors
         return math.sqrt(head_width) if self.message_normalization == "sqrt_num_features" else 1.0
-
-
-@dataclass(frozen=True)
-class Edges:
-    """What all layers read of the edges: indices (E,), basis (E, K), cutoff (E,), Y (E, M)."""
-
-    receiver: Tensor
-    sender: Tensor
-    radial: Tensor
-    envelope: Tensor
-    harmonics: Tensor
-
-
-class ElectronEmbedding(nn.Module):
-    """Embedding (N, F) of a structure's charge or unpaired electrons, shared out by attention.
-
-    Unke et al., SpookyNet, Nat. Commun. 12, 7273 (2021), as So3krates uses it: element queries
-    weigh how much of the total each atom of the structure takes.
-    """
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.query = nn.Embedding(NUM_ELEMENTS, num_features)
-        self.key = nn.Embedding(2, num_features)
-        self.value = nn.Embedding(2, num_features)
-        self.dense_1 = dense(num_features, num_features, bias=False)
-        self.dense_2 = dense(num_features, num_features, bias=False)
-
-    def forward(self, graph: AtomGraph, total: Tensor) -> Tensor:
-        """``total`` (B,) is the charge in e or the number of unpaired electrons."""
-        silu = nn.functional.silu
-        sign = (total < 0).long()[graph.batch]
-        query, key = self.query(graph.atomic_numbers), self.key(sign)
-        logits = (query * key).sum(dim=-1) / math.sqrt(query.shape[-1])
-        weight = nn.functional.softplus(logits)
-        norm = segment_sum(weight, graph.batch, graph.num_structures)
-        share = (total / norm)[graph.batch] * weight
-        taken = share[:, None] * self.value(sign)
-        return taken + self.dense_2(silu(self.dense_1(silu(taken))))
-
-
-class FilterNetwork(nn.Module):
-    """Attention filter (E, F): one network of the radial basis plus one of the ev differences."""
-
-    def __init__(self, settings: So3kratesSettings) -> None:
-        super().__init__()
-        width, num_degrees = settings.num_features, len(settings.degrees)
-        self.activation = ACTIVATIONS[settings.activation]
-        self.radial_1 = dense(settings.num_radial_basis, width)
-        self.radial_2 = dense(width, width)
-        self.spherical_1 = dense(num_degrees, width // 4)
-        self.spherical_2 = dense(width // 4, width)
-
-    def forward(self, radial: Tensor, invariants: Tensor) -> Tensor:
-        act = self.activation
-        return self.radial_2(act(self.radial_1(radial))) + self.spherical_2(
-            act(self.spherical_1(invariants))
-        )
-
-
-class Attention(nn.Module):
-    """Updates of x and ev by attention over neighbours, without softmax."""
-
-    def __init__(self, settings: So3kratesSettings, degree_sum: DegreeSum) -> None:
-        super().__init__()
-        width, self.num_heads = settings.num_features, settings.num_heads
-        self.num_degrees = len(settings.degrees)
-        self.degree_sum = degree_sum
-        self.qk_activation = ACTIVATIONS[settings.qk_activation]
-        self.feature_filter = FilterNetwork(settings)
-        self.geometry_filter = FilterNetwork(settings)
-        self.feature_query = HeadLinear(width, self.num_heads)
-        self.feature_key = HeadLinear(width, self.num_heads)
-        self.feature_value = HeadLinear(width, self.num_heads)
-        self.geometry_query = HeadLinear(width, self.num_degrees)
-        self.geometry_key = HeadLinear(width, self.num_degrees)
-        self.feature_norm = settings.normalizer(width // self.num_heads)
-        self.geometry_norm = settings.normalizer(width // self.num_degrees)
-
-    def forward(self, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-        act = self.qk_activation
-        at_receiver = torch.cat(
-            [act(self.feature_query(x)), act(self.geometry_query(x)), ev], dim=-1
-        )[edges.receiver]
-        at_sender = torch.cat(
-            [act(self.feature_key(x)), act(self.geometry_key(x)), self.feature_value(x), ev], dim=-1
-        )[edges.sender]
-        width, components = x.shape[-1], ev.shape[-1]
-        query_x, query_ev, ev_i = at_receiver.split([width, width, components], dim=-1)
-        key_x, key_ev, value, ev_j = at_sender.split([width, width, width, components], dim=-1)
-
-        invariants = self.degree_sum.invariants(ev_j - ev_i)
-        filter_x = self.feature_filter(edges.radial, invariants)
-        filter_ev = self.geometry_filter(edges.radial, invariants)
-        envelope = edges.envelope[:, None]
-        alpha_x = _head_sum(query_x * filter_x * key_x, self.num_heads) * (
-            envelope / self.feature_norm
-        )
-        alpha_ev = _head_sum(query_ev * filter_ev * key_ev, self.num_degrees) * (
-            envelope / self.geometry_norm
-        )
-        message_x = (value.unflatten(-1, (self.num_heads, -1)) * alpha_x[..., None]).flatten(-2)
-        message_ev = self.degree_sum.spread(alpha_ev) * edges.harmonics
-        update = segment_sum(torch.cat([message_x, message_ev], -1), edges.receiver, x.shape[0])
-        return update[:, :width], update[:, width:]
-
-
-def _head_sum(values: Tensor, num_heads: int) -> Tensor:
-    """Sum each of ``num_heads`` contiguous blocks of the feature axis: (E, F) to (E, heads)."""
-    return values.unflatten(-1, (num_heads, -1)).sum(dim=-1)
-
-
-class Exchange(nn.Module):
-    """Exchange between x and the invariants of ev on each atom, through one linear map."""
-
-    def __init__(self, settings: So3kratesSettings, degree_sum: DegreeSum) -> None:
-        super().__init__()
-        width = settings.num_features + len(settings.degrees)
-        self.degree_sum = degree_sum
-        self.mix = dense(width, width)
-
-    def forward(self, x: Tensor, ev: Tensor) -> tuple[Tensor, Tensor]:
-        mixed = self.mix(torch.cat([x, self.degree_sum.invariants(ev)], dim=-1))
-        width = x.shape[-1]
-        return mixed[:, :width], self.degree_sum.spread(mixed[:, width:]) * ev
 
 
 class ResidualNetwork(nn.Module):
@@ -280,18 +140,35 @@ class ResidualNetwork(nn.Module):
         return x + self.dense_2(act(self.dense_1(act(x))))
 
 
+def _filter_network(settings: So3kratesSettings) -> FilterNetwork:
+    return FilterNetwork(
+        settings.num_features,
+        settings.num_radial_basis,
+        len(settings.degrees),
+        activation=settings.activation,
+    )
+
+
 class Layer(nn.Module):
     """Attention, then exchange, each with its optional residual network and normalisation."""
 
     def __init__(self, settings: So3kratesSettings, degree_sum: DegreeSum) -> None:
         super().__init__()
-        self.attention = Attention(settings, degree_sum)
-        self.exchange = Exchange(settings, degree_sum)
+        width = settings.num_features
+        self.attention = Attention(
+            width,
+            settings.num_heads,
+            degree_sum,
+            _filter_network(settings),
+            _filter_network(settings),
+            feature_norm=settings.normalizer(width // settings.num_heads),
+            geometry_norm=settings.normalizer(width // len(settings.degrees)),
+            qk_activation=settings.qk_activation,
+        )
+        self.exchange = Exchange(width, degree_sum)
 
         def norm(wanted: bool) -> nn.Module:
-            return (
-                nn.LayerNorm(settings.num_features, eps=LAYER_NORM_EPS) if wanted else nn.Identity()
-            )
+            return nn.LayerNorm(width, eps=LAYER_NORM_EPS) if wanted else nn.Identity()
 
         def network(wanted: bool) -> nn.Module:
             return ResidualNetwork(settings) if wanted else nn.Identity()
@@ -304,29 +181,6 @@ class Layer(nn.Module):
         x, ev = self.network_1(self.norm_1(x + dx)), ev + dev
         dx, dev = self.exchange(x, ev)
         return self.norm_2(self.network_2(x + dx)), ev + dev
-
-
-class EnergyHead(nn.Module):
-    """Energy of each atom (N,) from its features, with optional scales and shifts per element."""
-
-    def __init__(self, settings: So3kratesSettings) -> None:
-        super().__init__()
-        width, hidden = settings.num_features, settings.energy_width
-        self.activation = ACTIVATIONS[settings.energy_activation]
-        self.hidden = dense(width, hidden) if hidden else None
-        self.final = dense(hidden or width, 1)
-        self.scales = nn.Parameter(torch.ones(NUM_ELEMENTS)) if settings.atomic_scales else None
-        self.shifts = nn.Parameter(torch.zeros(NUM_ELEMENTS)) if settings.atomic_shifts else None
-
-    def forward(self, x: Tensor, atomic_numbers: Tensor) -> Tensor:
-        if self.hidden is not None:
-            x = self.activation(self.hidden(x))
-        energies = self.final(x).squeeze(-1)
-        if self.scales is not None:
-            energies = energies * self.scales[atomic_numbers]
-        if self.shifts is not None:
-            energies = energies + self.shifts[atomic_numbers]
-        return energies
 
 
 class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
@@ -346,14 +200,19 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
         )
         self.envelope = CUTOFFS[settings.cutoff_function]
         self.harmonics = SphericalHarmonics(settings.degrees)
-        self.element_embedding = nn.Embedding(NUM_ELEMENTS, width)
-        nn.init.normal_(self.element_embedding.weight, std=1.0 / math.sqrt(width))
+        self.element_embedding = element_embedding(width)
         self.charge_embedding = ElectronEmbedding(width) if settings.charge_embedding else None
         self.spin_embedding = ElectronEmbedding(width) if settings.spin_embedding else None
         self.layers = nn.ModuleList(
             [Layer(settings, degree_sum) for _ in range(settings.num_layers)]
         )
-        self.energy_head = EnergyHead(settings)
+        self.energy_head = EnergyHead(
+            width,
+            settings.energy_width,
+            settings.energy_activation,
+            scales=settings.atomic_scales,
+            shifts=settings.atomic_shifts,
+        )
 
     def forward(self, graph: AtomGraph) -> dict[str, Tensor]:
         x = self.embed(graph)
@@ -374,11 +233,4 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
 
     def edge_features(self, graph: AtomGraph) -> Edges:
         """Basis, cutoff and harmonics of every edge, common to all layers."""
-        distances, directions = distances_and_directions(graph.edge_vectors)
-        return Edges(
-            receiver=graph.edge_index[0],
-            sender=graph.edge_index[1],
-            radial=self.radial_basis(distances),
-            envelope=self.envelope(distances, self.cutoff),
-            harmonics=self.harmonics(directions),
-        )
+        return Edges.of(graph, self.radial_basis, self.envelope, self.harmonics, self.cutoff)

@@ -78,6 +78,7 @@ class DegreeSum(nn.Module):
 
     def __init__(self, degrees: Sequence[int]) -> None:
         super().__init__()
+        self.num_degrees = len(degrees)
         sizes = torch.tensor([2 * l + 1 for l in degrees])
         owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
         one_hot = torch.nn.functional.one_hot(owner, len(sizes)).to(torch.float64)

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.architectures import So3krates, so3krates
+from ase_geomformer.architectures import So3krates
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers import attention
+from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.harmonics import DegreeSum
 from ase_geomformer.layers.radial import BesselBasis
@@ -70,7 +72,7 @@ def norm_after_aggregation(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         sums = segment_sum(values, index, size)
         return sums / torch.sqrt(sums.square().sum(dim=-1, keepdim=True) + 1e-10)
 
-    monkeypatch.setattr(so3krates, "segment_sum", normalised)
+    monkeypatch.setattr(attention, "segment_sum", normalised)
     return {}
 
 
@@ -98,7 +100,7 @@ def sinc(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def kink(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setitem(so3krates.ACTIVATIONS, "silu", nn.functional.relu)
+    monkeypatch.setitem(ACTIVATIONS, "silu", nn.functional.relu)
     return {}
 
 

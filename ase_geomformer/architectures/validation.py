@@ -1,0 +1,40 @@
+"""Checks that the settings of several architectures share; each names the value it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ase_geomformer.layers.cutoff import CUTOFFS
+from ase_geomformer.layers.radial import RADIAL_BASES
+
+
+def check_choices(settings: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ValueError unless each named field holds a key of its table."""
+    for name, table in tables.items():
+        if getattr(settings, name) not in table:
+            raise ValueError(f"{name} is {getattr(settings, name)!r}; choose from {sorted(table)}")
+
+
+def check_neighbourhood(settings: Any) -> None:
+    """Raise ValueError unless cutoff, its function and the radial basis can be used."""
+    check_choices(settings, {"radial_basis": RADIAL_BASES, "cutoff_function": CUTOFFS})
+    if settings.cutoff <= 0:
+        raise ValueError(f"cutoff must be positive, not {settings.cutoff} Å")
+
+
+def check_attention_widths(
+    num_features: int, num_heads: int, degrees: Sequence[int], *, quarters: bool = True
+) -> None:
+    """Raise ValueError unless degrees are sorted and features split evenly among all heads.
+
+    ``quarters`` asks for a quarter of the features to be a whole number as well.
+    """
+    if not degrees or list(degrees) != sorted(degrees) or degrees[0] < 0:
+        raise ValueError(f"degrees must be sorted and not negative, not {degrees}")
+    for divisor in (num_heads, len(degrees), 4 if quarters else 1):
+        if num_features % divisor:
+            raise ValueError(
+                f"num_features={num_features} must be divisible by num_heads={num_heads}, by the "
+                f"number of degrees ({len(degrees)}){' and by 4' if quarters else ''}"
+            )

@@ -1,0 +1,189 @@
+"""Euclidean attention, the heart of So3krates, and the layers around it.
+
+Frank, Unke, Müller, NeurIPS 2022 (arXiv 2205.14276). Atoms carry invariant features x (N, F) and
+Euclidean variables ev (N, M), M = sum of 2l+1; both are updated by attention over neighbours
+whose coefficients are filtered by the distance and by how the neighbours' ev differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.activation import ACTIVATIONS
+from ase_geomformer.layers.dense import HeadLinear, dense
+from ase_geomformer.layers.harmonics import (
+    DegreeSum,
+    SphericalHarmonics,
+    distances_and_directions,
+)
+from ase_geomformer.layers.segment import segment_sum
+
+
+@dataclass(frozen=True)
+class Edges:
+    """What all layers read of the edges: indices (E,), basis (E, K), cutoff (E,), Y (E, M)."""
+
+    receiver: Tensor
+    sender: Tensor
+    radial: Tensor
+    envelope: Tensor
+    harmonics: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        graph: AtomGraph,
+        radial_basis: nn.Module,
+        envelope: Callable[[Tensor, float], Tensor],
+        harmonics: SphericalHarmonics,
+        cutoff: float,
+    ) -> Edges:
+        """The edges of a graph, expanded in a radial basis and in spherical harmonics."""
+        distances, directions = distances_and_directions(graph.edge_vectors)
+        return cls(
+            receiver=graph.edge_index[0],
+            sender=graph.edge_index[1],
+            radial=radial_basis(distances),
+            envelope=envelope(distances, cutoff),
+            harmonics=harmonics(directions),
+        )
+
+
+class FilterNetwork(nn.Module):
+    """Attention filter (E, F): one network of the radial basis plus one of the ev differences.
+
+    Parameters
+    ----------
+    num_features, num_radial_basis, num_degrees : int
+        Width F of the filter; widths of its two inputs.
+    radial_width, spherical_width : int, optional
+        Hidden widths of the two networks; F and F / 4 when left out.
+    spherical : bool
+        Whether to filter by the ev differences at all.
+    activation : str
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_radial_basis: int,
+        num_degrees: int,
+        *,
+        radial_width: int | None = None,
+        spherical_width: int | None = None,
+        spherical: bool = True,
+        activation: str = "silu",
+    ) -> None:
+        super().__init__()
+        wide = radial_width or num_features
+        narrow = spherical_width or num_features // 4
+        self.activation = ACTIVATIONS[activation]
+        self.radial_1 = dense(num_radial_basis, wide)
+        self.radial_2 = dense(wide, num_features)
+        self.spherical_1 = dense(num_degrees, narrow) if spherical else None
+        self.spherical_2 = dense(narrow, num_features) if spherical else None
+
+    def forward(self, radial: Tensor, invariants: Tensor) -> Tensor:
+        """Basis (E, K) and invariants of the ev differences (E, degrees) to (E, F)."""
+        act = self.activation
+        values = self.radial_2(act(self.radial_1(radial)))
+        if self.spherical_1 is None or self.spherical_2 is None:
+            return values
+        return values + self.spherical_2(act(self.spherical_1(invariants)))
+
+
+class Attention(nn.Module):
+    """Updates of x and ev by attention over neighbours, without softmax.
+
+    Parameters
+    ----------
+    num_features : int
+        Width F of x, which ``num_heads`` heads share for x, and one head per degree for ev.
+    num_heads : int
+    degree_sum : DegreeSum
+        Degrees of ev, and the invariants made of them.
+    feature_filter, geometry_filter : FilterNetwork
+    feature_norm, geometry_norm : float
+        What the coefficients of x and of ev are divided by.
+    qk_activation : str
+        Activation of queries and keys.
+    bias : bool
+        Whether queries, keys and values have biases.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        num_heads: int,
+        degree_sum: DegreeSum,
+        feature_filter: FilterNetwork,
+        geometry_filter: FilterNetwork,
+        *,
+        feature_norm: float,
+        geometry_norm: float,
+        qk_activation: str = "identity",
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_heads, self.num_degrees = num_heads, degree_sum.num_degrees
+        self.degree_sum = degree_sum
+        self.qk_activation = ACTIVATIONS[qk_activation]
+        self.feature_filter, self.geometry_filter = feature_filter, geometry_filter
+        self.feature_query = HeadLinear(num_features, self.num_heads, bias=bias)
+        self.feature_key = HeadLinear(num_features, self.num_heads, bias=bias)
+        self.feature_value = HeadLinear(num_features, self.num_heads, bias=bias)
+        self.geometry_query = HeadLinear(num_features, self.num_degrees, bias=bias)
+        self.geometry_key = HeadLinear(num_features, self.num_degrees, bias=bias)
+        self.feature_norm, self.geometry_norm = feature_norm, geometry_norm
+
+    def forward(self, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+        act = self.qk_activation
+        at_receiver = torch.cat(
+            [act(self.feature_query(x)), act(self.geometry_query(x)), ev], dim=-1
+        )[edges.receiver]
+        at_sender = torch.cat(
+            [act(self.feature_key(x)), act(self.geometry_key(x)), self.feature_value(x), ev], dim=-1
+        )[edges.sender]
+        width, components = x.shape[-1], ev.shape[-1]
+        query_x, query_ev, ev_i = at_receiver.split([width, width, components], dim=-1)
+        key_x, key_ev, value, ev_j = at_sender.split([width, width, width, components], dim=-1)
+
+        invariants = self.degree_sum.invariants(ev_j - ev_i)
+        filter_x = self.feature_filter(edges.radial, invariants)
+        filter_ev = self.geometry_filter(edges.radial, invariants)
+        envelope = edges.envelope[:, None]
+        alpha_x = head_sum(query_x * filter_x * key_x, self.num_heads) * (
+            envelope / self.feature_norm
+        )
+        alpha_ev = head_sum(query_ev * filter_ev * key_ev, self.num_degrees) * (
+            envelope / self.geometry_norm
+        )
+        message_x = (value.unflatten(-1, (self.num_heads, -1)) * alpha_x[..., None]).flatten(-2)
+        message_ev = self.degree_sum.spread(alpha_ev) * edges.harmonics
+        update = segment_sum(torch.cat([message_x, message_ev], -1), edges.receiver, x.shape[0])
+        return update[:, :width], update[:, width:]
+
+
+def head_sum(values: Tensor, num_heads: int) -> Tensor:
+    """Sum each of ``num_heads`` contiguous blocks of the feature axis: (E, F) to (E, heads)."""
+    return values.unflatten(-1, (num_heads, -1)).sum(dim=-1)
+
+
+class Exchange(nn.Module):
+    """Exchange between x and the invariants of ev on each atom, through one linear map."""
+
+    def __init__(self, num_features: int, degree_sum: DegreeSum) -> None:
+        super().__init__()
+        width = num_features + degree_sum.num_degrees
+        self.degree_sum = degree_sum
+        self.mix = dense(width, width)
+
+    def forward(self, x: Tensor, ev: Tensor) -> tuple[Tensor, Tensor]:
+        mixed = self.mix(torch.cat([x, self.degree_sum.invariants(ev)], dim=-1))
+        width = x.shape[-1]
+        return mixed[:, :width], self.degree_sum.spread(mixed[:, width:]) * ev
