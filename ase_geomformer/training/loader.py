@@ -26,8 +26,9 @@ class GraphLoader:
         return len(self.order)
 
     def __iter__(self) -> Iterator[LabelledGraph]:
-        for self.present in self.order:
-            yield self.dataset.batch(self.present)
+        for indices in self.order:
+            self.present = indices
+            yield self.dataset.batch(indices)
 
     def state_dict(self) -> dict[str, Any]:
         return self.order.state_dict()

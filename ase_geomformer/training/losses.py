@@ -87,8 +87,8 @@ class TargetLoss:
 class LossSettings:
     """What the training minimises.
 
-    Errors are divided by the root mean square force of the training set, in eV/Å, times 1 Å for the energy per
-    atom and 1/Å^2 for the stress, so that weights mean the same for every data set.
+    Errors are divided by the root mean square force of the training set, in eV/Å (times 1 Å for
+    the energy per atom, 1/Å^2 for the stress), so that weights mean the same for every data set.
 
     Attributes
     ----------

@@ -9,11 +9,13 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from ase_geomformer.potential import Potential
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.muon import Muon, hidden_matrices
 from ase_geomformer.training.objective import Objective
+from ase_geomformer.training.schedule import LearningRateFactor
 from ase_geomformer.training.settings import OptimizerSettings
 
 # Progress bars and logs show meV and meV/Å; stresses in GPa.
@@ -27,10 +29,6 @@ COMPONENTS = {"energy": 1, "forces": 3, "stress": 9}
 
 class TrainingDiverged(RuntimeError):
     """The loss became NaN, infinite, or a thousand times what it was at first."""
-
-    def __init__(self, message: str, batch: LabelledGraph) -> None:
-        super().__init__(message)
-        self.batch = batch
 
 
 class TrainingModule(lightning.LightningModule):
@@ -64,6 +62,7 @@ class TrainingModule(lightning.LightningModule):
         self.validation_objective = validation_objective
         self.optimizer_settings = settings
         self.steps = steps
+        self.learning_rate = LearningRateFactor(settings, steps)
         self.first_loss: float | None = None
         self._sums: dict[str, Tensor] = {}
 
@@ -79,8 +78,8 @@ class TrainingModule(lightning.LightningModule):
         # makes that the gradient of the whole batch, however unevenly it is spread.
         mean = self._over_processes(local) / self.trainer.world_size
         result = self.objective(batch, self.target_weights(), mean)
-        self._check(result.loss, batch)
-        self.log("train_loss", result.loss.detach(), prog_bar=True)
+        self._check(result.loss)
+        self.log("train_loss", result.loss.detach())
         for name, value in self._mean_errors(result.absolute, local):
             self.log(f"train_{name}", value)
         return result.loss
@@ -99,36 +98,28 @@ class TrainingModule(lightning.LightningModule):
     def on_validation_epoch_end(self) -> None:
         sums = {name: self._over_processes(value) for name, value in self._sums.items()}
         losses = sums["losses"] / sums["counts"].clamp(min=1.0)
-        self.log("val_loss", (self.target_weights() * losses).sum(), prog_bar=True)
+        loss = (self.target_weights() * losses).sum()
+        self.learning_rate.validated(float(loss))
+        self.log("val_loss", loss)
         for name, value in self._mean_errors(sums["absolute"], sums["counts"]):
-            self.log(f"val_{name}", value, prog_bar=True)
+            self.log(f"val_{name}", value)
 
     def configure_optimizers(self) -> Any:
         settings = self.optimizer_settings
         optimizer = OPTIMIZERS[settings.kind](self.potential, settings)
-        if settings.schedule == "plateau":
-            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                optimizer,
-                factor=1.0 / settings.plateau_factor,
-                patience=settings.plateau_patience,
-                min_lr=settings.final_learning_rate,
-            )
-            config = {"scheduler": plateau, "monitor": "val_loss", "interval": "step"}
-            return {"optimizer": optimizer, "lr_scheduler": config}
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, learning_rate_factor(settings, self.steps)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        schedule = {"scheduler": LambdaLR(optimizer, self.learning_rate), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
-    def _check(self, loss: Tensor, batch: LabelledGraph) -> None:
-        value = float(loss.detach())
+    def _check(self, loss: Tensor) -> None:
+        # The loss of all processes, so that none waits for one that has stopped.
+        value = float(self._over_processes(loss.detach())) / self.trainer.world_size
         if self.first_loss is None:
             self.first_loss = value
-        if not math.isfinite(value) or value > self.EXPLODED * self.first_loss:
+        # Errors are in units of the data's forces: a loss below one is small, however it grew.
+        if not math.isfinite(value) or value > self.EXPLODED * max(self.first_loss, 1.0):
             raise TrainingDiverged(
                 f"the loss is {value:g} at step {self.global_step}, it was {self.first_loss:g} at "
-                "first; lower the learning rate or look at the labels of the saved batch",
-                batch,
+                "first; lower the learning rate or look at the labels of the saved batch"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -151,11 +142,13 @@ class TrainingModule(lightning.LightningModule):
 
 
 def muon(potential: Potential, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """Muon for the hidden matrices, AdamW for the rest."""
     matrices, others = _by_role(potential)
     return Muon(matrices, others, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def adamw(potential: Potential, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """AdamW for everything, weight decay on the hidden matrices."""
     matrices, others = _by_role(potential)
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
@@ -178,30 +171,3 @@ def _by_role(potential: Potential) -> tuple[list[Tensor], list[Tensor]]:
     inside = {id(parameter) for parameter in matrices}
     trainable = (p for p in potential.parameters() if p.requires_grad)
     return matrices, [p for p in trainable if id(p) not in inside]
-
-
-def learning_rate_factor(settings: OptimizerSettings, steps: int) -> Callable[[int], float]:
-    """Learning rate at a step as a part of the highest: warm-up, then the chosen decay."""
-    floor = settings.final_learning_rate / settings.learning_rate
-    decays: dict[str, Callable[[float], float]] = {
-        "cosine": lambda t: floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * t)),
-        "exponential": lambda t: floor**t,
-        "constant": lambda t: 1.0,
-    }
-    decay = decays[settings.schedule]
-
-    def factor(step: int) -> float:
-        warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
-        return warm * decay(min(1.0, step / steps))
-
-    return factor
-
-
-def warm_average(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    """Running average whose memory grows to ``1 / (1 - decay)`` steps, for early steps to fade."""
-
-    def average(mean: Tensor, current: Tensor, count: Any) -> Tensor:
-        present = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
-        return torch.lerp(current, mean, present)
-
-    return average

@@ -21,6 +21,7 @@ LAST_CHECKPOINT = "last.ckpt"
 
 
 def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
+    """The trainer of a run that keeps its files in ``folder``."""
     run, optimizer = settings.run, settings.optimizer
     callbacks: list[lightning_callbacks.Callback] = [
         lightning_callbacks.WeightAveraging(
