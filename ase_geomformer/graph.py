@@ -6,19 +6,24 @@ the periodic image ``S``, and its vector is ``r_ij = r_j + S @ cell - r_i``. Bot
 every pair are present, edges are ordered by (i, j, S), and no atom is joined to itself
 with ``S = 0``. Architectures read edge vectors only, never positions, so that one gradient with
 respect to them gives forces, virial and per-atom virials.
+
+Energies of known form that reach further, such as electrostatics, have pairs of their own. As they
+are symmetric in i and j, each of these far pairs is present once, as
+:func:`~ase_geomformer.neighbors.pair_list` gives them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import cast
 
 import numpy as np
 import torch
 from ase import Atoms
 from torch import Tensor
 
-from ase_geomformer.neighbors import NeighborList, neighbor_list
+from ase_geomformer.neighbors import NeighborList, neighbor_list, pair_list
 
 # What a structure is taken for when atoms.info does not say: neutral, all electrons paired.
 ELECTRON_DEFAULTS = {"charge": 0.0, "spin": 1.0}
@@ -26,7 +31,7 @@ ELECTRON_DEFAULTS = {"charge": 0.0, "spin": 1.0}
 
 @dataclass(frozen=True, eq=False)
 class AtomGraph:
-    """One or many structures as a graph of N atoms, E edges and B structures.
+    """One or many structures as a graph of N atoms, E edges, P far pairs and B structures.
 
     Attributes
     ----------
@@ -43,6 +48,10 @@ class AtomGraph:
         Spin multiplicity 2S+1 of each structure.
     cell : Tensor, shape (B, 3, 3), floating, Å
         Lattice vectors in rows; all zero for a molecule.
+    far_index : Tensor, shape (2, P), int64
+        First and second atom of every far pair, ordered by the first. None by default.
+    far_vectors : Tensor, shape (P, 3), floating, Å
+        From the first atom to the second.
     """
 
     atomic_numbers: Tensor
@@ -52,8 +61,14 @@ class AtomGraph:
     charge: Tensor
     spin: Tensor
     cell: Tensor
+    # Left out, they become empty tensors on the device and of the type of the edges.
+    far_index: Tensor = None  # type: ignore[assignment]
+    far_vectors: Tensor = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        if cast("Tensor | None", self.far_index) is None:
+            object.__setattr__(self, "far_index", self.edge_index.new_zeros(2, 0))
+            object.__setattr__(self, "far_vectors", self.edge_vectors.new_zeros(0, 3))
         atoms, edges, structures = self.num_atoms, self.num_edges, self.num_structures
         shapes = {
             "atomic_numbers": (atoms,),
@@ -63,6 +78,8 @@ class AtomGraph:
             "charge": (structures,),
             "spin": (structures,),
             "cell": (structures, 3, 3),
+            "far_index": (2, self.num_far_pairs),
+            "far_vectors": (self.num_far_pairs, 3),
         }
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
@@ -76,6 +93,10 @@ class AtomGraph:
     @property
     def num_edges(self) -> int:
         return self.edge_vectors.shape[0]
+
+    @property
+    def num_far_pairs(self) -> int:
+        return self.far_vectors.shape[0]
 
     @property
     def num_structures(self) -> int:
@@ -97,6 +118,7 @@ class AtomGraph:
         atoms: Atoms | Sequence[Atoms],
         cutoff: float,
         *,
+        far_cutoff: float = 0.0,
         neighbors: str = "auto",
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float64,
@@ -108,6 +130,9 @@ class AtomGraph:
         atoms : ase.Atoms or sequence of ase.Atoms
         cutoff : float
             Edges join atoms at most this far apart, Å.
+        far_cutoff : float
+            Far pairs are at most this far apart, Å; none by default, all pairs of structures
+            without periodic boundaries where it is infinite.
         neighbors : str
             Backend of the neighbour list, see :func:`ase_geomformer.neighbors.neighbor_list`.
         device, dtype
@@ -118,8 +143,8 @@ class AtomGraph:
         Raises
         ------
         ValueError
-            If a structure is empty, has non-finite positions or cell, or the cutoff is not
-            positive.
+            If a structure is empty, has non-finite positions or cell, the cutoff is not positive,
+            or the far cutoff is infinite and a structure is periodic.
         """
         structures = [atoms] if isinstance(atoms, Atoms) else list(atoms)
         if not structures:
@@ -128,7 +153,11 @@ class AtomGraph:
         for structure in structures:
             positions, cell, pbc = geometry(structure, device)
             edges = neighbor_list(positions, cell, pbc, cutoff, backend=neighbors)
-            graphs.append(cls.from_neighbors(structure, edges, positions, cell, dtype=dtype))
+            far = None
+            if far_cutoff:
+                far = pair_list(positions, cell, pbc, far_cutoff, backend=neighbors)
+            graph = cls.from_neighbors(structure, edges, positions, cell, far=far, dtype=dtype)
+            graphs.append(graph)
         return cls.join(graphs)
 
     @classmethod
@@ -139,14 +168,19 @@ class AtomGraph:
         positions: Tensor,
         cell: Tensor,
         *,
+        far: NeighborList | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> AtomGraph:
-        """The graph of one structure whose neighbour list is already known.
+        """The graph of one structure whose neighbours, and far pairs if any, are already known.
 
         ``positions`` (N, 3) and ``cell`` (3, 3) are float64 and decide the device.
         """
         device = positions.device
         total = electrons(atoms)
+        pairs = {}
+        if far is not None:
+            vectors = far.vectors(positions, cell).to(dtype)
+            pairs = {"far_index": far.edge_index, "far_vectors": vectors}
         numbers = torch.as_tensor(atoms.get_atomic_numbers(), dtype=torch.int64, device=device)
         return cls(
             atomic_numbers=numbers,
@@ -156,6 +190,7 @@ class AtomGraph:
             charge=torch.tensor([total["charge"]], dtype=dtype, device=device),
             spin=torch.tensor([total["spin"]], dtype=dtype, device=device),
             cell=cell.to(dtype).reshape(1, 3, 3),
+            **pairs,
         )
 
     @classmethod
@@ -166,14 +201,19 @@ class AtomGraph:
         atoms_before = np.cumsum([0, *(graph.num_atoms for graph in graphs)])
         structures_before = np.cumsum([0, *(graph.num_structures for graph in graphs)])
         shifted = [
-            replace(graph, edge_index=graph.edge_index + int(a), batch=graph.batch + int(s))
+            replace(
+                graph,
+                edge_index=graph.edge_index + int(a),
+                far_index=graph.far_index + int(a),
+                batch=graph.batch + int(s),
+            )
             for graph, a, s in zip(graphs, atoms_before, structures_before, strict=False)
         ]
         columns = zip(*(graph.tensors for graph in shifted), strict=True)
-        edge_axis = {"edge_index": 1}
+        pair_axis = {"edge_index": 1, "far_index": 1}
         return cls(
             *(
-                torch.cat(column, dim=edge_axis.get(field.name, 0))
+                torch.cat(column, dim=pair_axis.get(field.name, 0))
                 for field, column in zip(fields(cls), columns, strict=True)
             )
         )
@@ -181,10 +221,13 @@ class AtomGraph:
     def split(self) -> Iterator[AtomGraph]:
         """The structures of the batch as single graphs, in order: the inverse of :meth:`join`."""
         atom_counts = torch.bincount(self.batch, minlength=self.num_structures).tolist()
-        edge_owner = self.batch[self.edge_index[0]]
-        edge_counts = torch.bincount(edge_owner, minlength=self.num_structures).tolist()
-        atom = edge = 0
-        for index, (n, e) in enumerate(zip(atom_counts, edge_counts, strict=True)):
+        edge_counts, far_counts = (
+            torch.bincount(self.batch[first], minlength=self.num_structures).tolist()
+            for first in (self.edge_index[0], self.far_index[0])
+        )
+        atom = edge = far = 0
+        counts = zip(atom_counts, edge_counts, far_counts, strict=True)
+        for index, (n, e, f) in enumerate(counts):
             yield AtomGraph(
                 atomic_numbers=self.atomic_numbers[atom : atom + n],
                 edge_index=self.edge_index[:, edge : edge + e] - atom,
@@ -193,26 +236,34 @@ class AtomGraph:
                 charge=self.charge[index : index + 1],
                 spin=self.spin[index : index + 1],
                 cell=self.cell[index : index + 1],
+                far_index=self.far_index[:, far : far + f] - atom,
+                far_vectors=self.far_vectors[far : far + f],
             )
-            atom, edge = atom + n, edge + e
+            atom, edge, far = atom + n, edge + e, far + f
 
-    def pad(self, num_atoms: int, num_edges: int, cutoff: float) -> AtomGraph:
+    def pad(
+        self, num_atoms: int, num_edges: int, cutoff: float, num_far_pairs: int | None = None
+    ) -> AtomGraph:
         """The graph grown to fixed sizes by one ghost structure at the end.
 
-        Ghost atoms are hydrogens; ghost edges are twice as long as ``cutoff`` and join the last
-        ghost atom to itself, so that every smooth cutoff silences them. Compiled evaluation then
-        sees the same shapes at every step; the last structure of the results is to be dropped.
+        Ghost atoms are hydrogens; ghost edges and far pairs are twice as long as ``cutoff`` and
+        join the last ghost atom to itself, so that every smooth cutoff silences them, and what is
+        left stays with the ghosts. Compiled evaluation then sees the same shapes at every step;
+        the last structure of the results is to be dropped. The number of far pairs stays as it is
+        when left out.
 
         Raises
         ------
         ValueError
-            If there is not room for at least one ghost atom or for the edges present.
+            If there is not room for at least one ghost atom or for the edges and pairs present.
         """
         ghosts, ghost_edges = num_atoms - self.num_atoms, num_edges - self.num_edges
-        if ghosts < 1 or ghost_edges < 0:
+        ghost_pairs = 0 if num_far_pairs is None else num_far_pairs - self.num_far_pairs
+        if ghosts < 1 or ghost_edges < 0 or ghost_pairs < 0:
+            pairs = f", {self.num_far_pairs} far pairs to {num_far_pairs}" if ghost_pairs else ""
             raise ValueError(
                 f"cannot pad {self.num_atoms} atoms and {self.num_edges} edges to "
-                f"{num_atoms} atoms (one ghost at least) and {num_edges} edges"
+                f"{num_atoms} atoms (one ghost at least) and {num_edges} edges{pairs}"
             )
         device, dtype = self.edge_vectors.device, self.edge_vectors.dtype
         far = torch.tensor([2.0 * cutoff, 0.0, 0.0], dtype=dtype, device=device)
@@ -224,6 +275,8 @@ class AtomGraph:
             charge=torch.zeros(1, dtype=dtype, device=device),
             spin=torch.ones(1, dtype=dtype, device=device),
             cell=torch.zeros(1, 3, 3, dtype=dtype, device=device),
+            far_index=torch.full((2, ghost_pairs), ghosts - 1, dtype=torch.int64, device=device),
+            far_vectors=far.expand(ghost_pairs, 3),
         )
         return AtomGraph.join([self, ghost])
 

@@ -156,3 +156,43 @@ def test_info_that_is_no_number(value: object, ethanol: Atoms) -> None:
     ethanol.info["charge"] = value
     with pytest.raises(ValueError, match=r"atoms.info\['charge'\] must be one finite number"):
         info_number(ethanol, "charge", 0.0)
+
+
+def test_far_pairs_are_there_only_when_asked(ethanol: Atoms) -> None:
+    graph = AtomGraph.from_atoms(ethanol, 3.0, dtype=torch.float32)
+    assert (graph.far_index.shape, graph.far_vectors.shape) == ((2, 0), (0, 3))
+    assert (graph.far_index.dtype, graph.far_vectors.dtype) == (torch.int64, torch.float32)
+    assert AtomGraph.from_atoms(ethanol, 3.0, far_cutoff=np.inf).num_far_pairs == 36
+
+
+def test_far_pairs_are_half_of_the_edges(silicon: Atoms) -> None:
+    """The same vectors, each once, whichever of its two directions."""
+    graph = AtomGraph.from_atoms(silicon, 6.0, far_cutoff=6.0)
+    assert 2 * graph.num_far_pairs == graph.num_edges
+
+    def vectors(index: torch.Tensor, vectors: torch.Tensor) -> list:
+        return sorted(map(tuple, torch.cat([index.T, vectors], dim=1).tolist()))
+
+    both = vectors(graph.far_index, graph.far_vectors)
+    both += vectors(graph.far_index.flip(0), -graph.far_vectors)
+    np.testing.assert_allclose(
+        np.sort(both, axis=0),
+        np.sort(vectors(graph.edge_index, graph.edge_vectors), axis=0),
+        atol=1e-12,
+    )
+
+
+def test_far_pairs_follow_join_split_and_pad(ethanol: Atoms, silicon: Atoms) -> None:
+    structures = [silicon, Atoms("H"), ethanol]
+    singles = [AtomGraph.from_atoms(atoms, 3.0, far_cutoff=5.0) for atoms in structures]
+    batch = AtomGraph.from_atoms(structures, 3.0, far_cutoff=5.0)
+    assert batch.num_far_pairs == sum(single.num_far_pairs for single in singles)
+    for single, part in zip(singles, batch.split(), strict=True):
+        assert_equal(single, part)
+    padded = batch.pad(20, batch.num_edges, 3.0, batch.num_far_pairs + 7)
+    assert padded.num_far_pairs == batch.num_far_pairs + 7
+    for single, part in zip(singles, list(padded.split())[:-1], strict=True):
+        assert_equal(single, part)
+    assert (padded.far_index[:, -7:] == 19).all()
+    with pytest.raises(ValueError, match="far pairs to 3"):
+        batch.pad(20, batch.num_edges, 3.0, 3)

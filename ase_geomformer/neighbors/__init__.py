@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from ase_geomformer.neighbors.edges import NeighborList
+from ase_geomformer.neighbors.pairs import pair_list
 from ase_geomformer.neighbors.search import BACKENDS, batched_neighbor_list, neighbor_list
 from ase_geomformer.neighbors.verlet import VerletList
 
-__all__ = ["BACKENDS", "NeighborList", "VerletList", "batched_neighbor_list", "neighbor_list"]
+__all__ = [
+    "BACKENDS",
+    "NeighborList",
+    "VerletList",
+    "batched_neighbor_list",
+    "neighbor_list",
+    "pair_list",
+]

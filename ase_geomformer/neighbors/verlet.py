@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.neighbors.edges import NeighborList
+from ase_geomformer.neighbors.pairs import pair_list
 from ase_geomformer.neighbors.problem import check_cutoff, complete_cells
 from ase_geomformer.neighbors.search import neighbor_list
 
@@ -53,6 +54,9 @@ class VerletList:
         Zero builds the list anew at every update.
     backend : str
         As in :func:`neighbor_list`.
+    half : bool
+        Keep each pair once, as :func:`~ase_geomformer.neighbors.pair_list` has them; the cutoff
+        may then be infinite.
 
     Attributes
     ----------
@@ -60,10 +64,13 @@ class VerletList:
         Lists asked for, and searches done for them.
     """
 
-    def __init__(self, cutoff: float, skin: float, backend: str = "auto") -> None:
+    def __init__(
+        self, cutoff: float, skin: float, backend: str = "auto", *, half: bool = False
+    ) -> None:
         if not (math.isfinite(skin) and skin >= 0):
             raise ValueError(f"the skin must be a finite length of 0 Å or more, not {skin}")
-        self.cutoff = check_cutoff(cutoff)
+        self.cutoff = math.inf if half and cutoff == math.inf else check_cutoff(cutoff)
+        self.half = half
         self.skin = float(skin)
         self.backend = backend
         self.updates = 0
@@ -84,9 +91,8 @@ class VerletList:
 
     def _build(self, positions: Tensor, cell: Tensor, pbc: Tensor) -> Reference:
         self._reference = None
-        candidates = neighbor_list(
-            positions, cell, pbc, self.cutoff + self.skin, backend=self.backend
-        )
+        search = pair_list if self.half else neighbor_list
+        candidates = search(positions, cell, pbc, self.cutoff + self.skin, backend=self.backend)
         self.builds += 1
         return Reference(positions.clone(), cell.clone(), pbc.clone(), candidates)
 

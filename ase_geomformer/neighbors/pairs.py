@@ -1,0 +1,46 @@
+"""Pairs of atoms, each once, for energies that are the same seen from either atom."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ase_geomformer.neighbors.edges import NeighborList
+from ase_geomformer.neighbors.search import neighbor_list
+
+
+def pair_list(
+    positions: Tensor, cell: Tensor, pbc: Tensor, cutoff: float, *, backend: str = "auto"
+) -> NeighborList:
+    """All pairs of a structure at most ``cutoff`` apart, one of the two edges of each.
+
+    Of the edges that :func:`~ase_geomformer.neighbors.neighbor_list` finds, in the same order,
+    those with i < j, and those with i = j whose shift is positive (its first entry that is not
+    zero). With an infinite cutoff, all pairs of a structure without periodic boundaries.
+
+    Raises
+    ------
+    ValueError
+        If the cutoff is infinite and the structure periodic, or as in ``neighbor_list``.
+    """
+    if math.isinf(cutoff) and cutoff > 0:
+        if bool(pbc.any()):
+            raise ValueError(
+                "the pairs of a periodic structure are infinitely many: give a finite long-range "
+                "cutoff, such as 12 Å, or a structure without periodic boundaries"
+            )
+        atoms = positions.shape[0]
+        edge_index = torch.triu_indices(atoms, atoms, offset=1, device=positions.device)
+        return NeighborList(edge_index, edge_index.new_zeros(edge_index.shape[1], 3))
+    both = neighbor_list(positions, cell, pbc, cutoff, backend=backend)
+    first, second = both.edge_index
+    kept = ((first < second) | ((first == second) & _positive(both.shifts))).nonzero().squeeze(1)
+    return NeighborList(both.edge_index.index_select(1, kept), both.shifts.index_select(0, kept))
+
+
+def _positive(shifts: Tensor) -> Tensor:
+    """Whether shifts (E, 3) come after zero in lexicographic order."""
+    x, y, z = shifts.unbind(1)
+    return (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
