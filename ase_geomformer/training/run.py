@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lightning
 import torch
-import yaml  # type: ignore[import-untyped]
+import yaml
 from rich.console import Console
 
 from ase_geomformer.files import write_text
@@ -22,7 +22,7 @@ from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
 from ase_geomformer.training.objective import CompiledObjective, Objective, compiler_available
 from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.start import initial_potential, read_parts
+from ase_geomformer.training.start import NEIGHBOR_FOLDER, initial_potential, read_parts
 from ase_geomformer.training.trainer import LAST_CHECKPOINT, make_trainer, quiet_lightning
 from ase_geomformer.training.writer import write_frames
 
@@ -84,7 +84,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
     console = Console(quiet=not settings.run.progress)
     parts = read_parts(settings, folder)
     console.print(label_table(parts))
-    potential, scale = initial_potential(settings, parts["train"], console)
+    potential, scale = initial_potential(settings, parts["train"], folder, console)
     data = _datasets(settings, parts, potential.cutoff, folder)
     module = _module(settings, potential, data, scale)
     write_text(folder / SETTINGS_FILE, yaml.safe_dump(asdict(settings), sort_keys=False))
@@ -133,7 +133,7 @@ def _datasets(
             parts[name],
             cutoff,
             dtype=dtype,
-            cache=folder / "neighbors",
+            cache=folder / NEIGHBOR_FOLDER,
             progress=settings.run.progress,
         )
         if parts[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from ase_geomformer.architectures.base import architecture_class, build
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential
-from ase_geomformer.training.dataset import GraphDataset
+from ase_geomformer.training.edges import edge_table
 from ase_geomformer.training.frames import Frame, elements, fingerprint
 from ase_geomformer.training.readers import read_frames
 from ase_geomformer.training.reference import force_rms, reference_energies
 from ase_geomformer.training.settings import TrainSettings
 from ase_geomformer.training.splits import Split, check_stored, split_frames
+
+NEIGHBOR_FOLDER = "neighbors"
 
 
 def read_parts(settings: TrainSettings, folder: Path) -> dict[str, list[Frame]]:
@@ -33,15 +35,12 @@ def read_parts(settings: TrainSettings, folder: Path) -> dict[str, list[Frame]]:
         split = Split.load(path)
         check_stored(split, len(frames), fingerprint(frames), str(path))
     else:
-        apart = {
-            name: 0
-            for name, given in (
-                ("validation", settings.validation_data),
-                ("test", settings.test_data),
-            )
-            if given is not None
-        }
-        split = split_frames(frames, replace(settings.split, **apart))
+        wanted = settings.split
+        if settings.validation_data is not None:
+            wanted = replace(wanted, validation=0)
+        if settings.test_data is not None:
+            wanted = replace(wanted, test=0)
+        split = split_frames(frames, wanted)
         folder.mkdir(parents=True, exist_ok=True)
         split.save(path)
     parts = split.take(frames)
@@ -53,7 +52,7 @@ def read_parts(settings: TrainSettings, folder: Path) -> dict[str, list[Frame]]:
 
 
 def initial_potential(
-    settings: TrainSettings, frames: list[Frame], console: Console
+    settings: TrainSettings, frames: list[Frame], folder: Path, console: Console
 ) -> tuple[Potential, float]:
     """The potential before training, and the force scale of the data in eV/Å.
 
@@ -77,7 +76,7 @@ def initial_potential(
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.run.seed)
-            architecture = build(model.architecture, _with_neighbors(settings, frames))
+            architecture = build(model.architecture, _with_neighbors(settings, frames, folder))
         terms, energy_scale = model.terms, scale
         energies, known = references.energies, elements(frames)
     potential = Potential(
@@ -92,13 +91,18 @@ def initial_potential(
     return _freeze(potential, model.freeze).to(dtype).train(), scale
 
 
-def _with_neighbors(settings: TrainSettings, frames: list[Frame]) -> dict[str, Any]:
+def _with_neighbors(settings: TrainSettings, frames: list[Frame], folder: Path) -> dict[str, Any]:
     """Architecture settings, with the mean number of neighbours measured where it is wanted."""
     given = dict(settings.model.settings)
-    known = architecture_class(settings.model.architecture).settings_class
-    if hasattr(known, "avg_num_neighbors") and given.get("avg_num_neighbors") is None:
-        cutoff = given.get("cutoff", known.cutoff)
-        given["avg_num_neighbors"] = GraphDataset(frames, cutoff).mean_neighbors
+    defaults = {
+        entry.name: entry.default
+        for entry in fields(architecture_class(settings.model.architecture).settings_class)
+    }
+    wanted = {**defaults, **given}
+    if "avg_num_neighbors" in wanted and wanted["avg_num_neighbors"] is None:
+        table = edge_table(frames, wanted["cutoff"], cache=folder / NEIGHBOR_FOLDER)
+        num_atoms = sum(len(frame.atoms) for frame in frames)
+        given["avg_num_neighbors"] = float(table.counts.sum()) / num_atoms
     return given
 
 
