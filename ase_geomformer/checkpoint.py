@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -294,7 +295,7 @@ def _read_weights(path: Path, card: Card) -> dict[str, torch.Tensor]:
     if found != card.sha256:
         raise CheckpointError(
             f"{path} ({len(content)} bytes) has sha256 {found[:12]}…, its card says "
-            f"{card.sha256[:12] or 'nothing'}…: the file is truncated or was altered; fetch it again"
+            f"{card.sha256[:12] or 'nothing'}…: it is truncated or was altered; fetch it again"
         )
     try:
         state = load(content)
@@ -337,8 +338,7 @@ def _card_from(content: dict[str, Any]) -> Card:
 
 def _dump(content: dict[str, Any]) -> str:
     """JSON indented for reading, with rows of numbers kept on one line."""
-    import re
-
     text = json.dumps(content, indent=1, allow_nan=False)
-    number_rows = re.compile(r"\[\s+((?:[-\d.e+]+|true|false)(?:,\s+(?:[-\d.e+]+|true|false))*)\s+\]")
+    item = r"(?:[-\d.e+]+|true|false)"
+    number_rows = re.compile(rf"\[\s+({item}(?:,\s+{item})*)\s+\]")
     return number_rows.sub(lambda row: "[" + re.sub(r"\s+", " ", row.group(1)) + "]", text) + "\n"
