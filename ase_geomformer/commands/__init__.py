@@ -15,6 +15,7 @@ VERBS = {
     "models": "list, show and verify the potentials at hand",
     "singlepoint": "energy, forces and stress of the structures in a file",
     "md": "molecular dynamics",
+    "evaluate": "errors of a potential on labelled structures",
     "train": "train a potential on labelled structures",
 }
 

@@ -1,0 +1,100 @@
+"""``ase-geomformer evaluate``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from ase_geomformer.commands import options as common
+from ase_geomformer.training.sources import DataSettings
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from ase_geomformer.training.evaluation import Evaluation
+
+USAGE = "--potential NAME --data FILE --output DIR [OPTION ...]"
+DESCRIPTION = (
+    "Errors of a potential on labelled structures: energies, forces and stresses, wherever FILE "
+    "has them. DIR receives result.json, predictions.npz, parity.png, errors_by_element.png and "
+    "settings.yaml. Where FILE needs explaining, say --data.path FILE with further options such "
+    "as --data.energy_unit; --data.help lists them."
+)
+FILES = ("predictions.npz", "parity.png", "errors_by_element.png")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    group = parser.add_argument_group("what to compute, and where")
+    group.add_argument(
+        "--potential", required=True, metavar="NAME", help="name or path of a potential"
+    )
+    group.add_argument(
+        "--data", required=True, type=DataSettings | str, metavar="FILE",
+        help="labelled structures: extended XYZ, ASE db, npz, or what else ASE reads",
+    )  # fmt: skip
+    group.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
+    group.add_argument(
+        "--dtype", default="auto", help="float32, float64, or auto: the potential's own type"
+    )
+    common.add_output(parser, required=True)
+    parser.add_argument("--progress", type=bool, default=True, help="show bar and tables")
+
+
+def run(options: Namespace) -> int:
+    """Do what the options say and return the exit code."""
+    from rich.console import Console
+
+    from ase_geomformer.provenance import check_folder, provenance, start_folder, write_result
+    from ase_geomformer.training.evaluation import evaluate_frames
+    from ase_geomformer.training.figures import errors_by_element, parity
+    from ase_geomformer.training.frames import label_table
+    from ase_geomformer.training.readers import read_frames
+    from ase_geomformer.training.style import save_figure
+
+    given = options.data
+    data = DataSettings(given) if isinstance(given, str) else DataSettings(**vars(given))
+    folder = check_folder(options.output, overwrite=options.overwrite)
+    calculator = common.calculator(options)
+    frames = read_frames(data)
+    console = Console(quiet=not options.progress)
+    console.print(label_table({"data": frames}))
+    evaluation = evaluate_frames(calculator, frames, progress=options.progress)
+    start_folder(folder, {**common.inputs(options), "data": asdict(data)}, FILES)
+    evaluation.save(folder / "predictions.npz")
+    save_figure(parity(evaluation), folder / "parity.png")
+    if evaluation.forces is not None:
+        save_figure(errors_by_element(evaluation), folder / "errors_by_element.png")
+    write_result(folder, {**evaluation.to_dict(), "provenance": provenance(calculator)})
+    for table in _tables(evaluation):
+        console.print(table)
+    return 0
+
+
+def _tables(evaluation: Evaluation) -> list[Any]:
+    """Errors; force errors by element; the worst frame of each kind."""
+    from rich.table import Table
+
+    from ase_geomformer.training.naming import heading, readable
+
+    numbers = evaluation.to_dict()
+    errors = Table("", "value", "unit", title="Errors")
+    for name, value in numbers.items():
+        if isinstance(value, float):
+            words, unit = readable(name)
+            errors.add_row(words, f"{value:.4g}", unit)
+    tables = [errors]
+    if evaluation.forces_by_element:
+        columns = ("mae_meV_per_A", "rmse_meV_per_A", "max_error_meV_per_A")
+        elements = Table("element", "atoms", *map(heading, columns), title="Forces")
+        for symbol, found in numbers["forces_by_element"].items():
+            values = (f"{found[column]:.4g}" for column in columns)
+            elements.add_row(symbol, f"{found['atoms']:,}", *values)
+        tables.append(elements)
+    worst = Table("", "value", "unit", "formula", "frame", "file", title="Largest errors")
+    for name, frames in evaluation.worst.items():
+        (words, unit), first = readable(name), frames[0]
+        file = PurePath(first.source).name
+        worst.add_row(words, f"{first.error:.4g}", unit, first.formula, str(first.index), file)
+    return [*tables, worst]

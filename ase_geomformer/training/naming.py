@@ -1,0 +1,44 @@
+"""Names that carry a unit, such as ``forces_mae_meV_per_A``, as a reader would write them."""
+
+from __future__ import annotations
+
+UNITS = {
+    "_meV_per_atom": "meV/atom",
+    "_meV_per_A": "meV/Å",
+    "_eV_per_atom": "eV/atom",
+    "_eV_per_A3": "eV/Å³",
+    "_eV_per_A": "eV/Å",
+    "_meV": "meV",
+    "_eV": "eV",
+    "_GPa": "GPa",
+    "_THz": "THz",
+    "_ps": "ps",
+    "_fs": "fs",
+    "_ms": "ms",
+    "_K": "K",
+    "_A": "Å",
+}
+"""Endings and the units they stand for; the first that fits is taken, so longer ones come first."""
+
+ACRONYMS = {"mae": "MAE", "rmse": "RMSE", "nve": "NVE", "nvt": "NVT", "npt": "NPT"}
+
+
+def readable(name: str) -> tuple[str, str]:
+    """What a name says, in words, and its unit; an empty one where it names none.
+
+    >>> readable("forces_mae_meV_per_A")
+    ('forces MAE', 'meV/Å')
+    """
+    unit = ""
+    for ending, symbol in UNITS.items():
+        if name.endswith(ending):
+            name, unit = name.removesuffix(ending), symbol
+            break
+    words = [ACRONYMS.get(word, word) for word in name.split("_")]
+    return " ".join(words), unit
+
+
+def heading(name: str) -> str:
+    """A name in words with its unit in brackets, for the head of a column."""
+    words, unit = readable(name)
+    return f"{words} ({unit})" if unit else words
