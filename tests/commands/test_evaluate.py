@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from ase import Atoms
+from ase.build import molecule
+from ase.io import write
+
+from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.cli import main
+from ase_geomformer.potential import Potential
+
+KCAL_PER_MOL = 0.0433641  # eV
+OUTPUTS = [
+    "errors_by_element.png", "parity.png", "predictions.npz", "result.json", "settings.yaml",
+]  # fmt: skip
+
+
+@pytest.fixture
+def name(potential: Potential, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a potential with random weights."""
+    save_potential(potential, tmp_path / "potentials/toy", Card(name="toy"))
+    monkeypatch.setenv("ASE_GEOMFORMER_POTENTIALS", str(tmp_path / "potentials"))
+    monkeypatch.chdir(tmp_path)
+    return "toy"
+
+
+@pytest.fixture
+def labelled(potential: Potential) -> list[Atoms]:
+    """Ethanol and water, energies 18 meV and 3 meV below the potential's, forces exact."""
+    calculator = PotentialCalculator(potential, device="cpu")
+    structures = []
+    for atoms, shift in ((molecule("CH3CH2OH"), 0.018), (molecule("H2O"), 0.003)):
+        energy, forces = calculator.get_potential_energy(atoms), calculator.get_forces(atoms)
+        atoms.info["REF_energy"] = energy - shift
+        atoms.arrays["REF_forces"] = forces
+        structures.append(atoms)
+    return structures
+
+
+def evaluate(name: str, *arguments: str) -> int:
+    return main(["evaluate", "--potential", name, "--device", "cpu", *arguments])
+
+
+def test_writes_and_prints_the_errors(
+    name: str, labelled: list[Atoms], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("frames.xyz", labelled, format="extxyz")
+    assert evaluate(name, "--data", "frames.xyz", "--output", "out") == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == OUTPUTS
+    result = json.loads(Path("out/result.json").read_text())
+    assert result["frames"] == 2
+    assert result["energy_mae_meV"] == pytest.approx(10.5, abs=1e-3)
+    assert result["energy_mae_meV_per_atom"] == pytest.approx(1.5, abs=1e-3)
+    assert result["forces_max_error_meV_per_A"] < 1e-3
+    assert result["worst_frames"]["energy_error_meV_per_atom"][0]["source"] == "frames.xyz"
+    assert result["provenance"]["potential"]["name"] == "toy"
+    with np.load("out/predictions.npz") as saved:
+        assert saved["energy_reference_eV"].shape == (2,)
+    printed = capsys.readouterr().out
+    assert "10.5" in printed
+    assert "meV/atom" in printed
+
+
+def test_settings_repeat_the_evaluation(name: str, labelled: list[Atoms]) -> None:
+    write("frames.xyz", labelled, format="extxyz")
+    evaluate(name, "--data", "frames.xyz", "--output", "out", "--progress", "false")
+    settings = yaml.safe_load(Path("out/settings.yaml").read_text())
+    assert settings["data"]["path"] == "frames.xyz"
+    assert main(["evaluate", "--config", "out/settings.yaml", "--output", "again"]) == 0
+    first, second = (
+        json.loads(Path(folder, "result.json").read_text()) for folder in ("out", "again")
+    )
+    del first["provenance"], second["provenance"]
+    assert first == second
+
+
+def test_data_may_be_explained(name: str, labelled: list[Atoms]) -> None:
+    alcohol = labelled[0]
+    np.savez(
+        "md17.npz",
+        z=alcohol.numbers,
+        R_test=alcohol.positions[None],
+        E_test=np.array([alcohol.info["REF_energy"]]) / KCAL_PER_MOL,
+        F_test=alcohol.arrays["REF_forces"][None] / KCAL_PER_MOL,
+    )
+    keys = {"positions_key": "R_test", "energy_key": "E_test", "forces_key": "F_test"}
+    options = [f"--data.{key}={value}" for key, value in keys.items()]
+    unit = "--data.energy_unit=kcal/mol"
+    assert evaluate(name, "--data.path", "md17.npz", *options, unit, "--output", "out") == 0
+    result = json.loads(Path("out/result.json").read_text())
+    assert result["energy_mae_meV"] == pytest.approx(18.0, rel=0.01)
+    assert result["forces_max_error_meV_per_A"] < 0.1
+
+
+def test_no_progress_prints_nothing(
+    name: str, labelled: list[Atoms], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("frames.xyz", labelled, format="extxyz")
+    evaluate(name, "--data", "frames.xyz", "--output", "out", "--progress", "false")
+    assert capsys.readouterr().out == ""
+
+
+def test_faults_of_the_data_are_told_before_anything_is_written(
+    name: str, labelled: list[Atoms], capsys: pytest.CaptureFixture[str]
+) -> None:
+    copper = Atoms("Cu", info={"REF_energy": 0.0}, cell=np.eye(3) * 3.6, pbc=True)
+    copper.arrays["REF_forces"] = np.zeros((1, 3))
+    write("frames.xyz", [*labelled, copper], format="extxyz")
+    assert evaluate(name, "--data", "frames.xyz", "--output", "out") == 2
+    message = capsys.readouterr().err
+    assert "frames.xyz, frame 2" in message
+    assert "Cu" in message
+    assert evaluate(name, "--data", "nowhere.xyz", "--output", "out") == 2
+    assert "nowhere.xyz" in capsys.readouterr().err
+    assert not Path("out").exists()
