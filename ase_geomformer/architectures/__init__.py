@@ -4,5 +4,13 @@ from __future__ import annotations
 
 from ase_geomformer.architectures.base import Architecture, build
 from ase_geomformer.architectures.so3krates import So3krates, So3kratesSettings
+from ase_geomformer.architectures.so3krates_dense import So3kratesDense, So3kratesDenseSettings
 
-__all__ = ["Architecture", "So3krates", "So3kratesSettings", "build"]
+__all__ = [
+    "Architecture",
+    "So3krates",
+    "So3kratesDense",
+    "So3kratesDenseSettings",
+    "So3kratesSettings",
+    "build",
+]

@@ -71,19 +71,24 @@ class DegreeSum(nn.Module):
     ----------
     degrees : sequence of int
         Degrees in the order in which their components are stored.
+    rounded : bool
+        Round the weights (2l+1)^(-1/2) to float32, whatever type computes with them.
     """
 
     owner: Tensor
     contraction: Tensor
 
-    def __init__(self, degrees: Sequence[int]) -> None:
+    def __init__(self, degrees: Sequence[int], *, rounded: bool = False) -> None:
         super().__init__()
         self.num_degrees = len(degrees)
         sizes = torch.tensor([2 * l + 1 for l in degrees])
         owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
         one_hot = torch.nn.functional.one_hot(owner, len(sizes)).to(torch.float64)
+        contraction = one_hot / sizes.double().sqrt()
+        if rounded:
+            contraction = contraction.float().double()
         self.register_buffer("owner", owner, persistent=False)
-        self.register_buffer("contraction", one_hot / sizes.double().sqrt(), persistent=False)
+        self.register_buffer("contraction", contraction, persistent=False)
 
     def invariants(self, values: Tensor) -> Tensor:
         """Per-degree invariants (2l+1)^(-1/2) sum_m v_lm^2: (..., M) to (..., number of degrees).

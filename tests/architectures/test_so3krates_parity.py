@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,14 @@ from ase import Atoms
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
-from ase_geomformer.architectures import So3krates, build
+from ase_geomformer.architectures import So3krates
+from ase_geomformer.convert.flax import zbl_names
 from ase_geomformer.convert.so3krates_flax import (
-    neural_names,
+    GENERATIONS,
+    architecture_from_flax,
     so3krates_from_flax,
-    so3krates_settings,
-    so3krates_state,
-    zbl_names,
 )
+from ase_geomformer.convert.so3krates_sparse import sparse_names
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.potential import Potential
 
@@ -49,11 +49,8 @@ def folder(shared: Path) -> Path:
 
 @pytest.fixture
 def architecture(folder: Path, model: str) -> So3krates:
-    settings = so3krates_settings(json.loads((folder / f"{model}.config.json").read_text()))
-    architecture = build("so3krates", asdict(settings))
-    weights = load_file(folder / f"{model}.weights.safetensors")
-    architecture.load_state_dict(so3krates_state(weights, settings))
-    return architecture
+    config = json.loads((folder / f"{model}.config.json").read_text())
+    return architecture_from_flax(config, load_file(folder / f"{model}.weights.safetensors"))
 
 
 @pytest.fixture
@@ -189,10 +186,11 @@ def test_weight_gradients_of_a_force_loss(
     loss = 0.01 * results["energy"][0] ** 2 + 0.99 * (results["forces"] ** 2).mean()
     loss.backward()
     stored = load_file(folder / f"{model}.grad_ethanol_0.safetensors")
-    neural = neural_names(potential.architecture.settings)
+    neural = sparse_names(potential.architecture.settings)
     names = {f"architecture.{ours}": [theirs] for ours, theirs in neural.items()}
     if "zbl" in potential.terms:
-        names |= {f"terms.zbl.{ours}": theirs for ours, theirs in zbl_names().items()}
+        root = GENERATIONS["sparse"].zbl[1]
+        names |= {f"terms.zbl.{ours}": theirs for ours, theirs in zbl_names(root).items()}
     parameters = dict(potential.named_parameters())
     assert set(names) == set(parameters)
     for ours, theirs in names.items():

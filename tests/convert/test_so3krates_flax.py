@@ -73,3 +73,58 @@ def test_unknown_basis_is_refused(model: Model) -> None:
     config, weights = model
     with pytest.raises(ValueError, match=r"radial_basis_fn.*'chebyshev'.*bernstein"):
         so3krates_from_flax({**config, "radial_basis_fn": "chebyshev"}, weights)
+
+
+def test_unknown_generation_is_refused(model: Model) -> None:
+    with pytest.raises(ValueError, match=r"generation is '2023'; choose from sparse, dense"):
+        so3krates_from_flax(*model, generation="2023")
+
+
+@pytest.fixture
+def dense_model(shared: Path) -> Model:
+    folder = shared / "fixtures" / "so3krates" / "random_dense_v03"
+    config = json.loads((folder / "C.config.json").read_text())
+    return config, load_file(folder / "C.weights.safetensors")
+
+
+def test_every_weight_of_the_dense_code_is_taken(dense_model: Model) -> None:
+    """Our table of elements is longer: its further rows are empty, and their elements unknown."""
+    config, weights = dense_model
+    potential = so3krates_from_flax(config, weights, generation="dense")
+    assert list(potential.terms) == ["zbl"]
+    assert potential.elements == tuple(range(1, 100))
+    taken = sum(parameter.numel() for parameter in potential.parameters())
+    assert taken - 19 * config["F"] == sum(array.size for array in weights.values())
+    assert not potential.architecture.element_embedding.weight[100:].any()
+
+
+def test_scales_and_shifts_of_elements_are_taken_from_the_configuration(
+    dense_model: Model, ethanol: Atoms
+) -> None:
+    config, weights = dense_model
+    tables = {"per_atom_scale": [1.0] * 6 + [2.0] * 4, "per_atom_shift": [0.0] * 8 + [-3.0] * 2}
+    plain = so3krates_from_flax(config, weights, generation="dense")
+    scaled = so3krates_from_flax({**config, **tables}, weights, generation="dense")
+    assert scaled.elements == tuple(range(1, 10))
+    graph = AtomGraph.from_atoms(ethanol, plain.cutoff)
+    numbers = graph.atomic_numbers
+    before, after = (p.architecture(graph)["energies"] for p in (plain, scaled))
+    expected = before * torch.where(numbers >= 6, 2.0, 1.0) - torch.where(numbers >= 8, 3.0, 0.0)
+    torch.testing.assert_close(after, expected)
+
+
+def test_filters_that_differ_are_refused(dense_model: Model) -> None:
+    config, weights = dense_model
+    layer = {**config["so3krates_layer_kwargs"], "gb_filter": "radial_spherical"}
+    with pytest.raises(ValueError, match="radial_spherical.* in one layer"):
+        so3krates_from_flax(
+            {**config, "so3krates_layer_kwargs": layer}, weights, generation="dense"
+        )
+
+
+def test_weight_of_the_wrong_size_is_named(dense_model: Model) -> None:
+    config, weights = dense_model
+    name = "params.layers_0.InteractionBlock_0.MLP_0.layers_0.kernel"
+    weights[name] = weights[name][:-1]
+    with pytest.raises(ValueError, match=rf"{name}.* has shape .*configuration asks for"):
+        so3krates_from_flax(config, weights, generation="dense")
