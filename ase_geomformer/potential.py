@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.base import Architecture, build
+from ase_geomformer.derivatives import FROM_SLOPE, Slope
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.segment import segment_sum
 from ase_geomformer.physics import EnergyTerm, build_terms
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ase_geomformer.checkpoint import Card
 
 ENERGY_PROPERTIES = ("energy", "energies")
-GRADIENT_PROPERTIES = ("forces", "stress", "stresses")
+GRADIENT_PROPERTIES = tuple(FROM_SLOPE)
 PROPERTIES = ENERGY_PROPERTIES + GRADIENT_PROPERTIES
 
 
@@ -28,8 +29,8 @@ class Potential(nn.Module):
     """A conservative interatomic potential.
 
     Energy of an atom: ``energy_scale`` times the architecture's output, plus the reference
-    energy of its element, plus terms of known form. One gradient with respect to the edge
-    vectors r_ij gives the rest: forces scatter dE/dr_ij to both ends of the edge, and
+    energy of its element, plus terms of known form. One gradient with respect to the vectors r_ij
+    of edges and far pairs gives the rest: forces scatter dE/dr_ij to both ends of the edge, and
     sum r_ij (x) dE/dr_ij is the derivative with respect to strain.
 
     Parameters
@@ -73,6 +74,12 @@ class Potential(nn.Module):
                     f"the term {name!r} reaches {term.cutoff} Å, further than the "
                     f"architecture's cutoff of {self.cutoff} Å"
                 )
+            missing = sorted(set(term.requires) - set(architecture.outputs))
+            if missing:
+                raise ValueError(
+                    f"the term {name!r} needs {', '.join(missing)}, and {architecture.name} with "
+                    f"these settings gives {', '.join(architecture.outputs)}"
+                )
         self.card = card
         table = torch.zeros(len(chemical_symbols), dtype=torch.float64)
         for symbol, energy in self.reference_energies.items():
@@ -92,6 +99,16 @@ class Potential(nn.Module):
         return self.architecture.cutoff
 
     @property
+    def far_cutoff(self) -> float:
+        """Radius in Å of the far pairs the potential expects: 0 for none, infinite for all."""
+        return max((cast(EnergyTerm, term).far_cutoff for term in self.terms.values()), default=0.0)
+
+    @property
+    def properties(self) -> tuple[str, ...]:
+        """What the potential can be asked for: its architecture may give charges, for example."""
+        return PROPERTIES + tuple(n for n in self.architecture.outputs if n not in PROPERTIES)
+
+    @property
     def device(self) -> torch.device:
         return next(self.architecture.parameters()).device
 
@@ -103,9 +120,7 @@ class Potential(nn.Module):
     @property
     def terms_settings(self) -> dict[str, dict[str, Any]]:
         """Settings of the further energy terms by name, as plain values."""
-        return {
-            name: cast(EnergyTerm, term).settings_dict() for name, term in self.terms.items()
-        }
+        return {name: cast(EnergyTerm, term).settings_dict() for name, term in self.terms.items()}
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -138,11 +153,13 @@ class Potential(nn.Module):
         Parameters
         ----------
         graph : AtomGraph
-            On the potential's device and in its dtype, with edges up to its cutoff.
+            On the potential's device and in its dtype, with edges up to its cutoff and far pairs
+            up to its far cutoff.
         properties : iterable of str
             Of ``energy`` (B,) and ``energies`` (N,), eV, float64; ``forces`` (N, 3), eV/Å;
             ``stress`` (B, 3, 3) and its per-atom parts ``stresses`` (N, 3, 3), eV/Å^3, tensile
-            positive, NaN for a structure whose cell has no volume.
+            positive, NaN for a structure whose cell has no volume; and what else is among
+            :attr:`properties`, such as ``charges`` (N,), e.
         create_graph : bool
             Keep forces and stress differentiable, as training on them needs.
 
@@ -151,38 +168,66 @@ class Potential(nn.Module):
         dict of str to Tensor
         """
         wanted = set(properties)
-        unknown = wanted - set(PROPERTIES)
+        unknown = wanted - set(self.properties)
         if unknown:
-            raise ValueError(f"unknown properties {sorted(unknown)}; choose from {PROPERTIES}")
+            raise ValueError(f"unknown properties {sorted(unknown)}; choose from {self.properties}")
+        self._check_pairs(graph)
         if not wanted & set(GRADIENT_PROPERTIES):
-            results = self._energies(graph)
+            results = self._evaluate(graph)
             return {name: results[name] for name in wanted}
         with torch.enable_grad():
-            vectors = graph.edge_vectors.detach().requires_grad_()
-            graph = replace(graph, edge_vectors=vectors)
-            results = self._energies(graph)
-            (slope,) = torch.autograd.grad(
+            edges = graph.edge_vectors.detach().requires_grad_()
+            pairs = graph.far_vectors.detach().requires_grad_()
+            graph = replace(graph, edge_vectors=edges, far_vectors=pairs)
+            results = self._evaluate(graph)
+            slopes = torch.autograd.grad(
                 results["energy"].sum(),
-                vectors,
+                (edges, pairs),
                 create_graph=create_graph,
                 allow_unused=True,
                 materialize_grads=True,
             )
+            slope = Slope(
+                index=torch.cat([graph.edge_index, graph.far_index], dim=1),
+                vectors=torch.cat([edges, pairs]),
+                values=torch.cat(slopes),
+            )
             for name in wanted & set(GRADIENT_PROPERTIES):
-                results[name] = _FROM_SLOPE[name](graph, slope)
+                results[name] = FROM_SLOPE[name](graph, slope)
         return {name: results[name] if create_graph else results[name].detach() for name in wanted}
 
-    def _energies(self, graph: AtomGraph) -> dict[str, Tensor]:
-        """Energies of atoms (N,) and structures (B,) in eV, in float64."""
+    def energy_terms(self, graph: AtomGraph) -> dict[str, Tensor]:
+        """Energies of atoms (N,) in eV, float64, by their origin.
+
+        ``architecture`` is the learned energy with the reference energies of the elements; the
+        other keys are the names of :attr:`terms`. Their sum is the property ``energies``.
+        """
+        return self._terms(graph, self.architecture(graph))
+
+    def _terms(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        learned = self.energy_scale * outputs["energies"].double()
+        energies = {"architecture": learned + self.reference_table[graph.atomic_numbers]}
+        for name, term in self.terms.items():
+            energies[name] = term(graph, outputs).double()
+        return energies
+
+    def _evaluate(self, graph: AtomGraph) -> dict[str, Tensor]:
+        """Energies of atoms and structures, and the architecture's other outputs."""
         outputs = self.architecture(graph)
-        energies = self.energy_scale * outputs["energies"].double()
-        energies = energies + self.reference_table[graph.atomic_numbers]
-        for term in self.terms.values():
-            energies = energies + term(graph, outputs).double()
+        energies = torch.stack(list(self._terms(graph, outputs).values())).sum(dim=0)
         return {
+            **outputs,
             "energies": energies,
             "energy": segment_sum(energies, graph.batch, graph.num_structures),
         }
+
+    def _check_pairs(self, graph: AtomGraph) -> None:
+        """A graph built without far pairs would silently lack the energies that need them."""
+        if self.far_cutoff >= self.cutoff and graph.num_edges and not graph.num_far_pairs:
+            raise ValueError(
+                f"the terms {', '.join(self.terms)} need the pairs up to {self.far_cutoff} Å and "
+                "the graph has none: build it with far_cutoff=potential.far_cutoff"
+            )
 
     def copy(
         self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -205,43 +250,6 @@ class Potential(nn.Module):
         copy.load_state_dict(self.state_dict())
         copy.to(device=device or self.device, dtype=dtype or self.dtype)
         return copy.requires_grad_(False).eval()
-
-
-def _forces(graph: AtomGraph, slope: Tensor) -> Tensor:
-    """Forces (N, 3): r_ij = r_j - r_i, so i is pulled along +dE/dr_ij and j along the reverse."""
-    ends = graph.edge_index.flatten()
-    return segment_sum(torch.cat([slope, -slope]), ends, graph.num_atoms)
-
-
-def _edge_virials(graph: AtomGraph, slope: Tensor) -> Tensor:
-    """Derivative of the energy with respect to strain by edge (E, 3, 3)."""
-    outer = graph.edge_vectors[:, :, None] * slope[:, None, :]
-    # Antisymmetric parts cancel in the sum of a rotation-invariant energy; drop their noise.
-    return 0.5 * (outer + outer.mT)
-
-
-def _stress(graph: AtomGraph, slope: Tensor) -> Tensor:
-    owner = graph.batch[graph.edge_index[0]]
-    virial = segment_sum(_edge_virials(graph, slope), owner, graph.num_structures)
-    return virial / _volume_or_nan(graph)[:, None, None]
-
-
-def _stresses(graph: AtomGraph, slope: Tensor) -> Tensor:
-    """Stress by atom: each edge is shared equally by its two ends."""
-    half = 0.5 * _edge_virials(graph, slope)
-    virials = segment_sum(torch.cat([half, half]), graph.edge_index.flatten(), graph.num_atoms)
-    return virials / _volume_or_nan(graph)[graph.batch, None, None]
-
-
-def _volume_or_nan(graph: AtomGraph) -> Tensor:
-    return torch.where(graph.volume > 0.0, graph.volume, torch.nan)
-
-
-_FROM_SLOPE: dict[str, Callable[[AtomGraph, Tensor], Tensor]] = {
-    "forces": _forces,
-    "stress": _stress,
-    "stresses": _stresses,
-}
 
 
 def _atomic_number(element: Any) -> int:

@@ -44,6 +44,11 @@ class Architecture(nn.Module, ABC):
         return float(self.settings.cutoff)
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of what :meth:`forward` gives with these settings."""
+        return ("energies",)
+
+    @property
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 

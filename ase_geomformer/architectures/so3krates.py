@@ -30,7 +30,7 @@ from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
 from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
 from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES
-from ase_geomformer.layers.readout import EnergyHead
+from ase_geomformer.layers.readout import ChargeHead, EnergyHead, HirshfeldHead
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,9 @@ class So3kratesSettings:
         Learn a factor and an offset of the energy for each element.
     charge_embedding, spin_embedding
         Tell the atoms the total charge, the number of unpaired electrons.
+    charge_width, hirshfeld_width
+        Hidden width of a head that predicts partial charges, that predicts Hirshfeld ratios, for
+        energy terms that need them; None for no such head.
     """
 
     cutoff: float = 5.0
@@ -105,6 +108,8 @@ class So3kratesSettings:
     atomic_shifts: bool = True
     charge_embedding: bool = False
     spin_embedding: bool = False
+    charge_width: int | None = None
+    hirshfeld_width: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "degrees", tuple(self.degrees))
@@ -213,6 +218,19 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
             scales=settings.atomic_scales,
             shifts=settings.atomic_shifts,
         )
+        # Heads of further outputs, by the name of what they give.
+        self.heads = nn.ModuleDict()
+        activation = settings.energy_activation
+        if settings.charge_width is not None:
+            self.heads["charges"] = ChargeHead(width, settings.charge_width, activation)
+        if settings.hirshfeld_width is not None:
+            self.heads["hirshfeld_ratios"] = HirshfeldHead(
+                width, settings.hirshfeld_width, activation
+            )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return ("energies", *self.heads)
 
     def forward(self, graph: AtomGraph) -> dict[str, Tensor]:
         x = self.embed(graph)
@@ -220,7 +238,8 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
         ev = x.new_zeros(graph.num_atoms, self.harmonics.dim)
         for layer in self.layers:
             x, ev = layer(x, ev, edges)
-        return {"energies": self.energy_head(x, graph.atomic_numbers)}
+        further = {name: head(x, graph) for name, head in self.heads.items()}
+        return {"energies": self.energy_head(x, graph.atomic_numbers), **further}
 
     def embed(self, graph: AtomGraph) -> Tensor:
         """Initial features (N, F): elements, and charge and spin where asked for."""

@@ -1,13 +1,17 @@
-"""From the features of an atom to its energy."""
+"""From the features of an atom to its energy, its charge and its Hirshfeld ratio."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 
+from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
+from ase_geomformer.layers.segment import segment_sum
 
 
 class EnergyHead(nn.Module):
@@ -48,3 +52,57 @@ class EnergyHead(nn.Module):
         if self.shifts is not None:
             energies = energies + self.shifts[atomic_numbers]
         return energies
+
+
+class ChargeHead(nn.Module):
+    """Partial charges (N,) in e from features, which sum to the charge of their structure.
+
+    What is missing to the total is shared equally by the atoms of the structure.
+
+    Parameters
+    ----------
+    num_features, hidden_width : int
+    activation : str
+    """
+
+    def __init__(self, num_features: int, hidden_width: int, activation: str = "silu") -> None:
+        super().__init__()
+        self.activation = ACTIVATIONS[activation]
+        self.hidden = dense(num_features, hidden_width)
+        self.final = dense(hidden_width, 1)
+        self.shifts = nn.Parameter(torch.zeros(NUM_ELEMENTS))
+
+    def forward(self, x: Tensor, graph: AtomGraph) -> Tensor:
+        own = self.final(self.activation(self.hidden(x))).squeeze(-1)
+        own = own + self.shifts[graph.atomic_numbers]
+        atoms = segment_sum(torch.ones_like(own), graph.batch, graph.num_structures)
+        missing = graph.charge - segment_sum(own, graph.batch, graph.num_structures)
+        return own + (missing / atoms)[graph.batch]
+
+
+class HirshfeldHead(nn.Module):
+    """Ratios (N,) of the volume of an atom in its molecule to that of the free atom.
+
+    |v_Z + e_Z . f / sqrt(F/2)| with a shift v and an embedding e of each element, and F/2 numbers
+    f from the features of the atom.
+
+    Parameters
+    ----------
+    num_features, hidden_width : int
+        The number of features must be even.
+    activation : str
+    """
+
+    def __init__(self, num_features: int, hidden_width: int, activation: str = "silu") -> None:
+        super().__init__()
+        self.activation = ACTIVATIONS[activation]
+        self.hidden = dense(num_features, hidden_width)
+        self.final = dense(hidden_width, num_features // 2)
+        self.shifts = nn.Parameter(torch.ones(NUM_ELEMENTS))
+        self.elements = nn.Embedding(NUM_ELEMENTS, num_features // 2)
+
+    def forward(self, x: Tensor, graph: AtomGraph) -> Tensor:
+        features = self.final(self.activation(self.hidden(x)))
+        elements = self.elements(graph.atomic_numbers)
+        change = (elements * features).sum(dim=-1) / math.sqrt(features.shape[-1])
+        return torch.abs(self.shifts[graph.atomic_numbers] + change)

@@ -7,11 +7,27 @@ from typing import Any
 
 from ase_geomformer.architectures.base import settings_from
 from ase_geomformer.physics.base import EnergyTerm
+from ase_geomformer.physics.dispersion import Dispersion, DispersionSettings
+from ase_geomformer.physics.electrostatics import Electrostatics, ElectrostaticsSettings
 from ase_geomformer.physics.zbl import ZBL, ZBLSettings
 
-__all__ = ["TERMS", "ZBL", "EnergyTerm", "ZBLSettings", "build_terms"]
+__all__ = [
+    "TERMS",
+    "ZBL",
+    "Dispersion",
+    "DispersionSettings",
+    "Electrostatics",
+    "ElectrostaticsSettings",
+    "EnergyTerm",
+    "ZBLSettings",
+    "build_terms",
+]
 
-TERMS: dict[str, type[EnergyTerm]] = {"zbl": ZBL}
+TERMS: dict[str, type[EnergyTerm]] = {
+    "zbl": ZBL,
+    "electrostatics": Electrostatics,
+    "dispersion": Dispersion,
+}
 
 
 def build_terms(settings: Mapping[str, Mapping[str, Any]]) -> dict[str, EnergyTerm]:

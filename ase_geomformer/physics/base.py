@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar
 
+from ase.units import Bohr, Hartree
 from torch import Tensor, nn
 
 from ase_geomformer.graph import AtomGraph
+
+COULOMB = Hartree * Bohr  # e^2 / (4 pi epsilon_0) in eV Å
 
 
 class EnergyTerm(nn.Module, ABC):
@@ -21,6 +24,8 @@ class EnergyTerm(nn.Module, ABC):
     """
 
     settings_class: ClassVar[type]
+    # What the term reads of the architecture's outputs, besides the energies.
+    requires: ClassVar[tuple[str, ...]] = ()
     settings: Any
 
     def __init__(self, settings: Any) -> None:
@@ -31,6 +36,11 @@ class EnergyTerm(nn.Module, ABC):
     @abstractmethod
     def cutoff(self) -> float:
         """Radius in Å of the edges the term needs; a potential's graph must reach as far."""
+
+    @property
+    def far_cutoff(self) -> float:
+        """Radius in Å of the far pairs the term needs: 0 for none, infinite for all."""
+        return 0.0
 
     @abstractmethod
     def forward(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:

@@ -11,17 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from ase.units import Bohr, Hartree
+from ase.units import Bohr
 from torch import Tensor, nn
 
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.harmonics import distances_and_directions
 from ase_geomformer.layers.segment import segment_sum
-from ase_geomformer.physics.base import EnergyTerm
+from ase_geomformer.physics.base import COULOMB, EnergyTerm
 from ase_geomformer.physics.switch import smooth_switch
 
-COULOMB = Hartree * Bohr  # e^2 / (4 pi epsilon_0) in eV Å
 SHORTEST = 1e-6  # Å; closer pairs count as this far apart, so that coincident atoms give numbers
 
 # The universal screening function of Ziegler, Biersack and Littmark.

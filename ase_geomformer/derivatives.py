@@ -1,0 +1,58 @@
+"""From the slope of the energy along edge vectors to forces and stresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.segment import segment_sum
+
+
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """dE/dr_ij ``values`` (E + P, 3) of edges and far pairs, their ``vectors`` and ``index``."""
+
+    index: Tensor
+    vectors: Tensor
+    values: Tensor
+
+    @property
+    def virials(self) -> Tensor:
+        """Derivative of the energy with respect to strain by edge (E + P, 3, 3)."""
+        outer = self.vectors[:, :, None] * self.values[:, None, :]
+        # Antisymmetric parts cancel in the sum of a rotation-invariant energy; drop their noise.
+        return 0.5 * (outer + outer.mT)
+
+
+def _forces(graph: AtomGraph, slope: Slope) -> Tensor:
+    """Forces (N, 3): r_ij = r_j - r_i, so i is pulled along +dE/dr_ij and j along the reverse."""
+    both_ends = torch.cat([slope.values, -slope.values])
+    return segment_sum(both_ends, slope.index.flatten(), graph.num_atoms)
+
+
+def _stress(graph: AtomGraph, slope: Slope) -> Tensor:
+    owner = graph.batch[slope.index[0]]
+    virial = segment_sum(slope.virials, owner, graph.num_structures)
+    return virial / _volume_or_nan(graph)[:, None, None]
+
+
+def _stresses(graph: AtomGraph, slope: Slope) -> Tensor:
+    """Stress by atom: each edge is shared equally by its two ends."""
+    half = 0.5 * slope.virials
+    virials = segment_sum(torch.cat([half, half]), slope.index.flatten(), graph.num_atoms)
+    return virials / _volume_or_nan(graph)[graph.batch, None, None]
+
+
+def _volume_or_nan(graph: AtomGraph) -> Tensor:
+    return torch.where(graph.volume > 0.0, graph.volume, torch.nan)
+
+
+FROM_SLOPE: dict[str, Callable[[AtomGraph, Slope], Tensor]] = {
+    "forces": _forces,
+    "stress": _stress,
+    "stresses": _stresses,
+}

@@ -1,0 +1,48 @@
+"""Energies that are sums over far pairs."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.physics.base import EnergyTerm
+
+
+class FarPairTerm(EnergyTerm):
+    """Base class of the terms that sum over far pairs; half of each pair's energy on either atom.
+
+    The settings have a field ``long_range_cutoff``: a radius in Å, or None for none.
+    """
+
+    @property
+    def cutoff(self) -> float:
+        return 0.0
+
+    @property
+    def far_cutoff(self) -> float:
+        cutoff = self.settings.long_range_cutoff
+        return math.inf if cutoff is None else float(cutoff)
+
+    @abstractmethod
+    def pair_energies(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
+        """Energies of the far pairs (P,) in eV."""
+
+    def forward(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
+        energies = self.pair_energies(graph, outputs)
+        ends = graph.far_index.flatten()
+        return 0.5 * segment_sum(torch.cat([energies, energies]), ends, graph.num_atoms)
+
+
+def check_long_range_cutoff(cutoff: float | None) -> None:
+    """Raise ValueError unless it is a finite positive radius or None."""
+    if cutoff is not None and not (math.isfinite(cutoff) and cutoff > 0):
+        raise ValueError(
+            f"long_range_cutoff must be a finite radius above 0 Å, or None for no cutoff, "
+            f"not {cutoff}"
+        )
