@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,10 @@ USAGE = "--potential NAME --data FILE --output DIR [OPTION ...]"
 DESCRIPTION = (
     "Errors of a potential on labelled structures: energies, forces and stresses, wherever FILE "
     "has them. DIR receives result.json, predictions.npz, parity.png, errors_by_element.png and "
-    "settings.yaml. Where FILE needs explaining, say --data.path FILE with further options such "
-    "as --data.energy_unit; --data.help lists them."
+    "settings.yaml."
 )
+# The path is --data, and potentials give neither charges nor dipoles to compare.
+NOT_OPTIONS = {"path", "charges_key", "dipole_key"}
 FILES = ("predictions.npz", "parity.png", "errors_by_element.png")
 
 
@@ -31,8 +32,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--potential", required=True, metavar="NAME", help="name or path of a potential"
     )
     group.add_argument(
-        "--data", required=True, type=DataSettings | str, metavar="FILE",
-        help="labelled structures: extended XYZ, ASE db, npz, or what else ASE reads",
+        "--data", required=True, type=str | list[str], metavar="FILE",
+        help="labelled structures: extended XYZ, ASE db, npz, or what else ASE reads; several "
+        "as [FILE, ...]",
     )  # fmt: skip
     group.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
     group.add_argument(
@@ -40,6 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     common.add_output(parser, required=True)
     parser.add_argument("--progress", type=bool, default=True, help="show bar and tables")
+    parser.add_class_arguments(DataSettings, as_group=True, skip=NOT_OPTIONS)
 
 
 def run(options: Namespace) -> int:
@@ -53,15 +56,15 @@ def run(options: Namespace) -> int:
     from ase_geomformer.training.readers import read_frames
     from ase_geomformer.training.style import save_figure
 
-    given = options.data
-    data = DataSettings(given) if isinstance(given, str) else DataSettings(**vars(given))
+    keys = [field.name for field in fields(DataSettings) if field.name not in NOT_OPTIONS]
+    data = DataSettings(options.data, **{key: options[key] for key in keys})
     folder = check_folder(options.output, overwrite=options.overwrite)
     calculator = common.calculator(options)
     frames = read_frames(data)
     console = Console(quiet=not options.progress)
     console.print(label_table({"data": frames}))
     evaluation = evaluate_frames(calculator, frames, progress=options.progress)
-    start_folder(folder, {**common.inputs(options), "data": asdict(data)}, FILES)
+    start_folder(folder, common.inputs(options), FILES)
     evaluation.save(folder / "predictions.npz")
     save_figure(parity(evaluation), folder / "parity.png")
     if evaluation.forces is not None:

@@ -71,7 +71,7 @@ def test_settings_repeat_the_evaluation(name: str, labelled: list[Atoms]) -> Non
     write("frames.xyz", labelled, format="extxyz")
     evaluate(name, "--data", "frames.xyz", "--output", "out", "--progress", "false")
     settings = yaml.safe_load(Path("out/settings.yaml").read_text())
-    assert settings["data"]["path"] == "frames.xyz"
+    assert settings["data"] == "frames.xyz"
     assert main(["evaluate", "--config", "out/settings.yaml", "--output", "again"]) == 0
     first, second = (
         json.loads(Path(folder, "result.json").read_text()) for folder in ("out", "again")
@@ -90,12 +90,21 @@ def test_data_may_be_explained(name: str, labelled: list[Atoms]) -> None:
         F_test=alcohol.arrays["REF_forces"][None] / KCAL_PER_MOL,
     )
     keys = {"positions_key": "R_test", "energy_key": "E_test", "forces_key": "F_test"}
-    options = [f"--data.{key}={value}" for key, value in keys.items()]
-    unit = "--data.energy_unit=kcal/mol"
-    assert evaluate(name, "--data.path", "md17.npz", *options, unit, "--output", "out") == 0
+    options = [f"--{key}={value}" for key, value in keys.items()]
+    data = ["--data", "md17.npz", "--energy_unit", "kcal/mol", *options]
+    assert evaluate(name, *data, "--output", "out") == 0
     result = json.loads(Path("out/result.json").read_text())
     assert result["energy_mae_meV"] == pytest.approx(18.0, rel=0.01)
     assert result["forces_max_error_meV_per_A"] < 0.1
+
+
+def test_several_files_are_one_evaluation(name: str, labelled: list[Atoms]) -> None:
+    for file, atoms in zip(("one.xyz", "two.xyz"), labelled, strict=True):
+        write(file, atoms, format="extxyz")
+    assert evaluate(name, "--data", "[one.xyz, two.xyz]", "--output", "out") == 0
+    worst = json.loads(Path("out/result.json").read_text())["worst_frames"]
+    files = [frame["source"] for frame in worst["energy_error_meV_per_atom"]]
+    assert files == ["one.xyz", "two.xyz"]
 
 
 def test_no_progress_prints_nothing(
@@ -118,4 +127,10 @@ def test_faults_of_the_data_are_told_before_anything_is_written(
     assert "Cu" in message
     assert evaluate(name, "--data", "nowhere.xyz", "--output", "out") == 2
     assert "nowhere.xyz" in capsys.readouterr().err
+    options = ["--data", "frames.xyz", "--energy_unit", "furlong", "--output", "out"]
+    assert evaluate(name, *options) == 2
+    assert capsys.readouterr().err == (
+        "ase-geomformer: error: energy_unit is 'furlong'; known are eV, meV, kcal/mol, kJ/mol, "
+        "hartree\n"
+    )
     assert not Path("out").exists()
