@@ -92,8 +92,7 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     from jsonargparse import ArgumentParser
 
     module = load(verb)
-    if arguments and arguments[0].endswith((".yaml", ".yml")):
-        arguments = ["--config", *arguments]
+    arguments = _named_config(arguments)
     parser = ArgumentParser(
         prog=f"{PROGRAM} {verb}",
         usage=f"{PROGRAM} {verb} {module.USAGE}",
@@ -109,6 +108,15 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
     code: int = module.run(instantiate(parser.parse_args(arguments)))
     return code
+
+
+def _named_config(arguments: list[str]) -> list[str]:
+    """Turn a bare CONFIG.yaml into ``--config CONFIG.yaml``, first, so that options win over it."""
+    for place, word in enumerate(arguments):
+        is_value = place > 0 and arguments[place - 1].startswith("-")
+        if word.endswith((".yaml", ".yml")) and not is_value:
+            return ["--config", word, *arguments[:place], *arguments[place + 1 :]]
+    return arguments
 
 
 def _one_line(message: str) -> str:

@@ -17,6 +17,7 @@ VERBS = {
     "md": "molecular dynamics",
     "evaluate": "errors of a potential on labelled structures",
     "train": "train a potential on labelled structures",
+    "finetune": "train a potential further on other structures",
 }
 
 

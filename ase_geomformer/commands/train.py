@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 USAGE = "CONFIG.yaml --output DIR [--resume] [OPTION ...]"
 DESCRIPTION = (
     "Train a potential on labelled structures. DIR receives the settings, the split, logs, "
-    "checkpoints and, at the end, a potential ready to use. --resume goes on after an "
-    "interruption, exactly where the last checkpoint was written."
+    "checkpoints and, at the end, a potential ready to use with its errors and figures. "
+    "--resume goes on after an interruption, exactly where the last checkpoint was written. The "
+    "exit code is 1 when the training was interrupted or diverged."
 )
 
 
@@ -28,8 +30,24 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.training.run import train
+    return run_training(settings_from(options), options)
 
-    settings = TrainSettings(**{field.name: options[field.name] for field in fields(TrainSettings)})
-    result = train(settings, options.output, resume=options.resume)
-    return 0 if result.completed else 1
+
+def settings_from(options: Namespace) -> TrainSettings:
+    """The settings among the options."""
+    return TrainSettings(**{field.name: options[field.name] for field in fields(TrainSettings)})
+
+
+def run_training(settings: TrainSettings, options: Namespace) -> int:
+    """Train, say how it ended, and return the exit code."""
+    from ase_geomformer.training.module import TrainingDiverged
+    from ase_geomformer.training.run import TrainingInterrupted, train
+
+    try:
+        result = train(settings, options.output, resume=options.resume)
+    except (TrainingDiverged, TrainingInterrupted) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    if settings.run.progress:
+        sys.stdout.write(f"{result.reason}; {result.folder / 'potential'} is ready to use\n")
+    return 0

@@ -43,64 +43,56 @@ class GraphLoader:
 
 
 class TrainingData(lightning.LightningDataModule):
-    """Training and validation sets, each process's share of the batches."""
+    """Training and validation sets, and this process's share of their batches.
+
+    Parameters
+    ----------
+    train, validation : GraphDataset
+    settings : BatchSettings
+    seed : int
+        Of the order of the batches.
+    rank, world_size : int
+        This process, and how many train together.
+    """
 
     def __init__(
         self,
         train: GraphDataset,
         validation: GraphDataset | None,
         settings: BatchSettings,
+        *,
         seed: int,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         super().__init__()
-        self.train, self.validation = train, validation
-        self.settings, self.seed = settings, seed
-        self.train_loader: GraphLoader | None = None
+        costs = frame_costs(train, settings.measure)
+        order = BatchSampler(
+            costs,
+            settings.per_process(world_size),
+            seed=seed,
+            drop_last=sum(costs) > settings.size,
+            rank=rank,
+            world_size=world_size,
+        )
+        self.train_loader = GraphLoader(train, order)
+        self.validation_loader = None
+        if validation is not None:
+            # Every process validates on everything: no frame counts twice to make shares equal.
+            costs = frame_costs(validation, settings.measure)
+            order = BatchSampler(costs, settings.validation_size, shuffle=False)
+            self.validation_loader = GraphLoader(validation, order)
 
     def train_dataloader(self) -> GraphLoader:
-        assert self.trainer is not None
-        sampler = BatchSampler(
-            frame_costs(self.train, self.settings.measure),
-            process_budget(self.settings.size, self.trainer.world_size),
-            seed=self.seed,
-            drop_last=len(self.train) > self.settings.size,
-            rank=self.trainer.global_rank,
-            world_size=self.trainer.world_size,
-        )
-        self.train_loader = GraphLoader(self.train, sampler)
         return self.train_loader
 
     def val_dataloader(self) -> GraphLoader | list[LabelledGraph]:
-        if self.validation is None:
-            return []
-        # Every process validates on everything: no frame counts twice to make shares equal.
-        sampler = BatchSampler(
-            frame_costs(self.validation, self.settings.measure),
-            self.settings.validation_size,
-            shuffle=False,
-        )
-        return GraphLoader(self.validation, sampler)
-
-
-def process_budget(size: int, world_size: int) -> int:
-    """One process's part of the batch size.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be divided evenly.
-    """
-    if size % world_size:
-        raise ValueError(
-            f"a batch size of {size} cannot be shared equally by {world_size} processes; "
-            f"choose a multiple of {world_size}"
-        )
-    return size // world_size
+        return self.validation_loader or []
 
 
 def padded_size(dataset: GraphDataset, settings: BatchSettings, world_size: int) -> tuple[int, int]:
     """Atoms and edges that no batch exceeds, rounded up, with room for a ghost atom."""
-    budget = process_budget(settings.size, world_size)
+    budget = settings.per_process(world_size)
     costs = frame_costs(dataset, settings.measure)
     atoms = largest_sum(dataset.num_atoms.tolist(), costs, budget)
     edges = largest_sum(dataset.num_edges.tolist(), costs, budget)
@@ -111,13 +103,15 @@ def largest_sum(sizes: Sequence[int], costs: Sequence[int], budget: int) -> int:
     """Upper bound of the summed sizes of frames whose costs stay within a budget.
 
     The bound of the fractional knapsack problem: frames in the order of size per cost, the last
-    one in part. It is exact when all costs are equal.
+    one in part. It is exact when all costs are equal. What costs nothing always fits.
     """
     size, cost = np.asarray(sizes, float), np.asarray(costs, float)
-    order = np.argsort(-size / np.maximum(cost, 1e-9))
-    spent = np.minimum(np.cumsum(cost[order]), budget)
+    free = cost == 0.0
+    density = size[~free] / cost[~free]
+    order = np.argsort(-density)
+    spent = np.minimum(np.cumsum(cost[~free][order]), budget)
     used = np.diff(spent, prepend=0.0)
-    return int(np.ceil((size[order] * used / np.maximum(cost[order], 1e-9)).sum() - 1e-9))
+    return int(np.ceil(size[free].sum() + (density[order] * used).sum() - 1e-9))
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -62,6 +62,8 @@ class TargetLoss:
             raise ValueError(f"loss weights must not be negative: {self}")
         if self.kind not in LOSSES:
             raise ValueError(f"loss kind {self.kind!r} is unknown; choose from {sorted(LOSSES)}")
+        if not self.huber_delta > 0:
+            raise ValueError(f"huber_delta must be positive, not {self.huber_delta}")
         if not 0 <= self.start <= 1:
             raise ValueError(f"start must be a part of the training from 0 to 1, not {self.start}")
 
@@ -103,6 +105,10 @@ class LossSettings:
     energy: TargetLoss = TargetLoss(weight=1.0)
     forces: TargetLoss = TargetLoss(weight=1.0)
     stress: TargetLoss = TargetLoss(weight=0.0)
+
+    def __post_init__(self) -> None:
+        if not self.targets:
+            raise ValueError("all weights of the loss are zero: there is nothing to learn")
 
     @property
     def targets(self) -> dict[str, TargetLoss]:

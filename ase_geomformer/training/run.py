@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning
 import torch
-import yaml
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from ase_geomformer.files import write_text
@@ -22,9 +23,18 @@ from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
 from ase_geomformer.training.objective import CompiledObjective, Objective, compiler_available
 from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.start import NEIGHBOR_FOLDER, initial_potential, read_parts
+from ase_geomformer.training.start import initial_potential, read_parts
+from ase_geomformer.training.stored import check_same, to_yaml
 from ase_geomformer.training.trainer import LAST_CHECKPOINT, make_trainer, quiet_lightning
 from ase_geomformer.training.writer import write_frames
+
+SPLIT_FILE = "split.json"
+NEIGHBORS_FOLDER = "neighbors"
+BAD_BATCH_FILE = "bad_batch.extxyz"
+
+
+class TrainingInterrupted(RuntimeError):
+    """A signal ended the training before its time; it can be resumed."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,6 @@ class TrainResult:
         Its errors on the test frames, or the validation frames where there are none of those.
     folder : Path
         The run folder; ``folder / "potential"`` is ready to ship.
-    completed : bool
-        Whether all steps were done or training stopped early as it should.
     reason : str
         Why it ended.
     steps : int
@@ -51,7 +59,6 @@ class TrainResult:
     potential: Potential
     evaluation: Evaluation | None
     folder: Path
-    completed: bool
     reason: str
     steps: int
     wall_time_s: float
@@ -59,6 +66,9 @@ class TrainResult:
 
 def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) -> TrainResult:
     """Train a potential.
+
+    With several devices Lightning starts the running script again for each of them; a script
+    must therefore do nothing else that should happen once.
 
     Parameters
     ----------
@@ -75,73 +85,90 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
         If the folder holds a run already and ``resume`` is not set.
     FileNotFoundError
         If there is nothing to resume.
+    ValueError
+        If settings, data and machine do not fit together; nothing is lost then.
+    TrainingInterrupted
+        If the process was told to stop (SIGTERM, Ctrl-C). The last checkpoint is written.
     TrainingDiverged
         If the loss became NaN or exploded; the frames of the batch are in ``bad_batch.extxyz``.
     """
     folder = Path(output)
-    checkpoint = folder / "checkpoints" / LAST_CHECKPOINT
-    _check_folder(folder, checkpoint, resume)
-    console = Console(quiet=not settings.run.progress)
-    parts = read_parts(settings, folder)
-    console.print(label_table(parts))
-    potential, scale = initial_potential(settings, parts["train"], folder, console)
-    data = _datasets(settings, parts, potential.cutoff, folder)
-    module = _module(settings, potential, data, scale)
-    write_text(folder / SETTINGS_FILE, yaml.safe_dump(asdict(settings), sort_keys=False))
-    started = time.perf_counter()
     with quiet_lightning():
         trainer = make_trainer(settings, folder)
-        try:
-            trainer.fit(
-                module, datamodule=data, ckpt_path=checkpoint if resume else None, weights_only=True
-            )
-        except TrainingDiverged as error:
-            assert data.train_loader is not None
-            path = folder / "bad_batch.extxyz"
-            write_frames(path, data.train_loader.present_frames)
-            raise TrainingDiverged(f"{error} ({path})", error.batch) from None
+        if trainer.is_global_zero:
+            _check_folder(folder, settings, resume)
+        console = Console(quiet=not (settings.run.progress and trainer.is_global_zero))
+        parts, split = read_parts(settings, folder / SPLIT_FILE)
+        console.print(label_table(parts))
+        potential, scale = initial_potential(
+            settings, parts["train"], folder / NEIGHBORS_FOLDER, console
+        )
+        data = _data(settings, parts, potential.cutoff, folder, trainer)
+        module = _module(settings, potential, data, scale)
+        if trainer.is_global_zero:
+            split.save(folder / SPLIT_FILE)
+            write_text(folder / SETTINGS_FILE, to_yaml(settings))
+        seconds = _fit(trainer, module, data, folder, resume)
     trained = potential.copy(device="cpu")
-    evaluation = None
-    if trainer.is_global_zero and not trainer.interrupted:
-        evaluation = finish(settings, folder, trained, parts)
+    evaluation = finish(settings, folder, trained, parts) if trainer.is_global_zero else None
     return TrainResult(
         potential=trained,
         evaluation=evaluation,
         folder=folder,
-        completed=not trainer.interrupted,
         reason=_reason(trainer, settings),
         steps=trainer.global_step,
-        wall_time_s=time.perf_counter() - started,
+        wall_time_s=seconds,
     )
 
 
-def _check_folder(folder: Path, checkpoint: Path, resume: bool) -> None:
-    if resume and not checkpoint.exists():
-        raise FileNotFoundError(f"{checkpoint} does not exist: there is no run to resume")
-    if not resume and folder.exists() and any(folder.iterdir()):
+def _check_folder(folder: Path, settings: TrainSettings, resume: bool) -> None:
+    if resume:
+        if not (folder / LAST_CHECKPOINT).exists():
+            raise FileNotFoundError(
+                f"{folder / LAST_CHECKPOINT} does not exist: there is no run to resume"
+            )
+        check_same(settings, folder / SETTINGS_FILE)
+    # Neighbour lists may be left over from an attempt that failed before it began.
+    elif folder.exists() and {entry.name for entry in folder.iterdir()} - {NEIGHBORS_FOLDER}:
         raise FileExistsError(
             f"{folder} is not empty; resume the run in it, or give another output folder"
         )
 
 
-def _datasets(
-    settings: TrainSettings, parts: dict[str, list[Frame]], cutoff: float, folder: Path
+def _data(
+    settings: TrainSettings,
+    parts: dict[str, list[Frame]],
+    cutoff: float,
+    folder: Path,
+    trainer: lightning.Trainer,
 ) -> TrainingData:
-    dtype = getattr(torch, settings.run.dtype)
+    run = settings.run
     train, validation = (
         GraphDataset(
             parts[name],
             cutoff,
-            dtype=dtype,
-            cache=folder / NEIGHBOR_FOLDER,
-            progress=settings.run.progress,
+            dtype=getattr(torch, run.dtype),
+            cache=folder / NEIGHBORS_FOLDER,
+            progress=run.progress and trainer.is_global_zero,
         )
         if parts[name]
         else None
         for name in ("train", "validation")
     )
     assert train is not None
-    return TrainingData(train, validation, settings.batches, settings.run.seed)
+    if validation is None and (run.patience or settings.optimizer.schedule == "plateau"):
+        raise ValueError(
+            "run.patience and the plateau schedule watch the validation loss, and there is no "
+            "frame to validate with; set some aside with split.validation"
+        )
+    return TrainingData(
+        train,
+        validation,
+        settings.batches,
+        seed=run.seed,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+    )
 
 
 def _module(
@@ -150,17 +177,41 @@ def _module(
     plain = Objective(potential, settings.loss, scale)
     objective = plain
     if settings.run.compile and compiler_available():
-        world_size = settings.run.devices * settings.run.num_nodes
-        atoms, edges = padded_size(data.train, settings.batches, world_size)
+        dataset = data.train_loader.dataset
+        atoms, edges = padded_size(dataset, settings.batches, settings.run.world_size)
         objective = CompiledObjective(
             potential, settings.loss, scale, num_atoms=atoms, num_edges=edges
         )
     return TrainingModule(potential, objective, plain, settings.optimizer, settings.run.steps)
 
 
+def _fit(
+    trainer: lightning.Trainer,
+    module: TrainingModule,
+    data: TrainingData,
+    folder: Path,
+    resume: bool,
+) -> float:
+    """Run the trainer and return the seconds it took; say what to do when it breaks off."""
+    started = time.perf_counter()
+    checkpoint = folder / LAST_CHECKPOINT if resume else None
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except (SIGTERMException, SystemExit):  # the latter is Lightning's answer to Ctrl-C
+        again = shlex.join([str(folder / SETTINGS_FILE), "--output", str(folder), "--resume"])
+        raise TrainingInterrupted(
+            f"stopped at step {trainer.global_step} by a signal; go on with: "
+            f"ase-geomformer train {again}"
+        ) from None
+    except TrainingDiverged as error:
+        part = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""
+        path = (folder / BAD_BATCH_FILE).with_stem(f"bad_batch{part}")
+        write_frames(path, data.train_loader.present_frames)
+        raise TrainingDiverged(f"{error} ({path})") from None
+    return time.perf_counter() - started
+
+
 def _reason(trainer: lightning.Trainer, settings: TrainSettings) -> str:
-    if trainer.interrupted:
-        return f"stopped at step {trainer.global_step} by a signal; resume to go on"
     if trainer.global_step < settings.run.steps:
         return f"the validation loss did not improve for {settings.run.patience} validations"
     return f"all {settings.run.steps} steps were done"

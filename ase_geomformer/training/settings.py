@@ -65,6 +65,9 @@ class OptimizerSettings:
             raise ValueError(f"ema_decay must lie in [0, 1), not {self.ema_decay}")
         if self.clip_norm <= 0 or self.plateau_factor <= 1:
             raise ValueError("clip_norm must be positive and plateau_factor greater than 1")
+        for name in ("warmup_steps", "weight_decay", "plateau_patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -137,8 +140,15 @@ class RunSettings:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.checkpoint_minutes <= 0:
             raise ValueError(f"checkpoint_minutes must be positive, not {self.checkpoint_minutes}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be at least 1, not {self.patience}")
         if self.seed < 0:
             raise ValueError(f"seed must not be negative, not {self.seed}")
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes that train together."""
+        return self.devices * self.num_nodes
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,11 @@ class ModelSettings:
     terms
         Energy terms of known form by name, with their settings: ``{zbl: {}}``.
     reference_energies_eV
-        Energy of one atom of each element by symbol; found from the data when left out.
+        Energy of one atom of each element by symbol; found from the data when left out, and
+        when fine-tuning those of the potential one starts from.
+    refit_references
+        When fine-tuning, shift the reference energies by what fits the difference between the
+        new data and the potential best: for data of another level of theory.
     start_from
         Name or path of a potential to fine-tune; its architecture and terms are used.
     freeze
@@ -167,8 +181,26 @@ class ModelSettings:
     settings: dict[str, Any] = field(default_factory=dict)
     terms: dict[str, dict[str, Any]] = field(default_factory=dict)
     reference_energies_eV: dict[str, float] | None = None
+    refit_references: bool = False
     start_from: str | None = None
     freeze: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.start_from is None:
+            if self.refit_references:
+                raise ValueError(
+                    "model.refit_references is for fine-tuning (model.start_from); a new "
+                    "potential finds its reference energies from the data anyway"
+                )
+            return
+        given = [name for name in ("settings", "terms") if getattr(self, name)]
+        if given:
+            raise ValueError(
+                f"model.{given[0]} cannot change when fine-tuning: they are those of "
+                f"{self.start_from}; leave them out"
+            )
+        if self.refit_references and self.reference_energies_eV is not None:
+            raise ValueError("give model.reference_energies_eV or refit_references, not both")
 
 
 @dataclass(frozen=True)
@@ -192,6 +224,21 @@ class BatchSettings:
     def __post_init__(self) -> None:
         if self.size < 1 or self.validation_size < 1:
             raise ValueError(f"batch sizes must be at least 1, not {self}")
+
+    def per_process(self, world_size: int) -> int:
+        """One process's part of the batch size.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be divided evenly.
+        """
+        if self.size % world_size:
+            raise ValueError(
+                f"batches.size {self.size} cannot be shared equally by {world_size} processes; "
+                f"choose a multiple of {world_size}"
+            )
+        return self.size // world_size
 
 
 @dataclass(frozen=True)
@@ -235,3 +282,6 @@ class TrainSettings:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     run: RunSettings = field(default_factory=RunSettings)
     card: CardSettings = field(default_factory=CardSettings)
+
+    def __post_init__(self) -> None:
+        self.batches.per_process(self.run.world_size)

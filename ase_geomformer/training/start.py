@@ -11,29 +11,45 @@ import torch
 from rich.console import Console
 
 from ase_geomformer.architectures.base import architecture_class, build
+from ase_geomformer.evaluate import evaluate_many
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential
+from ase_geomformer.training.comparison import check_elements
 from ase_geomformer.training.edges import edge_table
 from ase_geomformer.training.frames import Frame, elements, fingerprint
 from ase_geomformer.training.readers import read_frames
-from ase_geomformer.training.reference import force_rms, reference_energies
-from ase_geomformer.training.settings import TrainSettings
+from ase_geomformer.training.reference import (
+    ReferenceEnergies,
+    fit_energies,
+    force_rms,
+    reference_energies,
+)
+from ase_geomformer.training.settings import ModelSettings, TrainSettings
 from ase_geomformer.training.splits import Split, check_stored, split_frames
 
-NEIGHBOR_FOLDER = "neighbors"
+# Of the fit of shifts, as for the reference energies themselves.
+RIDGE = 1e-8
 
 
-def read_parts(settings: TrainSettings, folder: Path) -> dict[str, list[Frame]]:
-    """The frames to train, validate and test with; the split is stored in the run folder.
+def read_parts(settings: TrainSettings, stored: Path) -> tuple[dict[str, list[Frame]], Split]:
+    """The frames to train, validate and test with, and how the data were divided.
 
-    A run that is resumed reads its split back.
+    Parameters
+    ----------
+    settings : TrainSettings
+    stored : Path
+        The split of an earlier part of this run, which is used where it exists.
+
+    Raises
+    ------
+    ValueError
+        If the loss asks for a label that no frame to train with has.
     """
     frames = read_frames(settings.data)
-    path = folder / "split.json"
-    if path.exists():
-        split = Split.load(path)
-        check_stored(split, len(frames), fingerprint(frames), str(path))
+    if stored.exists():
+        split = Split.load(stored)
+        check_stored(split, len(frames), fingerprint(frames), str(stored))
     else:
         wanted = settings.split
         if settings.validation_data is not None:
@@ -41,57 +57,94 @@ def read_parts(settings: TrainSettings, folder: Path) -> dict[str, list[Frame]]:
         if settings.test_data is not None:
             wanted = replace(wanted, test=0)
         split = split_frames(frames, wanted)
-        folder.mkdir(parents=True, exist_ok=True)
-        split.save(path)
     parts = split.take(frames)
     if settings.validation_data is not None:
         parts["validation"] = read_frames(settings.validation_data)
     if settings.test_data is not None:
         parts["test"] = read_frames(settings.test_data)
-    return parts
+    for target in settings.loss.targets:
+        if all(getattr(frame, target) is None for frame in parts["train"]):
+            raise ValueError(
+                f"the loss has a weight for {target}, which no frame to train with has; set "
+                f"loss.{target}.weight to 0, or data.{target}_key to where the labels are"
+            )
+    return parts, split
 
 
 def initial_potential(
-    settings: TrainSettings, frames: list[Frame], folder: Path, console: Console
+    settings: TrainSettings, frames: list[Frame], neighbors: Path, console: Console
 ) -> tuple[Potential, float]:
     """The potential before training, and the force scale of the data in eV/Å.
 
     A fresh architecture starts from the seed, with reference energies of the data and energies
-    measured in units of the force scale; fine-tuning starts from another potential.
+    measured in units of the force scale; fine-tuning starts from another potential. Neighbour
+    lists are kept in the folder ``neighbors``.
     """
+    scale = force_rms(frames)
+    if settings.model.start_from is None:
+        potential, references = _fresh(settings, frames, neighbors, scale)
+    else:
+        potential, references = _further(settings.model.start_from, settings.model, frames)
+    console.print(references.table())
+    potential = _freeze(potential, settings.model.freeze)
+    return potential.to(getattr(torch, settings.run.dtype)).train(), scale
+
+
+def _fresh(
+    settings: TrainSettings, frames: list[Frame], neighbors: Path, scale: float
+) -> tuple[Potential, ReferenceEnergies]:
     model = settings.model
     references = reference_energies(frames, given=model.reference_energies_eV)
-    console.print(references.table())
-    scale = force_rms(frames)
-    dtype = getattr(torch, settings.run.dtype)
-    if model.start_from is not None:
-        start = load_potential(model.start_from)
-        start.check_elements(number for f in frames for number in f.atoms.get_atomic_numbers())
-        architecture, terms = start.architecture, start.terms_settings
-        energy_scale = start.energy_scale
-        energies = start.reference_energies
-        if model.reference_energies_eV is not None:
-            energies = {**energies, **references.energies}
-        known = start.symbols
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.run.seed)
-            architecture = build(model.architecture, _with_neighbors(settings, frames, folder))
-        terms, energy_scale = model.terms, scale
-        energies, known = references.energies, elements(frames)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.run.seed)
+        architecture = build(model.architecture, _with_neighbors(settings, frames, neighbors))
     potential = Potential(
         architecture,
-        known,
-        reference_energies=energies,
-        energy_scale=energy_scale,
-        terms=build_terms(terms),
+        elements(frames),
+        reference_energies=references.energies,
+        energy_scale=scale,
+        terms=build_terms(model.terms),
     )
-    if model.start_from is not None:
-        potential.load_state_dict(start.state_dict())
-    return _freeze(potential, model.freeze).to(dtype).train(), scale
+    return potential, references
 
 
-def _with_neighbors(settings: TrainSettings, frames: list[Frame], folder: Path) -> dict[str, Any]:
+def _further(
+    name: str, model: ModelSettings, frames: list[Frame]
+) -> tuple[Potential, ReferenceEnergies]:
+    start = load_potential(name)
+    check_elements(start, frames)
+    given = model.reference_energies_eV or {}
+    energies = {**dict.fromkeys(start.symbols, 0.0), **start.reference_energies, **given}
+    origins = {symbol: "given" if symbol in given else name for symbol in energies}
+    if model.refit_references:
+        for symbol, shift in _reference_shifts(start, frames).items():
+            energies[symbol] += shift
+            origins[symbol] = "refitted"
+    potential = Potential(
+        start.architecture,
+        start.symbols,
+        reference_energies=energies,
+        energy_scale=start.energy_scale,
+        terms=build_terms(start.terms_settings),
+    )
+    potential.load_state_dict(start.state_dict())
+    return potential, replace(reference_energies(frames, given=energies), origins=origins)
+
+
+def _reference_shifts(potential: Potential, frames: list[Frame]) -> dict[str, float]:
+    """What to add to the reference energies for a potential to fit labelled energies, eV."""
+    labelled = [frame for frame in frames if frame.energy is not None]
+    predicted = evaluate_many(potential, [frame.atoms for frame in labelled], ("energy",))
+    left = [
+        (frame, float(frame.energy or 0.0) - result["energy"])
+        for frame, result in zip(labelled, predicted, strict=True)
+    ]
+    return fit_energies(left, {}, elements(frames), ridge=RIDGE)
+
+
+def _with_neighbors(
+    settings: TrainSettings, frames: list[Frame], neighbors: Path
+) -> dict[str, Any]:
     """Architecture settings, with the mean number of neighbours measured where it is wanted."""
     given = dict(settings.model.settings)
     defaults = {
@@ -100,7 +153,7 @@ def _with_neighbors(settings: TrainSettings, frames: list[Frame], folder: Path) 
     }
     wanted = {**defaults, **given}
     if "avg_num_neighbors" in wanted and wanted["avg_num_neighbors"] is None:
-        table = edge_table(frames, wanted["cutoff"], cache=folder / NEIGHBOR_FOLDER)
+        table = edge_table(frames, wanted["cutoff"], cache=neighbors)
         num_atoms = sum(len(frame.atoms) for frame in frames)
         given["avg_num_neighbors"] = float(table.counts.sum()) / num_atoms
     return given

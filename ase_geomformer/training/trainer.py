@@ -1,4 +1,4 @@
-"""The Lightning trainer: checkpoints, averaged weights, logs, and a quiet console."""
+"""The Lightning trainer: processes, averaged weights, checkpoints, logs and a quiet console."""
 
 from __future__ import annotations
 
@@ -6,80 +6,81 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 
 import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.strategies import DDPStrategy
 
-from ase_geomformer.training.module import warm_average
+from ase_geomformer.training.callbacks import ExactCheckpoint, KeptHistory
+from ase_geomformer.training.progress import Progress
+from ase_geomformer.training.schedule import warm_average
 from ase_geomformer.training.settings import TrainSettings
 
-LAST_CHECKPOINT = "last.ckpt"
+LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
+LOG_FILE = Path("logs") / "metrics.csv"
 
 
 def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
-    """The trainer of a run that keeps its files in ``folder``."""
+    """The trainer of a run folder; nothing is written before it fits.
+
+    Raises
+    ------
+    ValueError
+        If the machine does not have the accelerator or the devices asked for.
+    """
     run, optimizer = settings.run, settings.optimizer
     callbacks: list[lightning_callbacks.Callback] = [
         lightning_callbacks.WeightAveraging(
             use_buffers=False, avg_fn=warm_average(optimizer.ema_decay)
         ),
-        lightning_callbacks.ModelCheckpoint(
-            folder / "checkpoints",
-            train_time_interval=timedelta(minutes=run.checkpoint_minutes),
-            save_last=True,
-            save_top_k=0,
-            enable_version_counter=False,
-        ),
         lightning_callbacks.LearningRateMonitor("step"),
-        SaveOnSignal(folder / "checkpoints" / LAST_CHECKPOINT),
+        KeptHistory(folder / LOG_FILE),
     ]
     if run.progress:
-        callbacks.append(lightning_callbacks.RichProgressBar(refresh_rate=10))
+        callbacks.append(Progress(run.steps))
     if run.patience is not None:
         callbacks.append(lightning_callbacks.EarlyStopping("val_loss", patience=run.patience))
-    return lightning.Trainer(
-        accelerator=run.accelerator,
-        devices=run.devices,
-        num_nodes=run.num_nodes,
-        max_steps=run.steps,
-        val_check_interval=run.validate_every,
-        check_val_every_n_epoch=None,
-        log_every_n_steps=min(50, run.validate_every),
-        gradient_clip_val=optimizer.clip_norm,
-        num_sanity_val_steps=0,
-        inference_mode=False,  # validation needs forces, which are a gradient
-        use_distributed_sampler=False,
-        enable_progress_bar=run.progress,
-        enable_model_summary=False,
-        callbacks=callbacks,
-        logger=[
-            CSVLogger(folder, name="logs", version=""),
-            TensorBoardLogger(folder, name="", version="tensorboard"),
-        ],
+    # Last, so that it saves what the others have made of a validation.
+    callbacks.append(
+        ExactCheckpoint(folder / LAST_CHECKPOINT, run.checkpoint_minutes, run.validate_every)
     )
-
-
-class SaveOnSignal(lightning_callbacks.Callback):
-    """Write the checkpoint to resume from when the run is told to stop (SIGTERM, Ctrl-C)."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def on_exception(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule, error: BaseException
-    ) -> None:
-        if isinstance(error, (SIGTERMException, KeyboardInterrupt)):
-            trainer.save_checkpoint(self.path)
+    try:
+        return lightning.Trainer(
+            accelerator=run.accelerator,
+            devices=run.devices,
+            num_nodes=run.num_nodes,
+            strategy=DDPStrategy() if run.world_size > 1 else "auto",
+            max_steps=run.steps,
+            val_check_interval=run.validate_every,
+            check_val_every_n_epoch=None,
+            log_every_n_steps=min(50, run.validate_every),
+            gradient_clip_val=optimizer.clip_norm,
+            num_sanity_val_steps=0,
+            inference_mode=False,  # validation needs forces, which are a gradient
+            use_distributed_sampler=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=callbacks,
+            logger=[
+                CSVLogger(folder, name=LOG_FILE.parent.name, version=""),
+                TensorBoardLogger(folder, name="", version="tensorboard"),
+            ],
+        )
+    except MisconfigurationException as error:
+        raise ValueError(
+            f"run.accelerator {run.accelerator!r} with {run.devices} devices on {run.num_nodes} "
+            f"nodes is not to be had here: {error}"
+        ) from error
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's hints about hardware and loggers out of the way of the progress bar."""
-    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    """Keep Lightning's hints about hardware and loggers out of the way of the progress."""
+    names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     try:
         with warnings.catch_warnings():

@@ -1,0 +1,34 @@
+"""``ase-geomformer finetune``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ase_geomformer.commands import train
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+USAGE = "--potential NAME CONFIG.yaml --output DIR [--resume] [OPTION ...]"
+DESCRIPTION = (
+    "Train a potential further on other structures. CONFIG.yaml is that of 'train' without "
+    "model.settings and model.terms, which NAME brings with it; model.freeze keeps parameters as "
+    "they are, and model.refit_references or model.reference_energies_eV fit the energies to "
+    "another level of theory. DIR and the exit code are those of 'train', too."
+)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--potential", required=True, metavar="NAME", help="name or path of a potential"
+    )
+    train.add_arguments(parser)
+
+
+def run(options: Namespace) -> int:
+    """Do what the options say and return the exit code."""
+    settings = train.settings_from(options)
+    model = replace(settings.model, start_from=options.potential)
+    return train.run_training(replace(settings, model=model), options)

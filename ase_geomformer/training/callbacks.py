@@ -1,0 +1,86 @@
+"""What happens beside the training steps: checkpoints to resume from, and a log kept whole."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+
+class ExactCheckpoint(Checkpoint):
+    """Write a checkpoint every few minutes and when the run is told to stop.
+
+    Lightning's own periodic checkpoint comes before the validation of its step, which a resumed
+    run then leaves out, and with it what early stopping and the plateau schedule learn from it.
+    This one waits until that validation is over.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced each time, atomically.
+    minutes : float
+        Time between checkpoints.
+    validate_every : int
+        Steps between validations.
+    """
+
+    def __init__(self, path: Path, minutes: float, validate_every: int) -> None:
+        self.path, self.seconds, self.validate_every = path, 60.0 * minutes, validate_every
+        self.saved_at = time.monotonic()
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self.saved_at = time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        validates = sum(trainer.num_val_batches) > 0
+        if not validates or trainer.global_step % self.validate_every:
+            self._save_when_due(trainer)
+
+    def on_validation_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule
+    ) -> None:
+        self._save_when_due(trainer)
+
+    def on_exception(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, error: BaseException
+    ) -> None:
+        if isinstance(error, SIGTERMException | KeyboardInterrupt):
+            trainer.save_checkpoint(self.path)
+
+    def _save_when_due(self, trainer: lightning.Trainer) -> None:
+        due = time.monotonic() - self.saved_at >= self.seconds
+        # Clocks differ, and all processes have to save together.
+        if trainer.strategy.reduce_boolean_decision(due, all=False):
+            trainer.save_checkpoint(self.path)
+            self.saved_at = time.monotonic()
+
+
+class KeptHistory(Callback):
+    """Give a resumed run's log the rows up to its checkpoint; Lightning would begin a new one.
+
+    Parameters
+    ----------
+    path : Path
+        The log of the interrupted run, as Lightning's CSVLogger has written it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.rows: list[dict[str, float]] = []
+        if path.is_file():
+            with path.open(newline="", encoding="utf-8") as stream:
+                self.rows = [
+                    {name: float(text) for name, text in row.items() if text}
+                    for row in csv.DictReader(stream)
+                ]
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        kept = [row for row in self.rows if row["step"] < trainer.global_step]
+        for logger in trainer.loggers:
+            if isinstance(logger, CSVLogger) and trainer.is_global_zero:
+                logger.experiment.metrics[:0] = kept

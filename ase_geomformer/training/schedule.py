@@ -1,0 +1,68 @@
+"""Learning rates over a training, and the running average of its weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ase_geomformer.training.settings import OptimizerSettings
+
+DECAYS: dict[str, Callable[[float, float], float]] = {
+    "cosine": lambda t, floor: floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * t)),
+    "exponential": lambda t, floor: floor**t,
+    "constant": lambda t, floor: 1.0,
+    "plateau": lambda t, floor: 1.0,
+}
+
+
+class LearningRateFactor:
+    """Learning rate at a step as a part of the highest: warm-up, then the chosen decay.
+
+    For ``torch.optim.lr_scheduler.LambdaLR``, which keeps the attributes in its state.
+
+    Parameters
+    ----------
+    settings : OptimizerSettings
+    steps : int
+        Optimiser steps in all.
+    """
+
+    def __init__(self, settings: OptimizerSettings, steps: int) -> None:
+        self.kind, self.steps = settings.schedule, steps
+        self.warmup_steps = settings.warmup_steps
+        self.floor = settings.final_learning_rate / settings.learning_rate
+        self.plateau_factor, self.plateau_patience = (
+            settings.plateau_factor,
+            settings.plateau_patience,
+        )
+        self.reduced = 1.0
+        self.lowest = math.inf
+        self.waited = 0
+
+    def __call__(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        return warm * self.reduced * DECAYS[self.kind](min(1.0, step / self.steps), self.floor)
+
+    def validated(self, loss: float) -> None:
+        """Take note of a validation loss; ``plateau`` reduces the rate when it stalls."""
+        if loss < self.lowest:
+            self.lowest, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.kind == "plateau" and self.waited > self.plateau_patience:
+            self.reduced = max(self.floor, self.reduced / self.plateau_factor)
+            self.waited = 0
+
+
+def warm_average(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
+    """Running average whose memory grows to ``1 / (1 - decay)`` steps, for early steps to fade."""
+
+    def average(mean: Tensor, current: Tensor, count: Any) -> Tensor:
+        present = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
+        return torch.lerp(current, mean, present)
+
+    return average
