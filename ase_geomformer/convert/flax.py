@@ -2,7 +2,8 @@
 
 Weights are arrays by flax path joined with dots, ``params.layers_0.attention_block.Wq1``. A table
 of names, ours to theirs, says which parameter is which; kernels are (in, out) there where torch
-has (out, in), and one more axis of length one where the original mapped over a single head.
+has (out, in), and one more axis of length one where the original mapped over a single head or
+has one number per element.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ _ELEMENT_TABLES = {
     "element_embedding.weight": 0.0,
     "energy_head.scales": 1.0,
     "energy_head.shifts": 0.0,
+    "heads.charges.shifts": 0.0,
+    "heads.hirshfeld_ratios.shifts": 0.0,
+    "heads.hirshfeld_ratios.elements.weight": 0.0,
 }
 
 
@@ -82,8 +86,8 @@ def state_of(
         array = np.array(weights[theirs], dtype=np.float64)
         if theirs.endswith(".kernel"):
             array = array.swapaxes(-1, -2)
-        if array.ndim > wanted[ours].ndim and len(array) == 1:
-            array = array[0]
+        if array.ndim > wanted[ours].ndim and 1 in (len(array), array.shape[-1]):
+            array = array.squeeze(0 if len(array) == 1 else -1)
         if ours in _ELEMENT_TABLES:
             missing = len(wanted[ours]) - len(array)
             rows = ((0, max(0, missing)),) + ((0, 0),) * (array.ndim - 1)

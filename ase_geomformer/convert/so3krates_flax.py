@@ -11,7 +11,7 @@ import numpy as np
 from ase_geomformer.architectures import Architecture, So3krates, So3kratesDense, build
 from ase_geomformer.convert.flax import num_elements, state_of, zbl_state
 from ase_geomformer.convert.so3krates_dense import dense_generation_names, dense_settings
-from ase_geomformer.convert.so3krates_sparse import sparse_names, sparse_settings
+from ase_geomformer.convert.so3krates_sparse import sparse_names, sparse_settings, sparse_terms
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 
@@ -30,15 +30,15 @@ class Generation:
         From our settings to the original name of each of our parameters.
     zbl
         The flag of the ZBL repulsion in the configuration, and the root of its parameters.
-    unsupported
-        Flags of energy terms that we lack.
+    far_terms
+        From the original's configuration to the settings of our long-range terms.
     """
 
     architecture: str
     settings: Callable[[Mapping[str, Any]], Any]
     names: Callable[[Any], dict[str, str]]
     zbl: tuple[str, str]
-    unsupported: tuple[str, ...] = ()
+    far_terms: Callable[[Mapping[str, Any]], dict[str, dict[str, Any]]] = lambda config: {}
 
 
 GENERATIONS = {
@@ -47,7 +47,7 @@ GENERATIONS = {
         sparse_settings,
         sparse_names,
         zbl=("zbl_repulsion_bool", "params.observables_0.zbl_repulsion"),
-        unsupported=("electrostatic_energy_bool", "dispersion_energy_bool"),
+        far_terms=sparse_terms,
     ),
     "dense": Generation(
         So3kratesDense.name,
@@ -88,21 +88,18 @@ def so3krates_from_flax(
     Raises
     ------
     ValueError
-        If the generation is unknown, the energy has a term that we lack, or a parameter is missing
-        or of the wrong size.
+        If the generation is unknown, or a parameter is missing or of the wrong size.
     """
     origin = _generation(generation)
-    lacking = [name for name in origin.unsupported if config.get(name)]
-    if lacking:
-        raise ValueError(f"the model's energy has terms that cannot be converted: {lacking}")
     architecture = architecture_from_flax(
         config, weights, generation=generation, rounded_constants=rounded_constants
     )
-    settings, terms = architecture.settings, {}
+    settings = architecture.settings
     flag, root = origin.zbl
-    if config.get(flag):
-        envelope = {"cutoff": settings.cutoff, "cutoff_function": settings.cutoff_function}
-        terms = build_terms({"zbl": envelope})
+    envelope = {"cutoff": settings.cutoff, "cutoff_function": settings.cutoff_function}
+    zbl = {"zbl": envelope} if config.get(flag) else {}
+    terms = build_terms(zbl | origin.far_terms(config))
+    if zbl:
         terms["zbl"].load_state_dict(zbl_state(root, weights))
     if elements is None:
         elements = range(1, num_elements(origin.names(settings), _with_tables(config, weights)))

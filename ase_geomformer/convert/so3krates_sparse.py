@@ -39,6 +39,8 @@ _HEAD_MATRICES = {
     "Wk2": "geometry_key",
 }
 _FILTERS = {"1": "feature_filter", "2": "geometry_filter"}
+_CHARGES = "params.observables_0.electrostatic_energy.partial_charges"
+_HIRSHFELD = "params.observables_2"
 
 
 def sparse_settings(config: Mapping[str, Any]) -> So3kratesSettings:
@@ -48,7 +50,39 @@ def sparse_settings(config: Mapping[str, Any]) -> So3kratesSettings:
     }
     settings["radial_basis"] = translated(config, "radial_basis_fn", RADIAL_BASES)
     settings["cutoff_function"] = translated(config, "cutoff_fn", _CUTOFFS)
-    return So3kratesSettings(**{"atomic_shifts": False, **settings})
+    return So3kratesSettings(**{"atomic_shifts": False, **settings, **_head_widths(config)})
+
+
+def _head_widths(config: Mapping[str, Any]) -> dict[str, int]:
+    """Widths of the heads that the long-range terms need: the original derives them so."""
+    terms, width = sparse_terms(config), config.get("energy_regression_dim")
+    if not terms:
+        return {}
+    if width is None:
+        raise ValueError(
+            f"the terms {', '.join(terms)} cannot be converted where energy_regression_dim is None"
+        )
+    widths = {
+        "electrostatics": ("charge_width", width),
+        "dispersion": ("hirshfeld_width", width // 2),
+    }
+    return dict(widths[name] for name in terms)
+
+
+def sparse_terms(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of our long-range terms that the original's energy has."""
+    cutoff = config.get("cutoff_lr")
+    terms: dict[str, dict[str, Any]] = {}
+    if config.get("electrostatic_energy_bool"):
+        scale = config["electrostatic_energy_scale"]
+        terms["electrostatics"] = {"damping_length": scale, "long_range_cutoff": cutoff}
+    if config.get("dispersion_energy_bool"):
+        scale = config["dispersion_energy_scale"]
+        terms["dispersion"] = {"damping_scale": scale, "long_range_cutoff": cutoff}
+        switch_width = config.get("dispersion_energy_cutoff_lr_damping")
+        if switch_width is not None:
+            terms["dispersion"]["switch_width"] = switch_width
+    return terms
 
 
 def sparse_names(settings: So3kratesSettings) -> dict[str, str]:
@@ -72,6 +106,21 @@ def sparse_names(settings: So3kratesSettings) -> dict[str, str]:
         names["energy_head.scales"] = f"{head}.atomic_scales"
     if settings.atomic_shifts:
         names["energy_head.shifts"] = f"{head}.energy_offset"
+    return names | _further_head_names(settings)
+
+
+def _further_head_names(settings: So3kratesSettings) -> dict[str, str]:
+    names: dict[str, str] = {}
+    if settings.charge_width is not None:
+        names |= dense_names("heads.charges.hidden", f"{_CHARGES}.charge_dense_regression_vec")
+        names |= dense_names("heads.charges.final", f"{_CHARGES}.charge_dense_final_vec")
+        names["heads.charges.shifts"] = f"{_CHARGES}.Embed_0.embedding"
+    if settings.hirshfeld_width is not None:
+        ours, theirs = "heads.hirshfeld_ratios", f"{_HIRSHFELD}.hirshfeld_ratios_dense"
+        names |= dense_names(f"{ours}.hidden", f"{theirs}_regression")
+        names |= dense_names(f"{ours}.final", f"{theirs}_final")
+        names[f"{ours}.shifts"] = f"{_HIRSHFELD}.Embed_0.embedding"
+        names[f"{ours}.elements.weight"] = f"{_HIRSHFELD}.Embed_1.embedding"
     return names
 
 

@@ -26,8 +26,6 @@ from ase_geomformer.graph import AtomGraph
 from ase_geomformer.potential import Potential
 
 MODELS = ("A", "B", "C", "D")
-# Models whose whole energy we have: the network alone, and with ZBL repulsion.
-COMPLETE_MODELS = ("A", "B")
 SYSTEMS = {
     "A": ("ethanol_0", "ethanol_700", "water4_triclinic"),
     "B": ("ethanol_0", "ethanol_700", "water4_triclinic"),
@@ -35,7 +33,13 @@ SYSTEMS = {
     "D": ("ethanol_0", "ethanol_700", "acetate"),
 }
 CASES = [(model, system) for model in MODELS for system in SYSTEMS[model]]
-COMPLETE_CASES = [(model, system) for model in COMPLETE_MODELS for system in SYSTEMS[model]]
+# The original's names of the terms of the energy, by ours.
+TERMS = {
+    "architecture": "nn",
+    "zbl": "zbl_repulsion",
+    "electrostatics": "electrostatic_energy",
+    "dispersion": "dispersion_energy",
+}
 TIGHT = {"rtol": 0.0, "atol": 1e-11}
 REQUIRED = {"rtol": 0.0, "atol": 1e-9}
 
@@ -92,6 +96,13 @@ def atoms_of(reference: Reference) -> Atoms:
     )
 
 
+def graph_of(potential: Potential, reference: Reference) -> AtomGraph:
+    """The graph with our own edges and far pairs."""
+    return AtomGraph.from_atoms(
+        atoms_of(reference), potential.cutoff, far_cutoff=potential.far_cutoff
+    )
+
+
 def recorded(modules: list[nn.Module], run: Callable[[], object]) -> list[tuple[Tensor, Tensor]]:
     """What each module returned while ``run`` was called."""
     outputs: list[tuple[Tensor, Tensor]] = []
@@ -144,10 +155,10 @@ def test_features_of_every_layer(
         torch.testing.assert_close(ev, reference(f"feat.ev{suffix}_{number}"), **TIGHT)
 
 
-@pytest.mark.parametrize(("model", "system"), COMPLETE_CASES)
+@pytest.mark.parametrize(("model", "system"), CASES)
 def test_energy_forces_and_strain(potential: Potential, reference: Reference) -> None:
     """Through our own neighbour list. In a unit cube the stress is the strain derivative itself."""
-    graph = AtomGraph.from_atoms(atoms_of(reference), potential.cutoff)
+    graph = graph_of(potential, reference)
     graph = replace(graph, cell=torch.eye(3, dtype=torch.float64)[None])
     results = potential(graph, ("energy", "forces", "stress"))
     torch.testing.assert_close(results["energy"][0], reference("energy"), **REQUIRED)
@@ -169,20 +180,29 @@ def test_our_edges_are_the_stored_ones(architecture: So3krates, reference: Refer
     torch.testing.assert_close(*energies, **TIGHT)
 
 
-@pytest.mark.parametrize(("model", "system"), [("B", "ethanol_0"), ("B", "water4_triclinic")])
-def test_zbl_energies(potential: Potential, reference: Reference) -> None:
-    graph = stored_graph(reference)
-    energies = potential.terms["zbl"](graph, {})
-    assert energies.abs().max() > 1e-3
-    torch.testing.assert_close(energies, reference("atomic.zbl_repulsion"), **TIGHT)
+@pytest.mark.parametrize(("model", "system"), CASES)
+def test_terms_of_the_energy(potential: Potential, reference: Reference) -> None:
+    for name, energies in potential.energy_terms(graph_of(potential, reference)).items():
+        expected = reference(f"atomic.{TERMS[name]}")
+        assert expected.abs().max() > 1e-4
+        torch.testing.assert_close(energies, expected, **TIGHT)
 
 
-@pytest.mark.parametrize(("model", "system"), [(model, "ethanol_0") for model in COMPLETE_MODELS])
+@pytest.mark.parametrize(("model", "system"), [case for case in CASES if case[0] in "CD"])
+def test_charges_and_hirshfeld_ratios(potential: Potential, reference: Reference) -> None:
+    graph = graph_of(potential, reference)
+    results = potential(graph, ("charges", "hirshfeld_ratios"))
+    torch.testing.assert_close(results["charges"], reference("partial_charges"), **TIGHT)
+    torch.testing.assert_close(results["hirshfeld_ratios"], reference("hirshfeld_ratios"), **TIGHT)
+    torch.testing.assert_close(results["charges"].sum(), graph.charge[0], **TIGHT)
+
+
+@pytest.mark.parametrize(("model", "system"), [(model, "ethanol_0") for model in "ABC"])
 def test_weight_gradients_of_a_force_loss(
     folder: Path, model: str, potential: Potential, reference: Reference
 ) -> None:
     """0.01 E^2 + 0.99 mean(F^2): the double backward that training on forces rests on."""
-    results = potential(stored_graph(reference), create_graph=True)
+    results = potential(graph_of(potential, reference), create_graph=True)
     loss = 0.01 * results["energy"][0] ** 2 + 0.99 * (results["forces"] ** 2).mean()
     loss.backward()
     stored = load_file(folder / f"{model}.grad_ethanol_0.safetensors")
@@ -199,6 +219,9 @@ def test_weight_gradients_of_a_force_loss(
             expected = expected.T
         gradient = parameters[ours].grad
         found = np.zeros_like(expected) if gradient is None else gradient.numpy()
+        if expected.shape[0] == 100:  # the original's tables of charges end before ours
+            assert not found[100:].any()
+            found = found[:100]
         np.testing.assert_allclose(
             found.reshape(expected.shape), expected, rtol=1e-9, atol=1e-9, err_msg=ours
         )

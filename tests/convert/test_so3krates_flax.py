@@ -63,10 +63,30 @@ def test_missing_weight_is_named(model: Model, name: str) -> None:
         so3krates_from_flax(config, weights)
 
 
-def test_energy_term_we_lack_is_refused(model: Model) -> None:
+def test_long_range_terms_come_with_their_heads(model: Model) -> None:
+    """Model B has the heads, though its energy does not use them."""
     config, weights = model
-    with pytest.raises(ValueError, match="dispersion_energy_bool"):
-        so3krates_from_flax({**config, "dispersion_energy_bool": True}, weights)
+    long_range = {
+        "electrostatic_energy_bool": True,
+        "electrostatic_energy_scale": 3.0,
+        "dispersion_energy_bool": True,
+        "dispersion_energy_scale": 1.1,
+        "cutoff_lr": 9.0,
+    }
+    potential = so3krates_from_flax({**config, **long_range}, weights)
+    assert potential.terms_settings["electrostatics"] == {
+        "damping_length": 3.0,
+        "long_range_cutoff": 9.0,
+    }
+    assert potential.terms_settings["dispersion"]["long_range_cutoff"] == 9.0
+    assert {"charges", "hirshfeld_ratios"} < set(potential.properties)
+    # The original's tables of charges and ratios end with einsteinium.
+    assert potential.symbols[-1] == "Es"
+    del weights["params.observables_2.Embed_1.embedding"]
+    with pytest.raises(ValueError, match=r"lacks 1 parameters.*observables_2.Embed_1"):
+        so3krates_from_flax({**config, **long_range}, weights)
+    with pytest.raises(ValueError, match="energy_regression_dim is None"):
+        so3krates_from_flax({**config, **long_range, "energy_regression_dim": None}, weights)
 
 
 def test_unknown_basis_is_refused(model: Model) -> None:
