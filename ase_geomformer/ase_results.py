@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import Tensor
 from ase_geomformer.potential import Potential
 
 ASE_PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
+# What a potential that predicts charges gives besides.
+CHARGE_PROPERTIES = ("charges", "dipole")
 
 # Of cells flatter than this share of a box with the same edges, the volume is rounding noise.
 FLAT_CELL = 1e-10
@@ -22,6 +24,18 @@ VOIGT = ([0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1])
 def has_volume(atoms: Atoms) -> bool:
     """Whether the cell spans a volume, so that stress is defined."""
     return bool(atoms.cell.volume > FLAT_CELL * np.prod(atoms.cell.lengths()))
+
+
+def ase_properties(potential: Potential) -> tuple[str, ...]:
+    """What ASE can ask of a potential."""
+    has_charges = "charges" in potential.properties
+    return ASE_PROPERTIES + (CHARGE_PROPERTIES if has_charges else ())
+
+
+def needed(properties: Collection[str]) -> set[str]:
+    """What to ask of the potential to give ASE these properties."""
+    origin = {"free_energy": "energy", "dipole": "charges"}
+    return {origin.get(name, name) for name in properties}
 
 
 def check_request(atoms: Atoms, potential: Potential, properties: Collection[str]) -> None:
@@ -34,10 +48,11 @@ def check_request(atoms: Atoms, potential: Potential, properties: Collection[str
     ValueError
         If the potential does not know one of the elements.
     """
-    unknown = sorted(set(properties) - set(ASE_PROPERTIES))
+    known = ase_properties(potential)
+    unknown = sorted(set(properties) - set(known))
     if unknown:
         raise PropertyNotImplementedError(
-            f"{', '.join(unknown)} cannot be computed; there is {', '.join(ASE_PROPERTIES)}"
+            f"{', '.join(unknown)} cannot be computed; there is {', '.join(known)}"
         )
     if {"stress", "stresses"} & set(properties) and not has_volume(atoms):
         raise PropertyNotImplementedError(
@@ -48,7 +63,7 @@ def check_request(atoms: Atoms, potential: Potential, properties: Collection[str
 
 
 def to_ase(
-    results: Mapping[str, Tensor], atom_counts: Collection[int], properties: Collection[str]
+    results: Mapping[str, Tensor], members: Sequence[Atoms], properties: Collection[str]
 ) -> list[dict[str, Any]]:
     """Results of a batch as one dictionary of ASE properties for each structure.
 
@@ -56,8 +71,8 @@ def to_ase(
     ----------
     results : mapping of str to Tensor
         What :class:`~ase_geomformer.potential.Potential` returned.
-    atom_counts : collection of int
-        Number of atoms of each structure.
+    members : sequence of ase.Atoms
+        The structures of the batch.
     properties : collection of str
         ASE's names of the properties wanted.
 
@@ -65,7 +80,9 @@ def to_ase(
     -------
     list of dict
         ``energy`` and ``free_energy`` are floats, eV; ``energies`` (N,), eV; ``forces`` (N, 3),
-        eV/Å; ``stress`` (6,) and ``stresses`` (N, 6), eV/Å^3, in the order xx, yy, zz, yz, xz, xy.
+        eV/Å; ``stress`` (6,) and ``stresses`` (N, 6), eV/Å^3, in the order xx, yy, zz, yz, xz, xy;
+        ``charges`` (N,), e; ``dipole`` (3,), e Å, the sum of charge times position, which depends
+        on the origin where the total charge is not zero and on the choice of images in a crystal.
         Arrays are float64.
     """
     arrays = {name: tensor.double().cpu().numpy() for name, tensor in results.items()}
@@ -73,14 +90,16 @@ def to_ase(
         arrays[name] = arrays[name][:, *VOIGT]
     if "free_energy" in properties:
         arrays["free_energy"] = arrays["energy"]
-    ends = np.cumsum(list(atom_counts))
-    atoms_of = [slice(end - count, end) for end, count in zip(ends, atom_counts, strict=True)]
-    structures = []
-    for index, own in enumerate(atoms_of):
+    structures, end = [], 0
+    for index, atoms in enumerate(members):
+        own = slice(end, end + len(atoms))
+        end = own.stop
         structure: dict[str, Any] = {}
         for name in properties:
             if name in ("energy", "free_energy"):
                 structure[name] = float(arrays[name][index])
+            elif name == "dipole":
+                structure[name] = arrays["charges"][own] @ atoms.positions
             else:
                 structure[name] = arrays[name][index if name == "stress" else own].copy()
         structures.append(structure)

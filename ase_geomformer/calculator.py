@@ -11,11 +11,20 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
 from torch.autograd.profiler import record_function
 
-from ase_geomformer.ase_results import ASE_PROPERTIES, check_request, has_volume, to_ase
+from ase_geomformer.ase_results import (
+    ASE_PROPERTIES,
+    CHARGE_PROPERTIES,
+    ase_properties,
+    check_request,
+    has_volume,
+    needed,
+    to_ase,
+)
 from ase_geomformer.devices import resolve_device, resolve_dtype
 from ase_geomformer.graph import ELECTRON_DEFAULTS, AtomGraph, electrons, geometry
 from ase_geomformer.neighbors import VerletList
 from ase_geomformer.neighbors.search import choose
+from ase_geomformer.physics import LongRangeCutoff
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
 from ase_geomformer.registry import load_potential
 
@@ -25,7 +34,9 @@ class PotentialCalculator(Calculator):
 
     Energy alone costs no gradient. Any request that needs the gradient gives energy, energies,
     forces and, where the cell has a volume, stress at once, so that molecular dynamics and cell
-    relaxation evaluate each geometry once. ``stresses`` is computed only when asked for.
+    relaxation evaluate each geometry once. ``stresses`` is computed only when asked for. A
+    potential that predicts charges gives ``charges`` and ``dipole``, the sum of charge times
+    position in e Å, as well.
 
     The total charge (e) and the spin multiplicity 2S+1 are read from ``atoms.info["charge"]``
     (default 0) and ``atoms.info["spin"]`` (default 1); nothing else in ``info`` matters.
@@ -44,13 +55,17 @@ class PotentialCalculator(Calculator):
     skin : float
         Extra radius in Å of the stored neighbour list, which is then searched anew only after
         atoms have moved about half of it. Results do not depend on it.
+    long_range_cutoff : float, optional
+        Cutoff in Å of electrostatics and dispersion, for a potential that has them; None for no
+        cutoff, which only structures without periodic boundaries can have. ``"auto"`` is the
+        cutoff the potential comes with.
 
     Raises
     ------
     FileNotFoundError
         If there is no potential of this name.
     ValueError
-        If the device, type, backend or skin is not possible.
+        If the device, type, backend, skin or long-range cutoff is not possible.
     """
 
     name = "geomformer"
@@ -66,18 +81,25 @@ class PotentialCalculator(Calculator):
         dtype: torch.dtype | str | None = None,
         neighbors: str = "auto",
         skin: float = 0.5,
+        long_range_cutoff: LongRangeCutoff = "auto",
     ) -> None:
         super().__init__()
         place, kind = resolve_device(device), resolve_dtype(dtype)
         choose(neighbors, place)  # An unknown backend is an error now, not at the first step.
-        self.potential = as_potential(potential).copy(device=place, dtype=kind)
+        self.potential = as_potential(potential).copy(
+            device=place, dtype=kind, long_range_cutoff=long_range_cutoff
+        )
+        self.implemented_properties = list(ase_properties(self.potential))
         self.neighbors = VerletList(self.potential.cutoff, skin, neighbors)
+        far = self.potential.far_cutoff
+        self.far_pairs = VerletList(far, skin, neighbors, half=True) if far else None
         self.parameters.update(
             potential=potential_name(self.potential),
             device=str(place),
             dtype=str(self.potential.dtype).removeprefix("torch."),
             neighbors=neighbors,
             skin=skin,
+            long_range_cutoff=long_range_cutoff,
         )
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
@@ -118,14 +140,15 @@ class PotentialCalculator(Calculator):
             self.reset()
         check_request(atoms, self.potential, properties)
         wanted = {*properties, "energy", "free_energy", "energies"}
+        wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
         if wanted & set(GRADIENT_PROPERTIES):
             wanted |= {"forces", "stress"} if has_volume(atoms) else {"forces"}
         # A caller's inference mode would forbid the gradient.
         with torch.inference_mode(False):
             graph = self._graph(atoms)
             with record_function("model"):
-                results = self.potential(graph, wanted - {"free_energy"})
-                (converted,) = to_ase(results, [len(atoms)], wanted)
+                results = self.potential(graph, needed(wanted))
+                (converted,) = to_ase(results, [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()
         # The copy shares the values in info, and an array there could be changed in place.
@@ -136,9 +159,10 @@ class PotentialCalculator(Calculator):
         with record_function("neighbors"):
             positions, cell, pbc = geometry(atoms, self.potential.device)
             edges = self.neighbors.update(positions, cell, pbc)
+            far = None if self.far_pairs is None else self.far_pairs.update(positions, cell, pbc)
         with record_function("graph"):
             return AtomGraph.from_neighbors(
-                atoms, edges, positions, cell, dtype=self.potential.dtype
+                atoms, edges, positions, cell, far=far, dtype=self.potential.dtype
             )
 
     def __repr__(self) -> str:

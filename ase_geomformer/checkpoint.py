@@ -233,7 +233,7 @@ def golden_vectors(potential: Potential, structures: Sequence[Atoms]) -> list[Go
     exact = potential.copy(device="cpu", dtype=torch.float64)
     vectors = []
     for atoms in structures:
-        graph = AtomGraph.from_atoms(atoms, exact.cutoff)
+        graph = AtomGraph.from_atoms(atoms, exact.cutoff, far_cutoff=exact.far_cutoff)
         results = exact(graph, ("energy", "forces", "stress"))
         stress = results["stress"][0]
         vectors.append(

@@ -10,7 +10,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
-from ase_geomformer.ase_results import check_request, to_ase
+from ase_geomformer.ase_results import check_request, needed, to_ase
 from ase_geomformer.calculator import PotentialCalculator, as_potential
 from ase_geomformer.devices import resolve_device, resolve_dtype
 from ase_geomformer.graph import AtomGraph, electrons, geometry
@@ -42,11 +42,13 @@ def evaluate_many(
     structures : iterable of ase.Atoms
         Left as they are, their calculators too.
     properties : sequence of str
-        ASE's names: energy, free_energy, energies, forces, stress, stresses.
+        ASE's names: energy, free_energy, energies, forces, stress, stresses; charges and dipole
+        where the potential has them.
     max_edges : int, optional
-        Edges plus atoms in a batch; a larger structure is a batch of its own. Left out, it is
-        taken from the memory: evaluating the first structure shows what an edge costs, and a
-        batch may take 256 MiB on a CPU or half of the free memory of a GPU.
+        Edges plus atoms, and a tenth of the far pairs, in a batch; a larger structure is a batch
+        of its own. Left out, it is taken from the memory: evaluating the first structure shows
+        what an edge costs, and a batch may take 256 MiB on a CPU or half of the free memory of a
+        GPU.
     device, dtype, neighbors
         As in :class:`~ase_geomformer.calculator.PotentialCalculator`.
     progress : bool
@@ -82,17 +84,21 @@ def evaluate_many(
     def graph(atoms: Atoms) -> AtomGraph:
         # One transfer of a whole batch is faster than building small graphs on a GPU.
         return AtomGraph.from_atoms(
-            atoms, potential.cutoff, neighbors=neighbors, dtype=potential.dtype
+            atoms,
+            potential.cutoff,
+            far_cutoff=potential.far_cutoff,
+            neighbors=neighbors,
+            dtype=potential.dtype,
         )
 
-    wanted = {"energy" if name == "free_energy" else name for name in properties}
     results: list[dict[str, Any]] = []
     with torch.inference_mode(False):
         limit = max_edges or _edges_that_fit(potential, graph(structures[0]))
         graphs = map(graph, _tracked(structures, progress))
         for batch in _batches(graphs, limit):
-            found = potential(AtomGraph.join(batch).to(potential.device), wanted)
-            results += to_ase(found, [member.num_atoms for member in batch], properties)
+            found = potential(AtomGraph.join(batch).to(potential.device), needed(properties))
+            members = structures[len(results) : len(results) + len(batch)]
+            results += to_ase(found, members, properties)
     return results
 
 
@@ -113,7 +119,7 @@ def _batches(graphs: Iterable[AtomGraph], max_edges: int) -> Iterator[list[AtomG
     batch: list[AtomGraph] = []
     size = 0
     for graph in graphs:
-        own = graph.num_edges + graph.num_atoms
+        own = _size(graph)
         if batch and size + own > max_edges:
             yield batch
             batch, size = [], 0
@@ -121,6 +127,11 @@ def _batches(graphs: Iterable[AtomGraph], max_edges: int) -> Iterator[list[AtomG
         size += own
     if batch:
         yield batch
+
+
+def _size(graph: AtomGraph) -> int:
+    """What the limit of a batch counts; far pairs are many, but each takes little."""
+    return graph.num_edges + graph.num_atoms + graph.num_far_pairs // 10
 
 
 def _edges_that_fit(potential: Potential, graph: AtomGraph) -> int:
@@ -140,7 +151,7 @@ def _edges_that_fit(potential: Potential, graph: AtomGraph) -> int:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         potential(graph.to(potential.device), ("forces",))
     kept_bytes = sum(size for pointer, size in kept.items() if pointer not in weights)
-    per_edge = 2.0 * kept_bytes / (graph.num_edges + graph.num_atoms)
+    per_edge = 2.0 * kept_bytes / _size(graph)
     budget = float(CPU_BUDGET_BYTES)
     if potential.device.type == "cuda":
         budget = CUDA_SHARE_OF_FREE_MEMORY * torch.cuda.mem_get_info(potential.device)[0]

@@ -15,7 +15,12 @@ from ase_geomformer.architectures.base import Architecture, build
 from ase_geomformer.derivatives import FROM_SLOPE, Slope
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.segment import segment_sum
-from ase_geomformer.physics import EnergyTerm, build_terms
+from ase_geomformer.physics import (
+    EnergyTerm,
+    LongRangeCutoff,
+    build_terms,
+    with_long_range_cutoff,
+)
 
 if TYPE_CHECKING:
     from ase_geomformer.checkpoint import Card
@@ -101,7 +106,8 @@ class Potential(nn.Module):
     @property
     def far_cutoff(self) -> float:
         """Radius in Å of the far pairs the potential expects: 0 for none, infinite for all."""
-        return max((cast(EnergyTerm, term).far_cutoff for term in self.terms.values()), default=0.0)
+        terms = (cast(EnergyTerm, term).far_cutoff for term in self.terms.values())
+        return max(self.architecture.far_cutoff, *terms, 0.0)
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -171,7 +177,7 @@ class Potential(nn.Module):
         unknown = wanted - set(self.properties)
         if unknown:
             raise ValueError(f"unknown properties {sorted(unknown)}; choose from {self.properties}")
-        self._check_pairs(graph)
+        self.check_pairs(graph)
         if not wanted & set(GRADIENT_PROPERTIES):
             results = self._evaluate(graph)
             return {name: results[name] for name in wanted}
@@ -221,22 +227,35 @@ class Potential(nn.Module):
             "energy": segment_sum(energies, graph.batch, graph.num_structures),
         }
 
-    def _check_pairs(self, graph: AtomGraph) -> None:
-        """A graph built without far pairs would silently lack the energies that need them."""
+    def check_pairs(self, graph: AtomGraph) -> None:
+        """Raise ValueError if a graph lacks the far pairs that the potential's terms need."""
         if self.far_cutoff >= self.cutoff and graph.num_edges and not graph.num_far_pairs:
             raise ValueError(
-                f"the terms {', '.join(self.terms)} need the pairs up to {self.far_cutoff} Å and "
-                "the graph has none: build it with far_cutoff=potential.far_cutoff"
+                f"the potential needs the pairs up to {self.far_cutoff} Å and the graph has none: "
+                "build it with far_cutoff=potential.far_cutoff"
             )
 
     def copy(
-        self, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+        self,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        long_range_cutoff: LongRangeCutoff = "auto",
     ) -> Potential:
         """An independent, frozen copy for evaluation, on another device or in another type.
 
         The architecture is built anew, so that its fixed constants are exact in the new type
-        even if this potential has been through float32.
+        even if this potential has been through float32. The long-range terms keep their cutoff
+        with ``"auto"``; a number is one in Å, None is no cutoff.
+
+        Raises
+        ------
+        ValueError
+            If a long-range cutoff is given and the potential has no term it could apply to.
         """
+        terms = self.terms_settings
+        if long_range_cutoff != "auto":
+            terms = with_long_range_cutoff(terms, long_range_cutoff)
         with torch.random.fork_rng(devices=[]):
             architecture = build(self.architecture.name, self.architecture.settings_dict())
         copy = Potential(
@@ -244,7 +263,7 @@ class Potential(nn.Module):
             self.elements,
             reference_energies=self.reference_energies,
             energy_scale=self.energy_scale,
-            terms=build_terms(self.terms_settings),
+            terms=build_terms(terms),
             card=self.card,
         )
         copy.load_state_dict(self.state_dict())

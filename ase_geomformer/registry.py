@@ -14,6 +14,7 @@ from ase_geomformer.checkpoint import CARD_FILE, load_folder
 from ase_geomformer.devices import resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
+    from ase_geomformer.physics import LongRangeCutoff
     from ase_geomformer.potential import Potential
 
 SHIPPED_PACKAGE = "ase_geomformer_potentials"
@@ -76,6 +77,7 @@ def load_potential(
     *,
     device: torch.device | str = "cpu",
     dtype: torch.dtype | str | None = None,
+    long_range_cutoff: LongRangeCutoff = "auto",
 ) -> Potential:
     """Load a potential by name or path.
 
@@ -87,6 +89,9 @@ def load_potential(
         ``"auto"`` is CUDA where there is one, else the CPU.
     dtype : torch.dtype or str, optional
         Type to compute in, float32 or float64; the type of its weights when left out.
+    long_range_cutoff : float, optional
+        Cutoff in Å of electrostatics and dispersion, None for no cutoff; that of the potential's
+        card with ``"auto"``.
 
     Raises
     ------
@@ -95,10 +100,12 @@ def load_potential(
     CheckpointError
         If its folder is damaged.
     ValueError
-        If this machine has no such device, or the type is another.
+        If this machine has no such device, the type is another, or a long-range cutoff is given
+        for a potential without long-range terms.
     """
     place, kind = resolve_device(device), resolve_dtype(dtype)
-    return load_folder(find_potential(name_or_path)).copy(device=place, dtype=kind)
+    potential = load_folder(find_potential(name_or_path))
+    return potential.copy(device=place, dtype=kind, long_range_cutoff=long_range_cutoff)
 
 
 def _shipped_folder() -> Path:

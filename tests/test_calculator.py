@@ -401,6 +401,7 @@ def test_parameters_describe_it_and_are_fixed(saved: Path) -> None:
         "dtype": "float32",
         "neighbors": "auto",
         "skin": calculator.neighbors.skin,
+        "long_range_cutoff": "auto",
     }
     assert calculator.todict() == expected
     assert repr(calculator).startswith("PotentialCalculator(potential='random-network', device=")

@@ -9,6 +9,7 @@ from ase_geomformer.architectures.base import settings_from
 from ase_geomformer.physics.base import EnergyTerm
 from ase_geomformer.physics.dispersion import Dispersion, DispersionSettings
 from ase_geomformer.physics.electrostatics import Electrostatics, ElectrostaticsSettings
+from ase_geomformer.physics.far import LongRangeCutoff, with_long_range_cutoff
 from ase_geomformer.physics.zbl import ZBL, ZBLSettings
 
 __all__ = [
@@ -19,8 +20,10 @@ __all__ = [
     "Electrostatics",
     "ElectrostaticsSettings",
     "EnergyTerm",
+    "LongRangeCutoff",
     "ZBLSettings",
     "build_terms",
+    "with_long_range_cutoff",
 ]
 
 TERMS: dict[str, type[EnergyTerm]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from torch import Tensor
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.segment import segment_sum
 from ase_geomformer.physics.base import EnergyTerm
+
+# A radius in Å, None for no cutoff, or "auto" for what the terms say themselves.
+LongRangeCutoff = float | Literal["auto"] | None
 
 
 class FarPairTerm(EnergyTerm):
@@ -46,3 +50,26 @@ def check_long_range_cutoff(cutoff: float | None) -> None:
             f"long_range_cutoff must be a finite radius above 0 Å, or None for no cutoff, "
             f"not {cutoff}"
         )
+
+
+def with_long_range_cutoff(
+    terms: Mapping[str, Mapping[str, Any]], cutoff: float | None
+) -> dict[str, dict[str, Any]]:
+    """The settings of terms by name with another long-range cutoff.
+
+    Raises
+    ------
+    ValueError
+        If none of the terms has one.
+    """
+    if not any("long_range_cutoff" in settings for settings in terms.values()):
+        raise ValueError(
+            f"long_range_cutoff={cutoff} has nothing to act on: the potential has no long-range "
+            f"terms (its terms: {', '.join(terms) or 'none'})"
+        )
+    return {
+        name: {**settings, "long_range_cutoff": cutoff}
+        if "long_range_cutoff" in settings
+        else dict(settings)
+        for name, settings in terms.items()
+    }
