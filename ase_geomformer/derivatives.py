@@ -37,18 +37,25 @@ def _forces(graph: AtomGraph, slope: Slope) -> Tensor:
 def _stress(graph: AtomGraph, slope: Slope) -> Tensor:
     owner = graph.batch[slope.index[0]]
     virial = segment_sum(slope.virials, owner, graph.num_structures)
-    return virial / _volume_or_nan(graph)[:, None, None]
+    return _per_volume(virial, graph.volume)
 
 
 def _stresses(graph: AtomGraph, slope: Slope) -> Tensor:
     """Stress by atom: each edge is shared equally by its two ends."""
     half = 0.5 * slope.virials
     virials = segment_sum(torch.cat([half, half]), slope.index.flatten(), graph.num_atoms)
-    return virials / _volume_or_nan(graph)[graph.batch, None, None]
+    return _per_volume(virials, graph.volume[graph.batch])
 
 
-def _volume_or_nan(graph: AtomGraph) -> Tensor:
-    return torch.where(graph.volume > 0.0, graph.volume, torch.nan)
+def _per_volume(virial: Tensor, volume: Tensor) -> Tensor:
+    """Virials (n, 3, 3) by volume (n,), NaN where there is none.
+
+    NaN is put in last: divided by it, a virial whose stress does not count would still turn the
+    gradients of training into NaN.
+    """
+    volume = volume[:, None, None]
+    there = volume > 0.0
+    return torch.where(there, virial / torch.where(there, volume, 1.0), torch.nan)
 
 
 FROM_SLOPE: dict[str, Callable[[AtomGraph, Slope], Tensor]] = {
