@@ -44,6 +44,11 @@ class Architecture(nn.Module, ABC):
         return float(self.settings.cutoff)
 
     @property
+    def far_cutoff(self) -> float:
+        """Radius in Å of the far pairs it reads: 0 for none, infinite for all of a structure."""
+        return 0.0
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """Names of what :meth:`forward` gives with these settings."""
         return ("energies",)
