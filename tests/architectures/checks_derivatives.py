@@ -12,7 +12,7 @@ from ase_geomformer.graph import AtomGraph
 from ase_geomformer.neighbors import neighbor_list
 from ase_geomformer.potential import Potential
 
-from .structures import assert_close, assortment, ethanol, evaluate, graph_of, triclinic
+from .structures import assert_close, assortment, ethanol, evaluate, graph_of, known, triclinic
 
 STEP = 1e-4  # Å; central differences then err by 1e-8 of a third derivative
 # Edges along the axes, where a local frame or a polar angle could be singular.
@@ -87,13 +87,19 @@ class DerivativeChecks:
     def test_hessian_is_the_slope_of_the_forces(self, potential: Potential, structure: str) -> None:
         """Double backward, as force constants and training need it; symmetric besides."""
         atoms = ethanol() if structure == "molecule" else triclinic(potential.cutoff)
+        atoms = known(potential, atoms)
         size, template = 3 * len(atoms), graph_of(potential, atoms)
         positions = torch.from_numpy(atoms.get_positions())
         cell = torch.from_numpy(np.array(atoms.cell.array))
         edges = neighbor_list(positions, cell, torch.from_numpy(atoms.pbc), potential.cutoff)
 
         def energy(moved: Tensor) -> Tensor:
-            graph = replace(template, edge_vectors=edges.vectors(moved, cell))
+            first, second = template.far_index
+            graph = replace(
+                template,
+                edge_vectors=edges.vectors(moved, cell),
+                far_vectors=moved[second] - moved[first],
+            )
             return potential(graph, ("energy",))["energy"].sum()
 
         hessian = torch.autograd.functional.hessian(energy, positions).reshape(size, size)

@@ -51,7 +51,9 @@ class GraphChecks:
         """Ghost atoms and edges change no result and no gradient of the weights."""
         potential.requires_grad_()
         graph = graph_of(potential, assortment(potential.cutoff))
-        padded = graph.pad(graph.num_atoms + 5, graph.num_edges + 17, potential.cutoff)
+        padded = graph.pad(
+            graph.num_atoms + 5, graph.num_edges + 17, potential.cutoff, graph.num_far_pairs + 7
+        )
         before, after = potential(graph, PROPERTIES), potential(padded, PROPERTIES)
         for name in PROPERTIES:
             assert torch.isfinite(after[name][: len(before[name])]).equal(

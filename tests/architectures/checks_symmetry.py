@@ -15,7 +15,7 @@ OPERATIONS = {
     "rotation": TURN,
     "inversion": -np.eye(3),
     "mirror": np.diag([1.0, 1.0, -1.0]),
-    "rotation-reflection": -TURN @ np.diag([-1.0, 1.0, 1.0]) @ TURN,
+    "rotation-reflection": TURN @ np.diag([-1.0, 1.0, 1.0]) @ TURN,
     # The direction along which polar angles are singular.
     "to the pole": Rotation.align_vectors([[0, 0, 1]], [ethanol().get_distance(0, 1, vector=True)])[
         0

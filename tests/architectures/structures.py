@@ -78,7 +78,21 @@ def assortment(cutoff: float) -> list[Atoms]:
 def graph_of(
     potential: Potential, atoms: Atoms | Sequence[Atoms], cutoff: float | None = None
 ) -> AtomGraph:
-    return AtomGraph.from_atoms(atoms, cutoff or potential.cutoff, dtype=potential.dtype)
+    structures = [atoms] if isinstance(atoms, Atoms) else atoms
+    return AtomGraph.from_atoms(
+        [known(potential, structure) for structure in structures],
+        cutoff or potential.cutoff,
+        far_cutoff=potential.far_cutoff,
+        dtype=potential.dtype,
+    )
+
+
+def known(potential: Potential, atoms: Atoms) -> Atoms:
+    """The structure; without its periodic images where the potential reads all pairs of atoms."""
+    if np.isinf(potential.far_cutoff):
+        atoms = atoms.copy()
+        atoms.pbc = False
+    return atoms
 
 
 def evaluate(
@@ -100,10 +114,17 @@ def along_line(
     """
     graph = graph_of(potential, structures, cutoff)
     velocity = torch.from_numpy(np.tile(direction, (len(structures), 1)))
-    receivers, senders = graph.edge_index
     shift = torch.zeros(graph.num_structures, dtype=torch.float64, requires_grad=True)
-    moved = shift[graph.batch[receivers], None] * (velocity[senders] - velocity[receivers])
-    moving = replace(graph, edge_vectors=graph.edge_vectors + moved)
+
+    def moved(index: Tensor) -> Tensor:
+        first, second = index
+        return shift[graph.batch[first], None] * (velocity[second] - velocity[first])
+
+    moving = replace(
+        graph,
+        edge_vectors=graph.edge_vectors + moved(graph.edge_index),
+        far_vectors=graph.far_vectors + moved(graph.far_index),
+    )
     energy = potential(moving, ("energy",))["energy"]
     (slope,) = torch.autograd.grad(energy.sum(), shift, create_graph=True)
     (curvature,) = torch.autograd.grad(slope.sum(), shift)
