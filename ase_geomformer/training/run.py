@@ -93,7 +93,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
         If the loss became NaN or exploded; the frames of the batch are in ``bad_batch.extxyz``.
     """
     folder = Path(output)
-    with quiet_lightning():
+    with quiet_lightning(), torch.enable_grad():
         trainer = make_trainer(settings, folder)
         if trainer.is_global_zero:
             _check_folder(folder, settings, resume)
