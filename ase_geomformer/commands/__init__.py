@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "errors of a potential on labelled structures",
     "train": "train a potential on labelled structures",
     "finetune": "train a potential further on other structures",
+    "convert": "turn a published checkpoint into a potential",
 }
 
 

@@ -1,0 +1,161 @@
+"""Arrays read from a pickle without running anything that it asks for.
+
+A pickle is a program: it names functions and has them called. Here every name it may use stands
+for a method of :class:`_Builder`, which makes arrays and mappings from plain data; any other name
+is refused before anything is called. Loading neither numpy's nor jax's own functions, it reads
+trees of their arrays, as published with So3krates models, without either's help.
+"""
+
+from __future__ import annotations
+
+import pickle  # noqa: TID251 - its reader, restricted below; nothing is written
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_NUMPY = ("numpy.core", "numpy._core")
+_JAX = ("jax._src.array", "jax.array")
+# What a pickle may name, and the method of _Builder that it gets instead.
+_ADMITTED = {
+    ("numpy", "dtype"): "element_type",
+    ("_codecs", "encode"): "encoded",
+    ("__builtin__", "bytes"): "no_bytes",
+    ("collections", "OrderedDict"): "mapping",
+    ("flax.core.frozen_dict", "FrozenDict"): "mapping",
+    **{(f"{module}.multiarray", "_reconstruct"): "empty_array" for module in _NUMPY},
+    **{(f"{module}.multiarray", "scalar"): "scalar" for module in _NUMPY},
+    **{(f"{module}.numeric", "_frombuffer"): "from_buffer" for module in _NUMPY},
+    **{(module, "_reconstruct_array"): "jax_array" for module in _JAX},
+}
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The arrays of a pickled tree of mappings, by their keys joined with dots.
+
+    Parameters
+    ----------
+    path : path
+        A pickle of nested dicts with numpy or jax arrays.
+
+    Returns
+    -------
+    dict of str to ndarray
+
+    Raises
+    ------
+    ValueError
+        If the pickle names anything but arrays and dicts, holds something else, or is damaged.
+        Nothing that it asks for has run.
+    """
+    path = Path(path)
+    with path.open("rb") as file:
+        try:
+            content = _Reader(file).load()
+        except _Refused as refusal:
+            raise ValueError(f"{path} is refused: {refusal}") from None
+        except Exception as error:  # a damaged pickle fails in many ways
+            raise ValueError(f"{path} is not a pickle of arrays: {error}") from error
+    arrays: dict[str, np.ndarray] = {}
+    try:
+        _collect(content, "", arrays)
+    except _Refused as refusal:
+        raise ValueError(f"{path} is refused: {refusal}") from None
+    return arrays
+
+
+class _Refused(Exception):
+    """What the pickle holds or asks for is not admitted."""
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("numpy", "ndarray"):
+            return None  # only ever an argument
+        if (module, name) not in _ADMITTED:
+            raise _Refused(
+                f"it asks for {module}.{name}, and only arrays, dicts, lists and numbers are "
+                "admitted; nothing of it was run"
+            )
+        return getattr(_Builder(), _ADMITTED[module, name])
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise _Refused("it refers to objects outside of it")
+
+
+class _ElementType:
+    """A numeric type in the making."""
+
+    def __init__(self, code: Any) -> None:
+        self.type = np.dtype(str(code))
+        if self.type.kind not in "biuf":
+            raise _Refused(f"it holds an array of type {code!r}, and only numbers are admitted")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.type = self.type.newbyteorder(">" if state[1] == ">" else "<")
+
+
+class _Array:
+    """An array in the making."""
+
+    values: np.ndarray
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, element_type, fortran, raw = state
+        self.values = _array(raw, element_type, shape, "F" if fortran else "C")
+
+
+class _Builder:
+    """What a pickle may call: it makes plain data of plain data."""
+
+    def element_type(self, code: Any, align: Any = False, copy: Any = True) -> _ElementType:
+        return _ElementType(code)
+
+    def empty_array(self, subtype: Any, shape: Any, code: Any) -> _Array:
+        return _Array()
+
+    def from_buffer(self, raw: Any, element_type: Any, shape: Any, order: str) -> np.ndarray:
+        return _array(raw, element_type, shape, order)
+
+    def scalar(self, element_type: Any, raw: Any) -> np.ndarray:
+        return _array(raw, element_type, (), "C")
+
+    def jax_array(self, make: Callable[..., _Array], arguments: Any, state: Any, _: Any) -> _Array:
+        array = make(*arguments)
+        array.__setstate__(state)
+        return array
+
+    def encoded(self, text: str, encoding: str) -> bytes:
+        return text.encode(encoding)
+
+    def no_bytes(self) -> bytes:
+        return b""
+
+    def mapping(self, *items: Any) -> dict[Any, Any]:
+        return dict(*items)
+
+
+def _array(raw: Any, element_type: Any, shape: Any, order: Any) -> np.ndarray:
+    if not isinstance(element_type, _ElementType):
+        raise _Refused("it holds an array without a type")
+    flat = np.frombuffer(raw, dtype=element_type.type)
+    return flat.reshape(shape, order="F" if order == "F" else "C").copy()
+
+
+def _collect(content: Any, name: str, arrays: dict[str, np.ndarray]) -> None:
+    """Put the arrays of a tree into ``arrays``."""
+    if isinstance(content, Mapping):
+        for key, value in content.items():
+            _collect(value, f"{name}.{key}" if name else str(key), arrays)
+        return
+    if isinstance(content, _Array):
+        content = content.values
+    if isinstance(content, np.ndarray | float | int | list | tuple):
+        with suppress(ValueError):  # rows of different lengths
+            values = np.asarray(content)
+            if values.dtype.kind in "biuf":
+                arrays[name] = values
+                return
+    raise _Refused(f"{name or 'its content'} is no array of numbers but {type(content).__name__}")
