@@ -1,0 +1,130 @@
+"""Compiled evaluation: energy and gradient of a potential as one graph of fused operations."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ase_geomformer.acceleration.buckets import Size, best_fit, bucket
+from ase_geomformer.acceleration.compiler import (
+    Compiled,
+    compile_with_gradient,
+    compiler_available,
+)
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.potential import Potential
+
+logger = logging.getLogger(__name__)
+
+PER_STRUCTURE = ("energy", "stress")
+
+
+class CompiledPotential:
+    """A potential that compiles itself for the graphs it meets, and is called like it.
+
+    Graphs are padded with ghost atoms and edges, which no result contains, to sizes that leave
+    some room, see :mod:`ase_geomformer.acceleration.buckets`. The first graph, and later one that
+    no size fits, takes as long as the compiler does, about a minute. Each combination of
+    properties, number of structures, type, device and number of threads is compiled on its own.
+    Results equal those of the potential within rounding.
+
+    Where there is no compiler, or compilation fails, it warns once and evaluates the potential as
+    it is. Copies, also through pickle, compile anew when they are first called. Torch keeps what
+    it compiles in ``TORCHINDUCTOR_CACHE_DIR``, by default in the system's temporary folder, so
+    that the same potential compiles faster the next time.
+
+    Parameters
+    ----------
+    potential : Potential
+        Must not be changed afterwards.
+    backend : str
+        Backend of ``torch.compile``; ``"eager"`` only pads.
+
+    Attributes
+    ----------
+    compilations : int
+        How often something was compiled.
+    """
+
+    def __init__(self, potential: Potential, *, backend: str = "inductor") -> None:
+        self.potential = potential
+        self.backend = backend
+        self._forget()
+
+    def _forget(self) -> None:
+        self.compilations = 0
+        self._functions: dict[Hashable, dict[Size, Compiled]] = {}
+        self._usable: bool | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled functions belong to this process, whether there is a compiler to this machine.
+        return {"potential": self.potential, "backend": self.backend}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+    def __call__(
+        self, graph: AtomGraph, properties: Iterable[str] = ("energy", "forces")
+    ) -> dict[str, Tensor]:
+        """Evaluate a graph; arguments and results are those of :meth:`Potential.forward`."""
+        names = tuple(sorted(set(properties)))
+        self.potential.check_pairs(graph)  # Ghosts would hide that there are none.
+        if self._usable is None:
+            self._usable = self.backend != "inductor" or self._has_compiler()
+        if not self._usable:
+            return self.potential(graph, names)
+        try:
+            return self._evaluate(graph, names)
+        except Exception as error:
+            # What is wrong with the request or the graph is an error without compilation, too.
+            results = self.potential(graph, names)
+            self._usable = False
+            warnings.warn(
+                f"the potential could not be compiled and is evaluated as it is, slower: {error}",
+                stacklevel=2,
+            )
+            return results
+
+    def _has_compiler(self) -> bool:
+        return self.potential.device.type != "cpu" or compiler_available("the potential")
+
+    def _evaluate(self, graph: AtomGraph, names: tuple[str, ...]) -> dict[str, Tensor]:
+        kind = (
+            names,
+            graph.num_structures,
+            graph.edge_vectors.dtype,
+            graph.edge_vectors.device,
+            torch.get_num_threads(),  # which the compiled code fixes
+        )
+        functions = self._functions.setdefault(kind, {})
+        size = best_fit(functions, Size.of(graph)) or bucket(Size.of(graph))
+        padded = graph.pad(
+            size.num_atoms, size.num_edges, self.potential.cutoff, size.num_far_pairs
+        ).tensors
+        if size not in functions:
+            functions[size] = self._compile(padded, names, size)
+        with torch.no_grad():
+            results = functions[size](*padded)
+        return {
+            name: values[: graph.num_structures if name in PER_STRUCTURE else graph.num_atoms]
+            for name, values in zip(names, results, strict=True)
+        }
+
+    def _compile(self, inputs: tuple[Tensor, ...], names: tuple[str, ...], size: Size) -> Compiled:
+        def evaluate(*tensors: Tensor) -> tuple[Tensor, ...]:
+            results = self.potential(AtomGraph(*tensors), names)
+            return tuple(results[name] for name in names)
+
+        logger.info("compiling for %d atoms and %d edges", size.num_atoms, size.num_edges)
+        start = time.perf_counter()
+        compiled = compile_with_gradient(evaluate, inputs, self.backend)
+        self.compilations += 1
+        logger.info("compiled in %.1f s", time.perf_counter() - start)
+        return compiled

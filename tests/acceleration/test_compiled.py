@@ -1,0 +1,208 @@
+"""Compiled evaluation gives what the potential gives, and compiles rarely.
+
+Padding and bookkeeping do not depend on the compiler, and most tests leave it out
+(``backend="eager"``), as it takes ten seconds even for the smallest potential.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import random
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms, units
+from ase.build import bulk, molecule
+from ase.md.verlet import VelocityVerlet
+
+from ase_geomformer import PotentialCalculator
+from ase_geomformer.acceleration import CompiledPotential
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.physics import build_terms
+from ase_geomformer.potential import PROPERTIES, Potential
+
+CARRIERS = {"deepcopy": copy.deepcopy, "pickle": lambda it: pickle.loads(pickle.dumps(it))}
+
+
+@pytest.fixture(scope="module")
+def tiny(make_potential: Callable[..., Potential]) -> Potential:
+    """Few operations, so that it compiles fast; with a further energy term."""
+    potential = make_potential(
+        cutoff=3.0,
+        num_layers=1,
+        num_features=16,
+        degrees=(1,),
+        charge_embedding=False,
+        spin_embedding=False,
+    )
+    potential.terms["zbl"] = build_terms({"zbl": {}})["zbl"]
+    return potential
+
+
+@pytest.fixture
+def uncompiled(tiny: Potential) -> CompiledPotential:
+    return CompiledPotential(tiny.copy(), backend="eager")
+
+
+def structures() -> dict[str, Atoms]:
+    """The one with most edges comes first, so that one size serves them all."""
+    rng = np.random.default_rng(3)
+    atoms = {"molecule": molecule("CH3CH2OH"), "crystal": bulk("Si", a=5.43, cubic=True)}
+    for structure in atoms.values():
+        structure.positions += rng.normal(scale=0.05, size=structure.positions.shape)
+    return {**atoms, "atom": Atoms("O"), "atom in a box": Atoms("H", cell=[9, 9, 9], pbc=True)}
+
+
+def graph_of(atoms: Any, potential: Potential) -> AtomGraph:
+    return AtomGraph.from_atoms(
+        atoms, potential.cutoff, far_cutoff=potential.far_cutoff, dtype=potential.dtype
+    )
+
+
+def assert_same(compiled: CompiledPotential, graph: AtomGraph, *names: str, digits: float) -> None:
+    expected = compiled.potential(graph, names)
+    results = compiled(graph, names)
+    assert set(results) == set(names)
+    for name in names:
+        scale = expected[name].nan_to_num().abs().max().item()
+        torch.testing.assert_close(
+            results[name], expected[name], rtol=0, atol=scale * 10.0**-digits, equal_nan=True
+        )
+
+
+# Through the compiler
+
+
+def test_compiled_results_are_those_of_the_potential(tiny: Potential) -> None:
+    compiled = CompiledPotential(tiny.copy())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*the potential")
+        for atoms in structures().values():
+            assert_same(compiled, graph_of(atoms, tiny), *PROPERTIES, digits=12)
+    assert compiled.compilations == 1
+
+
+def test_compiling_leaves_the_process_as_it_was(uncompiled: CompiledPotential) -> None:
+    def state() -> list[object]:
+        own = {key: value for key, value in os.environ.items() if "INDUCTOR" not in key}
+        numbers = [torch.get_rng_state().tolist(), random.getstate()]
+        flags = [torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()]
+        return [own, numbers, flags, torch.are_deterministic_algorithms_enabled()]
+
+    before = state()
+    uncompiled.backend = "aot_eager"
+    assert_same(uncompiled, graph_of(molecule("H2O"), uncompiled.potential), "forces", digits=12)
+    assert uncompiled.compilations == 1
+    assert state() == before
+
+
+# How graphs are padded, and when something is compiled
+
+
+@pytest.mark.parametrize("name", structures())
+def test_ghosts_are_not_felt(name: str, uncompiled: CompiledPotential) -> None:
+    graph = graph_of(structures()[name], uncompiled.potential)
+    assert_same(uncompiled, graph, *PROPERTIES, digits=13)
+
+
+def test_batches(uncompiled: CompiledPotential) -> None:
+    graph = graph_of(list(structures().values()), uncompiled.potential)
+    assert_same(uncompiled, graph, *PROPERTIES, digits=13)
+
+
+def test_each_kind_of_evaluation_is_compiled_once(uncompiled: CompiledPotential) -> None:
+    water, pair = (graph_of([molecule("H2O")] * number, uncompiled.potential) for number in (1, 2))
+    kinds = [(water, ("energy",)), (water, ("energy", "forces")), (pair, ("energy",))]
+    for number, (graph, names) in enumerate(kinds, start=1):
+        for order in (names, names[::-1]):
+            assert_same(uncompiled, graph, *order, digits=13)
+        assert uncompiled.compilations == number
+
+
+def test_the_number_of_threads_is_respected(
+    uncompiled: CompiledPotential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = graph_of(molecule("H2O"), uncompiled.potential)
+    for threads, compilations in ((1, 1), (2, 2), (1, 2)):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        uncompiled(graph)
+        assert uncompiled.compilations == compilations
+
+
+def test_dynamics_compiles_once(tiny: Potential) -> None:
+    """While the number of edges changes all the time."""
+    atoms = bulk("Si", a=5.43, cubic=True) * (2, 2, 2)
+    spread = np.sqrt(3000 * units.kB * atoms.get_masses())[:, None]
+    atoms.set_momenta(spread * np.random.default_rng(0).normal(size=(64, 3)))
+    atoms.calc = PotentialCalculator(tiny, device="cpu")
+    atoms.calc.evaluator = compiled = CompiledPotential(atoms.calc.potential, backend="eager")
+    plain = atoms.copy()
+    plain.calc = PotentialCalculator(tiny, device="cpu")
+    edges = []
+    for structure in (atoms, plain):
+        dynamics = VelocityVerlet(structure, 2 * units.fs)
+        dynamics.attach(lambda: edges.append(graph_of(atoms, compiled.potential).num_edges))
+        dynamics.run(50)
+    assert len(set(edges)) > 10
+    assert compiled.compilations <= 2
+    np.testing.assert_allclose(atoms.positions, plain.positions, atol=1e-10)
+
+
+# When it cannot be compiled
+
+
+def test_what_cannot_be_compiled_is_evaluated_as_it_is(tiny: Potential) -> None:
+    potential = CompiledPotential(tiny, backend="no such backend")
+    graph = graph_of(molecule("H2O"), tiny)
+    with pytest.warns(UserWarning, match="could not be compiled.*slower.*no such backend"):
+        potential(graph)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_same(potential, graph, "energy", "forces", digits=15)
+    assert potential.compilations == 0
+
+
+def test_no_compiler_is_told_once(tiny: Potential) -> None:
+    import torch._inductor.config
+
+    potential = CompiledPotential(tiny)
+    graph = graph_of(molecule("H2O"), tiny)
+    with torch._inductor.config.patch({"cpp.cxx": (None, "no-such-compiler")}):
+        with pytest.warns(UserWarning, match="no C.. compiler was found, so the potential"):
+            potential(graph)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert_same(potential, graph, "energy", "forces", digits=15)
+
+
+def test_a_wrong_request_is_an_error_and_not_a_failure(uncompiled: CompiledPotential) -> None:
+    graph = graph_of(molecule("H2O"), uncompiled.potential)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*the potential")
+        with pytest.raises(ValueError, match="unknown properties .'magmoms'"):
+            uncompiled(graph, ["magmoms"])
+        uncompiled(graph)
+    assert uncompiled.compilations == 1
+
+
+# How it is carried about
+
+
+@pytest.mark.parametrize("carry", CARRIERS.values(), ids=CARRIERS)
+def test_copies_compile_for_themselves(carry: Callable, uncompiled: CompiledPotential) -> None:
+    graph = graph_of(molecule("H2O"), uncompiled.potential)
+    uncompiled(graph)
+    other = carry(uncompiled)
+    assert other.potential is not uncompiled.potential
+    assert (other.compilations, other.backend) == (0, "eager")
+    with torch.no_grad():
+        other.potential.architecture.energy_head.final.bias.add_(1.0)
+    assert_same(other, graph, "energy", "forces", digits=13)
+    assert_same(uncompiled, graph, "energy", "forces", digits=13)
+    assert (other.compilations, uncompiled.compilations) == (1, 1)
