@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 USAGE = "--potential NAME --structure FILE --output DIR [OPTION ...]"
 DESCRIPTION = (
-    "Molecular dynamics of one structure. Writes trajectory.traj (exact), log.csv, "
-    "final.extxyz, md.png, settings.yaml and result.json. The exit code is 1 when the run had "
-    "to stop early."
+    "Molecular dynamics of one structure. Writes trajectory.FORMAT, log.csv, final.extxyz, "
+    "md.png, settings.yaml, result.json and restart.npz, from which the same command with "
+    "--resume goes on to the last bit. The exit code is 1 when the run had to stop early."
 )
 
 
@@ -23,6 +23,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index="-1")
     common.add_output(parser, required=True)
+    parser.add_argument(
+        "--resume", action="store_true",
+        help="go on with the run in DIR after it was killed, or to more --steps; "
+        "begin it if there is none",
+    )  # fmt: skip
     parser.add_argument("--progress", type=bool, default=True, help="show bar and table")
     parser.add_class_arguments(MDSettings, as_group=True)
 
@@ -33,7 +38,7 @@ def run(options: Namespace) -> int:
     from ase_geomformer.md import run_md
     from ase_geomformer.provenance import check_folder
 
-    check_folder(options.output, overwrite=options.overwrite)
+    check_folder(options.output, overwrite=options.overwrite or options.resume)
     found = common.structures(options)
     if len(found) > 1:
         raise ValueError(
@@ -45,6 +50,7 @@ def run(options: Namespace) -> int:
         common.calculator(options),
         settings,
         output=options.output,
+        resume=options.resume,
         progress=options.progress,
         overwrite=options.overwrite,
         inputs=common.inputs(options),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ase_geomformer.calculator import PotentialCalculator
 
 # What says where a run's files go and how it is shown, not what is computed.
-_NOT_INPUTS = {"config", "output", "overwrite", "progress", "json"}
+_NOT_INPUTS = {"config", "output", "overwrite", "resume", "progress", "json"}
 
 
 def add_input(parser: ArgumentParser, index: str) -> None:

@@ -30,6 +30,8 @@ class Ensemble:
     conserved : callable or None
         From the dynamics to the energy in eV that exact integration would keep constant; None
         where there is no such quantity.
+    set_temperature : callable
+        Gives dynamics another target temperature in K, for a number of degrees of freedom.
     conserves_momentum : bool
         Whether a drift that is zero at the start remains zero.
     has_barostat : bool
@@ -38,6 +40,7 @@ class Ensemble:
 
     build: Callable[[Atoms, MDSettings, np.random.Generator, int], MolecularDynamics]
     conserved: Callable[[Any], float] | None
+    set_temperature: Callable[[Any, float, int], None]
     conserves_momentum: bool = True
     has_barostat: bool = False
 
@@ -89,7 +92,7 @@ def _bussi(
         rng=rng,
     )
     dynamics.ndof = degrees_of_freedom
-    dynamics.target_kinetic_energy = 0.5 * dynamics.temp * degrees_of_freedom
+    _set_bussi(dynamics, settings.temperature_K, degrees_of_freedom)
     return dynamics
 
 
@@ -129,18 +132,18 @@ def _berendsen(
 ) -> MolecularDynamics:
     from ase.md.nptberendsen import NPTBerendsen
 
-    # The thermostat compares with ASE's temperature, of three degrees of freedom per atom.
-    share = degrees_of_freedom / atoms.get_number_of_degrees_of_freedom()
-    return NPTBerendsen(
+    dynamics = NPTBerendsen(
         atoms,
         _timestep(settings),
-        temperature_K=share * settings.temperature_K,
+        temperature_K=settings.temperature_K,
         pressure_au=settings.pressure_GPa * units.GPa,
         taut=settings.thermostat_time_fs * units.fs,
         taup=settings.barostat_time_fs * units.fs,
         compressibility_au=settings.compressibility_per_GPa / units.GPa,
         fixcm=False,
     )
+    _set_berendsen(dynamics, settings.temperature_K, degrees_of_freedom)
+    return dynamics
 
 
 def _timestep(settings: MDSettings) -> float:
@@ -163,22 +166,62 @@ def _recount(dynamics: Any, settings: MDSettings, degrees_of_freedom: int) -> Mo
     return dynamics
 
 
+def _keep_temperature(*_: Any) -> None:
+    """Constant energy has no target."""
+
+
+def _set_langevin(dynamics: Any, temperature_K: float, _: int) -> None:
+    dynamics.set_temperature(temperature_K)
+
+
+def _set_bussi(dynamics: Any, temperature_K: float, degrees_of_freedom: int) -> None:
+    dynamics.temp = units.kB * temperature_K
+    dynamics.target_kinetic_energy = 0.5 * dynamics.temp * degrees_of_freedom
+
+
+def _set_nose_hoover(dynamics: Any, temperature_K: float, _: int) -> None:
+    # The masses of the chain stay: the thermostat's frequency then follows the temperature.
+    dynamics._thermostat._kT = units.kB * temperature_K
+
+
+def _set_mtk(dynamics: Any, temperature_K: float, degrees_of_freedom: int) -> None:
+    _set_nose_hoover(dynamics, temperature_K, degrees_of_freedom)
+    dynamics._barostat._kT = dynamics._kT = units.kB * temperature_K
+
+
+def _set_berendsen(dynamics: Any, temperature_K: float, degrees_of_freedom: int) -> None:
+    # The thermostat compares with ASE's temperature, of three degrees of freedom per atom.
+    share = degrees_of_freedom / dynamics.atoms.get_number_of_degrees_of_freedom()
+    dynamics.set_temperature(temperature_K=share * temperature_K)
+
+
 ENSEMBLES: dict[str, Ensemble] = {
-    "nve": Ensemble(_nve, conserved=lambda dynamics: dynamics.atoms.get_total_energy()),
+    "nve": Ensemble(
+        _nve, lambda dynamics: dynamics.atoms.get_total_energy(), set_temperature=_keep_temperature
+    ),
     "nvt-langevin": Ensemble(
         _langevin,
-        conserved=lambda dynamics: dynamics.atoms.get_total_energy() - dynamics.heat,
+        lambda dynamics: dynamics.atoms.get_total_energy() - dynamics.heat,
+        set_temperature=_set_langevin,
         conserves_momentum=False,
     ),
     "nvt-bussi": Ensemble(
         _bussi,
-        conserved=lambda dynamics: dynamics.atoms.get_total_energy() - dynamics.transferred_energy,
+        lambda dynamics: dynamics.atoms.get_total_energy() - dynamics.transferred_energy,
+        set_temperature=_set_bussi,
     ),
     "nvt-nose-hoover": Ensemble(
-        _nose_hoover, conserved=lambda dynamics: dynamics.get_conserved_energy()
+        _nose_hoover,
+        lambda dynamics: dynamics.get_conserved_energy(),
+        set_temperature=_set_nose_hoover,
     ),
     "npt-mtk": Ensemble(
-        _mtk, conserved=lambda dynamics: dynamics.get_conserved_energy(), has_barostat=True
+        _mtk,
+        lambda dynamics: dynamics.get_conserved_energy(),
+        set_temperature=_set_mtk,
+        has_barostat=True,
     ),
-    "npt-berendsen": Ensemble(_berendsen, conserved=None, has_barostat=True),
+    "npt-berendsen": Ensemble(
+        _berendsen, conserved=None, set_temperature=_set_berendsen, has_barostat=True
+    ),
 }

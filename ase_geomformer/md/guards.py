@@ -2,41 +2,181 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import complete_cell
+
+if TYPE_CHECKING:
+    from ase_geomformer.md.simulation import Simulation
+
+# Frames kept from before the offending one.
+FRAMES_KEPT = 10
 
 
 class RunStopped(Exception):
     """A guard ended the run; the message is the reason."""
 
 
-def finite(atoms: Atoms) -> str | None:
-    """Stop when the energy or a force is NaN or infinite."""
+class Guards:
+    """Looks at a simulation after every step.
+
+    Attributes
+    ----------
+    recent : deque of ase.Atoms
+        The last frames that passed, oldest first, with their step in ``info``.
+    memory : dict of str to array
+        What the guards must remember, also across a restart.
+    """
+
+    def __init__(self, memory: dict[str, np.ndarray] | None = None) -> None:
+        self.memory = dict(memory or {})
+        self.recent: deque[Atoms] = deque(maxlen=FRAMES_KEPT)
+
+    def __call__(self, simulation: Simulation) -> None:
+        """Ask every guard; raise RunStopped with the first reason given."""
+        for guard in GUARDS:
+            reason = guard(simulation, self.memory)
+            if reason is not None:
+                raise RunStopped(
+                    f"stopped at step {simulation.step} ({simulation.time_fs:g} fs): {reason}. "
+                    "Look at the starting structure and the time step, and whether the potential "
+                    "was made for such structures."
+                )
+        frame = simulation.atoms.copy()
+        frame.info["step"] = simulation.step
+        self.recent.append(frame)
+
+
+def _finite(simulation: Simulation, _: dict[str, Any]) -> str | None:
+    if not simulation.settings.guards.finite:
+        return None
+    atoms = simulation.atoms
     energy = atoms.get_potential_energy()
     if not np.isfinite(energy):
         return f"the potential energy is {energy} eV"
-    bad = np.flatnonzero(~np.isfinite(atoms.get_forces()).all(axis=1))
-    if bad.size:
-        index = int(bad[0])
-        return (
-            f"the forces on {bad.size} of {len(atoms)} atoms are not finite "
-            f"(first: atom {index}, {atoms.symbols[index]})"
-        )
+    for name, values in {"forces": atoms.get_forces(), "positions": atoms.positions}.items():
+        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if bad.size:
+            first = _name(atoms, bad[0])
+            return f"the {name} of {bad.size} of {len(atoms)} atoms are not finite (first: {first})"
     return None
 
 
-# Each looks at the atoms after a step and returns a reason to stop, or None.
-GUARDS: dict[str, Callable[[Atoms], str | None]] = {"finite": finite}
+def _closest_pair(simulation: Simulation, _: dict[str, Any]) -> str | None:
+    limit = simulation.settings.guards.min_distance_A
+    if limit is None or simulation.step % simulation.settings.guards.pair_interval:
+        return None
+    atoms = simulation.atoms
+    i, j, distances = _pairs("ijd", atoms, limit)
+    if not distances.size:
+        return None
+    k = int(distances.argmin())
+    pair = f"{_name(atoms, i[k])} and {_name(atoms, j[k])}"
+    return f"{pair} are {distances[k]:.3f} Å apart, less than guards.min_distance_A = {limit:g}"
 
 
-def check(atoms: Atoms, step: int) -> None:
-    """Ask every guard; raise RunStopped with the first reason given."""
-    for guard in GUARDS.values():
-        reason = guard(atoms)
-        if reason is not None:
-            raise RunStopped(
-                f"stopped at step {step}: {reason}. Look at the starting structure and the time "
-                "step, and whether the potential was made for such structures."
-            )
+def _largest_force(simulation: Simulation, _: dict[str, Any]) -> str | None:
+    limit = simulation.settings.guards.max_force_eV_per_A
+    if limit is None:
+        return None
+    sizes = np.linalg.norm(simulation.atoms.get_forces(), axis=1)
+    if sizes.max() <= limit:
+        return None
+    first = _name(simulation.atoms, sizes.argmax())
+    return (
+        f"the force on {first} is {sizes.max():.3g} eV/Å, more than "
+        f"guards.max_force_eV_per_A = {limit:g}"
+    )
+
+
+def _temperature(simulation: Simulation, _: dict[str, Any]) -> str | None:
+    return _window(simulation, "temperature", "K", simulation.temperature())
+
+
+def _pressure(simulation: Simulation, _: dict[str, Any]) -> str | None:
+    if not simulation.ensemble.has_barostat:
+        return None
+    return _window(simulation, "pressure", "GPa", simulation.pressure_GPa())
+
+
+def _drift(simulation: Simulation, memory: dict[str, Any]) -> str | None:
+    settings = simulation.settings
+    limit = settings.guards.max_drift_meV_per_atom_per_ps
+    steps = max(1, round(settings.guards.drift_window_fs / settings.timestep_fs))
+    if limit is None or simulation.step % steps:
+        return None
+    energy = simulation.conserved_energy()
+    if energy is None:
+        return None
+    before = memory.get("conserved_energy_eV")
+    memory["conserved_energy_eV"] = np.array(energy)
+    if before is None:
+        return None
+    window_ps = steps * settings.timestep_fs / 1000.0
+    drift = 1000.0 * (energy - float(before)) / len(simulation.atoms) / window_ps
+    if abs(drift) <= limit:
+        return None
+    return (
+        f"the conserved energy drifts by {drift:+.3g} meV/atom/ps, more than "
+        f"guards.max_drift_meV_per_atom_per_ps = {limit:g}; the time step may be too long"
+    )
+
+
+def _lost_atom(simulation: Simulation, memory: dict[str, Any]) -> str | None:
+    limit = simulation.settings.guards.max_gap_A
+    if limit is None or simulation.step % simulation.settings.guards.pair_interval:
+        return None
+    atoms = simulation.atoms
+    has_neighbour = np.zeros(len(atoms), dtype=bool)
+    has_neighbour[_pairs("i", atoms, limit)] = True
+    had_neighbour = memory.setdefault("had_neighbour", has_neighbour)
+    lost = np.flatnonzero(had_neighbour & ~has_neighbour)
+    if not lost.size:
+        return None
+    return (
+        f"{_name(atoms, lost[0])} has no neighbour left within guards.max_gap_A = {limit:g}; "
+        f"{lost.size} of {len(atoms)} atoms are lost"
+    )
+
+
+def _window(simulation: Simulation, quantity: str, unit: str, value: float) -> str | None:
+    name = f"{quantity}_{unit}"
+    low = getattr(simulation.settings.guards, f"min_{name}")
+    high = getattr(simulation.settings.guards, f"max_{name}")
+    if low is not None and not value >= low:
+        return f"the {quantity} is {value:.4g} {unit}, less than guards.min_{name} = {low:g}"
+    if high is not None and not value <= high:
+        return f"the {quantity} is {value:.4g} {unit}, more than guards.max_{name} = {high:g}"
+    return None
+
+
+def _pairs(quantities: str, atoms: Atoms, cutoff: float) -> Any:
+    from matscipy.neighbours import neighbour_list
+
+    return neighbour_list(
+        quantities,
+        positions=atoms.positions,
+        cell=complete_cell(atoms.cell),
+        pbc=atoms.pbc,
+        cutoff=cutoff,
+    )
+
+
+def _name(atoms: Atoms, index: int | np.integer) -> str:
+    return f"{atoms.symbols[int(index)]} atom {index}"
+
+
+# Each returns a reason to stop, or None; the likelier cause comes before its consequences.
+GUARDS: tuple[Callable[[Simulation, dict[str, Any]], str | None], ...] = (
+    _finite,
+    _closest_pair,
+    _largest_force,
+    _temperature,
+    _pressure,
+    _drift,
+    _lost_atom,
+)

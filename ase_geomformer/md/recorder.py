@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import time
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import numpy as np
-from ase import Atoms, units
-from ase.md.md import MolecularDynamics
 
-from ase_geomformer.md.ensembles import Ensemble
-from ase_geomformer.md.velocities import temperature
+from ase_geomformer.md.simulation import Simulation
 
 
 class Recorder:
@@ -18,60 +17,82 @@ class Recorder:
 
     Parameters
     ----------
-    dynamics : ase.md.md.MolecularDynamics
-    ensemble : Ensemble
-    degrees_of_freedom : int
+    simulation : Simulation
     path : path, optional
         CSV file to write; every row is flushed, so that a killed run keeps its log.
+    position : int, optional
+        Continue the file after this many bytes, and drop what follows them.
     """
 
     def __init__(
-        self,
-        dynamics: MolecularDynamics,
-        ensemble: Ensemble,
-        degrees_of_freedom: int,
-        path: Path | None = None,
+        self, simulation: Simulation, path: Path | None = None, position: int | None = None
     ) -> None:
-        self.dynamics = dynamics
-        self.ensemble = ensemble
-        self.degrees_of_freedom = degrees_of_freedom
+        self.simulation = simulation
         self.rows: list[dict[str, float]] = []
-        self._file: TextIO | None = path.open("w", encoding="utf-8") if path else None
+        self._file: BinaryIO | None = None
+        self._clock, self._step, self._builds = time.perf_counter(), simulation.step, self._count()
+        if path is None:
+            return
+        if position is None:
+            self._file = path.open("wb")
+            return
+        self._file = path.open("r+b")
+        self._file.truncate(position)
+        self._file.seek(0, 2)
+        self.rows = read_log(path)
+
+    @property
+    def position(self) -> int:
+        """Length of the file in bytes."""
+        return self._file.tell() if self._file else 0
 
     def __call__(self) -> None:
         """Record the present step."""
         row = self.sample()
         if self._file:
-            if not self.rows:
-                self._file.write(",".join(row) + "\n")
-            self._file.write(",".join(repr(value) for value in row.values()) + "\n")
+            lines = [] if self.rows else [",".join(row)]
+            lines.append(",".join(repr(value) for value in row.values()))
+            self._file.write(("\n".join(lines) + "\n").encode())
             self._file.flush()
         self.rows.append(row)
 
     def sample(self) -> dict[str, float]:
-        """Present time, energies, temperature and, with a barostat, pressure and volume."""
-        atoms: Atoms = self.dynamics.atoms
-        potential = float(atoms.get_potential_energy())
-        kinetic = float(atoms.get_kinetic_energy())
+        """Present time, energies, temperature and, with a barostat, pressure and volume.
+
+        Speed and neighbour searches, since the last row, tell of the process and not of the
+        physics: they are the only columns that a resumed run does not repeat.
+        """
+        simulation = self.simulation
+        potential = float(simulation.atoms.get_potential_energy())
+        kinetic = float(simulation.atoms.get_kinetic_energy())
         row = {
-            "step": self.dynamics.nsteps,
-            "time_fs": float(self.dynamics.get_time() / units.fs),
+            "step": simulation.step,
+            "time_fs": simulation.time_fs,
             "potential_energy_eV": potential,
             "kinetic_energy_eV": kinetic,
             "total_energy_eV": potential + kinetic,
-            "temperature_K": self.temperature(),
+            "temperature_K": simulation.temperature(),
         }
-        if self.ensemble.conserved:
-            row["conserved_energy_eV"] = float(self.ensemble.conserved(self.dynamics))
-        if self.ensemble.has_barostat:
-            stress = atoms.get_stress(voigt=False, include_ideal_gas=True)
-            row["pressure_GPa"] = float(-np.trace(stress) / 3.0 / units.GPa)
-            row["volume_A3"] = float(atoms.get_volume())
+        conserved = simulation.conserved_energy()
+        if conserved is not None:
+            row["conserved_energy_eV"] = conserved
+        if simulation.ensemble.has_barostat:
+            row["pressure_GPa"] = simulation.pressure_GPa()
+            row["volume_A3"] = float(simulation.atoms.get_volume())
+        return row | self._progress()
+
+    def _progress(self) -> dict[str, float]:
+        now, step, builds = time.perf_counter(), self.simulation.step, self._count()
+        row: dict[str, float] = {"steps_per_second": (step - self._step) / (now - self._clock)}
+        if builds is not None and self._builds is not None:
+            row["list_rebuilds"] = builds - self._builds
+        self._clock, self._step, self._builds = now, step, builds
         return row
 
-    def temperature(self) -> float:
-        """Present temperature in K."""
-        return temperature(self.dynamics.atoms, self.degrees_of_freedom)
+    def _count(self) -> int | None:
+        """Neighbour searches done so far by a calculator that counts them."""
+        neighbors = getattr(self.simulation.atoms.calc, "neighbors", None)
+        return getattr(neighbors, "builds", None)
 
     def columns(self) -> dict[str, np.ndarray]:
         """The log by column."""
@@ -81,3 +102,15 @@ class Recorder:
     def close(self) -> None:
         if self._file:
             self._file.close()
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """The rows of a log, to the last bit."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [
+            {name: float(text) if name not in _WHOLE else int(text) for name, text in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+_WHOLE = ("step", "list_rebuilds")

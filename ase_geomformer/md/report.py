@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ase.md.md import MolecularDynamics
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ase_geomformer.md.recorder import Recorder
 from ase_geomformer.md.result import MDResult
 from ase_geomformer.md.settings import MDSettings
+from ase_geomformer.md.simulation import Simulation
 
 _SECONDS_BETWEEN_UPDATES = 0.1
 
@@ -28,9 +27,7 @@ _ROWS = {
 
 
 @contextmanager
-def progress_bar(
-    dynamics: MolecularDynamics, recorder: Recorder, settings: MDSettings, shown: bool
-) -> Iterator[Callable[[], None]]:
+def progress_bar(simulation: Simulation, shown: bool) -> Iterator[Callable[[], None]]:
     """Give the function to call after each step; it does nothing when the bar is not shown."""
     if not shown:
         yield lambda: None
@@ -43,21 +40,24 @@ def progress_bar(
         TextColumn("{task.fields[speed]:.3g} ns/day"),
         TimeRemainingColumn(),
     )
+    settings, first = simulation.settings, simulation.step
     start = last = time.perf_counter()
     with bar:
-        task = bar.add_task(settings.ensemble, total=settings.steps, temperature=0.0, speed=0.0)
+        task = bar.add_task(
+            settings.ensemble, total=settings.steps, completed=first, temperature=0.0, speed=0.0
+        )
 
         def advance() -> None:
             nonlocal last
             now = time.perf_counter()
-            if now - last < _SECONDS_BETWEEN_UPDATES and dynamics.nsteps < settings.steps:
+            if now - last < _SECONDS_BETWEEN_UPDATES and simulation.step < settings.steps:
                 return
             last = now
-            rate = dynamics.nsteps / (now - start)
+            rate = (simulation.step - first) / (now - start)
             bar.update(
                 task,
-                completed=dynamics.nsteps,
-                temperature=recorder.temperature(),
+                completed=simulation.step,
+                temperature=simulation.temperature(),
                 speed=rate * settings.timestep_fs * 1e-6 * 86400.0,
             )
 

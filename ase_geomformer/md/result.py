@@ -89,6 +89,10 @@ class MDResult:
         }
 
 
+# Columns that say when a row was recorded and how fast, rather than what was found.
+_NOT_AVERAGED = ("step", "time_fs", "steps_per_second", "list_rebuilds")
+
+
 def averages(log: dict[str, np.ndarray], equilibration_steps: int) -> dict[str, Statistic]:
     """Mean and standard deviation of every recorded quantity after equilibration."""
     kept = log["step"] >= equilibration_steps if log else np.zeros(0, dtype=bool)
@@ -97,7 +101,7 @@ def averages(log: dict[str, np.ndarray], equilibration_steps: int) -> dict[str, 
     return {
         name: Statistic(float(values[kept].mean()), float(values[kept].std()))
         for name, values in log.items()
-        if name not in ("step", "time_fs")
+        if name not in _NOT_AVERAGED
     }
 
 

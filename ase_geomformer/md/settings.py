@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
+
+from ase_geomformer.md.guard_settings import GuardSettings
 
 EnsembleName = Literal[
     "nve", "nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk", "npt-berendsen"
 ]
 BarostatShape = Literal["isotropic", "full"]
+TrajectoryFormat = Literal["traj", "h5md", "extxyz"]
 
-_CHOICES = {"ensemble": get_args(EnsembleName), "barostat": get_args(BarostatShape)}
+_CHOICES = {
+    "ensemble": get_args(EnsembleName),
+    "barostat": get_args(BarostatShape),
+    "trajectory_format": get_args(TrajectoryFormat),
+}
 _POSITIVE = (
     "timestep_fs",
     "steps",
@@ -21,6 +29,7 @@ _POSITIVE = (
     "compressibility_per_GPa",
     "log_interval",
     "trajectory_interval",
+    "checkpoint_interval",
 )
 _NOT_NEGATIVE = ("temperature_K", "seed", "equilibration_steps")
 
@@ -36,6 +45,9 @@ class MDSettings:
     temperature_K : float
         Temperature of the thermostat, and of the initial velocities unless the structure has
         velocities already.
+    temperature_end_K : float or None
+        Let the thermostat's temperature go in a straight line from temperature_K to this one at
+        the last step.
     pressure_GPa : float
         Pressure of the barostat.
     timestep_fs : float
@@ -61,6 +73,14 @@ class MDSettings:
         Steps between lines of the log.
     trajectory_interval : int
         Steps between frames of the trajectory.
+    trajectory_format : str
+        traj (exact, with all results), h5md (compressed HDF5 in single precision, as MDAnalysis
+        reads it) or extxyz (text, 8 decimals).
+    checkpoint_interval : int
+        Steps between writings of restart.npz, from which a run resumes; a run that is killed
+        loses no more than these.
+    guards : GuardSettings
+        Limits beyond which a run stops by itself.
 
     Raises
     ------
@@ -70,6 +90,7 @@ class MDSettings:
 
     ensemble: EnsembleName = "nvt-langevin"
     temperature_K: float = 300.0
+    temperature_end_K: float | None = None
     pressure_GPa: float = 0.0
     timestep_fs: float = 0.5
     steps: int = 1000
@@ -82,28 +103,50 @@ class MDSettings:
     equilibration_steps: int = 0
     log_interval: int = 10
     trajectory_interval: int = 10
+    trajectory_format: TrajectoryFormat = "traj"
+    checkpoint_interval: int = 1000
+    guards: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name in _CHOICES:
-                self._require(value in _CHOICES[field.name], field.name, _CHOICES[field.name])
-                continue
-            self._require(math.isfinite(value), field.name, "a finite number")
-            if field.type == "int":
-                self._require(value == int(value), field.name, "a whole number")
-            if field.name in _POSITIVE:
-                self._require(value > 0, field.name, "positive")
-            if field.name in _NOT_NEGATIVE:
-                self._require(value >= 0, field.name, "zero or positive")
+        if isinstance(self.guards, Mapping):  # as settings.yaml has them
+            object.__setattr__(self, "guards", GuardSettings(**self.guards))
+        for name, choices in _CHOICES.items():
+            self._require(getattr(self, name) in choices, name, choices)
+        for entry in fields(self):
+            if entry.type in ("int", "float"):
+                self._check_number(entry.name, whole=entry.type == "int")
         if self.ensemble != "nve":
             self._require(self.temperature_K > 0, "temperature_K", "positive for a thermostat")
+        if self.temperature_end_K is not None:
+            self._check_number("temperature_end_K")
+            self._require(self.temperature_end_K > 0, "temperature_end_K", "positive")
+            self._require(
+                self.ensemble != "nve", "temperature_end_K", "left out: nve has no thermostat"
+            )
         last_logged = self.steps - self.steps % self.log_interval
         self._require(
             self.equilibration_steps <= last_logged,
             "equilibration_steps",
             f"at most {last_logged}, the last step in the log, or nothing is left to average",
         )
+
+    def target_temperature_K(self, step: int) -> float:
+        """Temperature of the thermostat after a number of steps."""
+        if self.temperature_end_K is None:
+            return self.temperature_K
+        return self.temperature_K + (self.temperature_end_K - self.temperature_K) * (
+            step / self.steps
+        )
+
+    def _check_number(self, name: str, *, whole: bool = False) -> None:
+        value = getattr(self, name)
+        self._require(math.isfinite(value), name, "a finite number")
+        if whole:
+            self._require(value == int(value), name, "a whole number")
+        if name in _POSITIVE:
+            self._require(value > 0, name, "positive")
+        if name in _NOT_NEGATIVE:
+            self._require(value >= 0, name, "zero or positive")
 
     def _require(self, met: bool, name: str, what: object) -> None:
         if not met:

@@ -1,0 +1,148 @@
+"""The files of a run while it is under way."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ase_geomformer.files import atomic_file
+from ase_geomformer.md import restart
+from ase_geomformer.md.recorder import Recorder
+from ase_geomformer.md.settings import MDSettings
+from ase_geomformer.md.simulation import Simulation
+from ase_geomformer.md.trajectories import TRAJECTORIES, TrajectoryFile
+from ase_geomformer.provenance import RESULT_FILE, SETTINGS_FILE, check_folder, start_folder
+
+LOG_FILE = "log.csv"
+RESTART_FILE = "restart.npz"
+FINAL_FILE = "final.extxyz"
+OFFENDING_FILE = "offending.extxyz"
+LAST_GOOD_FILE = "last_good.traj"
+FIGURE_FILE = "md.png"
+# What a run writes at its end, and what it adds to on its way.
+END_FILES = (FINAL_FILE, OFFENDING_FILE, LAST_GOOD_FILE, FIGURE_FILE)
+# The restart file first: what is left of a run that is only half removed cannot be resumed.
+FILES = (RESTART_FILE, LOG_FILE, *(f"trajectory.{suffix}" for suffix in TRAJECTORIES), *END_FILES)
+
+
+class Output:
+    """Log, trajectory and restart file of a simulation; without a folder only the log, in memory.
+
+    Parameters
+    ----------
+    simulation : Simulation
+    folder : Path or None
+    checkpoint : Checkpoint, optional
+        The one that the simulation resumes from.
+    """
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        folder: Path | None,
+        checkpoint: restart.Checkpoint | None = None,
+    ) -> None:
+        self.simulation, self.folder = simulation, folder
+        self._start = time.perf_counter()
+        self._trajectory: TrajectoryFile | None = None
+        if folder is None:
+            self.recorder = Recorder(simulation)
+            return
+        files = checkpoint.facts["files"] if checkpoint else {}
+        self.recorder = Recorder(simulation, folder / LOG_FILE, files.get("log"))
+        name = simulation.settings.trajectory_format
+        self._trajectory = TRAJECTORIES[name](
+            folder / f"trajectory.{name}", simulation, files.get("trajectory")
+        )
+
+    def attach(self) -> None:
+        """Have the dynamics write on its way."""
+        settings, dynamics = self.simulation.settings, self.simulation.dynamics
+        dynamics.attach(self.recorder, settings.log_interval)
+        if self._trajectory is not None:
+            dynamics.attach(self._trajectory.write, settings.trajectory_interval)
+
+    def checkpoint(self) -> None:
+        """Make the present step one that the run can resume from."""
+        if self.simulation.step > 0:
+            self.simulation.forget()
+        self.save()
+
+    def save(self) -> None:
+        """Write the restart file."""
+        if self.folder is None or self._trajectory is None:
+            return
+        files = {"log": self.recorder.position, "trajectory": self._trajectory.position()}
+        restart.save(self.folder / RESTART_FILE, self.simulation, files, self.wall_time())
+
+    def wall_time(self) -> float:
+        """Seconds that the run has taken so far, in earlier processes too."""
+        return self.simulation.wall_time + time.perf_counter() - self._start
+
+    def close(self) -> None:
+        self.recorder.close()
+        if self._trajectory is not None:
+            self._trajectory.close()
+
+    def write_end(self, stopped: bool) -> None:
+        """Write the last structure; those before it too when a guard stopped the run."""
+        from ase.io import write
+
+        if self.folder is None:
+            return
+        with atomic_file(self.folder / (OFFENDING_FILE if stopped else FINAL_FILE)) as temporary:
+            write(temporary, self.simulation.atoms, format="extxyz")
+        if stopped and self.simulation.guards.recent:
+            with atomic_file(self.folder / LAST_GOOD_FILE) as temporary:
+                write(temporary, list(self.simulation.guards.recent), format="traj")
+
+
+def find_checkpoint(
+    output: str | os.PathLike[str] | None, *, overwrite: bool
+) -> restart.Checkpoint | None:
+    """The checkpoint in the folder; None if the run there was killed before its first step.
+
+    Raises
+    ------
+    ValueError
+        If there is no folder, or it is also to be overwritten.
+    FileNotFoundError
+        If the folder holds something else.
+    """
+    if output is None:
+        raise ValueError("resume needs the output folder of the run to go on with")
+    if overwrite:
+        raise ValueError("resume goes on with a run, and overwrite replaces it; give one of them")
+    folder = Path(output).expanduser()
+    if (folder / RESTART_FILE).exists():
+        return restart.load(folder / RESTART_FILE)
+    names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+    if (folder / RESULT_FILE).exists() or not {
+        name for name in names if not name.startswith(".")
+    } <= {*FILES, SETTINGS_FILE}:
+        raise FileNotFoundError(f"there is no {RESTART_FILE} in {folder} to resume from")
+    return None
+
+
+def open_folder(
+    output: str | os.PathLike[str] | None,
+    settings: MDSettings,
+    inputs: dict[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> Path | None:
+    """Make the folder and write the settings; what a run resumes with stays."""
+    if output is None:
+        return None
+    folder = check_folder(output, overwrite=overwrite or resume)
+    for name in (*FILES, SETTINGS_FILE, RESULT_FILE):
+        stem, _, suffix = name.rpartition(".")
+        for left in folder.glob(f".{stem}-*.{suffix}"):  # by a killed process
+            left.unlink()
+    kept = resume and (folder / RESTART_FILE).exists()
+    start_folder(folder, {**inputs, **asdict(settings)}, END_FILES if kept else FILES)
+    return folder

@@ -1,0 +1,231 @@
+"""One file from which a run goes on as if it had never stopped, to the last bit."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.constraints import dict2constraint
+from ase.io.jsonio import decode, encode
+
+from ase_geomformer.files import atomic_file
+from ase_geomformer.md.ensembles import ENSEMBLES
+from ase_geomformer.md.guards import Guards
+from ase_geomformer.md.integrators import INTEGRATORS
+from ase_geomformer.md.settings import MDSettings
+from ase_geomformer.md.simulation import Simulation, as_calculator, reset
+
+VERSION = 1
+# What a resumed run may do otherwise than before: how long it is, and what it writes and minds.
+FREE = {
+    "steps", "equilibration_steps", "log_interval", "trajectory_interval", "checkpoint_interval",
+    "guards",
+}  # fmt: skip
+# Energies per atom this far apart are of different potentials, not of different machines.
+_SAME_ENERGY_EV = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a restart file holds.
+
+    Attributes
+    ----------
+    facts : dict
+        Everything that is not an array: step, settings, random state, offsets, lengths of the
+        files.
+    arrays : dict of str to dict of str to array
+        By what they belong to: "atoms", "results" of the calculator, "integrator", "guards".
+    """
+
+    facts: dict[str, Any]
+    arrays: dict[str, dict[str, np.ndarray]]
+
+    @property
+    def settings(self) -> MDSettings:
+        return MDSettings(**self.facts["settings"])
+
+    def atoms(self) -> Atoms:
+        """The structure, with momenta and constraints."""
+        arrays = dict(self.arrays["atoms"])
+        atoms = Atoms(
+            numbers=arrays.pop("numbers"),
+            positions=arrays.pop("positions"),
+            cell=arrays.pop("cell"),
+            pbc=arrays.pop("pbc"),
+            info=decode(self.facts["info"]),
+        )
+        for name, values in arrays.items():
+            atoms.set_array(name, values)
+        atoms.set_constraint([dict2constraint(entry) for entry in self.facts["constraints"]])
+        return atoms
+
+
+def save(path: Path, simulation: Simulation, files: Mapping[str, Any], wall_time: float) -> None:
+    """Write the restart file, atomically.
+
+    Parameters
+    ----------
+    path : path
+    simulation : Simulation
+    files : mapping
+        Lengths of the run's files, to cut them back to when the run resumes.
+    wall_time : float
+        Seconds that the run has taken so far.
+    """
+    atoms, dynamics = simulation.atoms, simulation.dynamics
+    facts = {
+        "version": VERSION,
+        "step": simulation.step,
+        "settings": asdict(simulation.settings),
+        "random_state": simulation.rng.bit_generator.state,
+        "degrees_of_freedom": simulation.degrees_of_freedom,
+        "initial_velocities": simulation.initial_velocities,
+        "conserved_offset_eV": simulation.conserved_offset,
+        "wall_time_s": wall_time,
+        "info": encode(_encodable(atoms.info)),
+        "constraints": json.loads(encode([entry.todict() for entry in atoms.constraints])),
+        "files": dict(files),
+    }
+    groups = {
+        "atoms": {**atoms.arrays, "cell": atoms.cell.array, "pbc": atoms.pbc},
+        "results": _numbers(atoms.calc.results),
+        "integrator": INTEGRATORS[type(dynamics).__name__].save(dynamics),
+        "guards": simulation.guards.memory,
+    }
+    arrays = {
+        f"{group}/{name}": values for group, held in groups.items() for name, values in held.items()
+    }
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
+        file.flush()
+        os.fsync(file.fileno())  # or a power failure could leave an empty file under the name
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a restart file.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = {name: stored[name] for name in stored.files}
+        facts = json.loads(str(found.pop("facts")))
+    except Exception as error:  # numpy, zipfile and json each have their own
+        raise ValueError(f"{path} is no restart file of molecular dynamics: {error}") from error
+    if facts["version"] != VERSION:
+        raise ValueError(
+            f"{path} is of version {facts['version']}, and this program reads version {VERSION}"
+        )
+    arrays: dict[str, dict[str, np.ndarray]] = {
+        group: {} for group in ("atoms", "results", "integrator", "guards")
+    }
+    for name, values in found.items():
+        group, _, entry = name.partition("/")
+        arrays[group][entry] = values
+    return Checkpoint(facts, arrays)
+
+
+def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Simulation:
+    """The simulation as it was when it was saved.
+
+    Raises
+    ------
+    ValueError
+        If settings that must not change do, or the calculator is of another potential.
+    """
+    facts = checkpoint.facts
+    _check_settings(checkpoint, settings)
+    atoms = checkpoint.atoms()
+    atoms.calc = as_calculator(calculator)
+    reset(atoms)
+    _restore_results(atoms, checkpoint.arrays["results"])
+    rng = np.random.default_rng()
+    number = facts["degrees_of_freedom"]
+    dynamics = ENSEMBLES[settings.ensemble].build(atoms, settings, rng, number)
+    dynamics.nsteps = facts["step"]
+    INTEGRATORS[type(dynamics).__name__].restore(dynamics, checkpoint.arrays["integrator"])
+    rng.bit_generator.state = facts["random_state"]
+    simulation = Simulation(
+        settings,
+        dynamics,
+        rng,
+        number,
+        facts["initial_velocities"],
+        Guards(checkpoint.arrays["guards"]),
+        facts["conserved_offset_eV"],
+        facts["wall_time_s"],
+    )
+    simulation.resume_ramp()
+    return simulation
+
+
+def check_structure(checkpoint: Checkpoint, atoms: Atoms | None) -> None:
+    """Refuse to resume a run of other atoms than the given ones."""
+    saved = checkpoint.atoms()
+    if atoms is not None and not np.array_equal(atoms.numbers, saved.numbers):
+        raise ValueError(
+            f"the run to resume is of {saved.get_chemical_formula()}, and the structure given is "
+            f"{atoms.get_chemical_formula()}, or the same atoms in another order"
+        )
+
+
+def _check_settings(checkpoint: Checkpoint, settings: MDSettings) -> None:
+    before, now = asdict(checkpoint.settings), asdict(settings)
+    fixed = before.keys() - FREE
+    if settings.temperature_end_K is not None:
+        fixed |= {"steps"}  # the ramp goes by them
+    for name in sorted(fixed):
+        if now[name] != before[name]:
+            raise ValueError(
+                f"{name} = {now[name]!r} cannot be resumed with: the run was begun with "
+                f"{before[name]!r}. Only {', '.join(sorted(FREE))} may change"
+            )
+    if settings.steps < checkpoint.facts["step"]:
+        raise ValueError(
+            f"steps = {settings.steps}, but the run to resume has already made "
+            f"{checkpoint.facts['step']}"
+        )
+
+
+def _restore_results(atoms: Atoms, saved: Mapping[str, np.ndarray]) -> None:
+    """Give the calculator the very results it had, after checking that they are its own.
+
+    Another number of threads, or a GPU, may change the last bits of a sum.
+    """
+    energy = float(atoms.get_potential_energy())
+    before = float(saved["energy"])
+    if abs(energy - before) > _SAME_ENERGY_EV * len(atoms):
+        raise ValueError(
+            f"the calculator gives {energy:.6f} eV for the structure saved, and the run to resume "
+            f"had {before:.6f} eV; resume it with the potential it was begun with"
+        )
+    for name, values in saved.items():
+        atoms.calc.results[name] = values.copy() if values.ndim else values.item()
+
+
+def _numbers(results: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    arrays = {name: np.asarray(value) for name, value in results.items() if value is not None}
+    return {name: values.copy() for name, values in arrays.items() if values.dtype.kind in "fiub"}
+
+
+def _encodable(info: Mapping[Any, Any]) -> dict[str, Any]:
+    """The entries that can be written; charge and spin, which count, are numbers."""
+    kept = {}
+    for key, value in info.items():
+        try:
+            encode(value)
+        except TypeError:
+            continue
+        if isinstance(key, str):
+            kept[key] = value
+    return kept

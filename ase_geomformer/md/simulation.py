@@ -1,0 +1,148 @@
+"""A simulation under way: everything that decides how it goes on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.md.md import MolecularDynamics
+
+from ase_geomformer.md import velocities
+from ase_geomformer.md.ensembles import ENSEMBLES, Ensemble
+from ase_geomformer.md.guards import Guards
+from ase_geomformer.md.settings import MDSettings
+
+
+@dataclass(eq=False)
+class Simulation:
+    """Dynamics with what ASE does not keep about it.
+
+    Attributes
+    ----------
+    settings : MDSettings
+    dynamics : ase.md.md.MolecularDynamics
+    rng : numpy.random.Generator
+        Source of all randomness.
+    degrees_of_freedom : int
+        Number of motions that the temperature refers to.
+    initial_velocities : str
+        Whether they were "drawn" or came with the "structure".
+    guards : Guards
+    conserved_offset : float
+        Energy in eV that changes of the target temperature put into the thermostat's variables;
+        it is not drift.
+    wall_time : float
+        Seconds that earlier processes worked on the run.
+    """
+
+    settings: MDSettings
+    dynamics: MolecularDynamics
+    rng: np.random.Generator
+    degrees_of_freedom: int
+    initial_velocities: str
+    guards: Guards = field(default_factory=Guards)
+    conserved_offset: float = 0.0
+    wall_time: float = 0.0
+
+    @property
+    def atoms(self) -> Atoms:
+        return self.dynamics.atoms
+
+    @property
+    def ensemble(self) -> Ensemble:
+        return ENSEMBLES[self.settings.ensemble]
+
+    @property
+    def step(self) -> int:
+        return int(self.dynamics.nsteps)
+
+    @property
+    def time_fs(self) -> float:
+        return float(self.dynamics.get_time() / units.fs)
+
+    def temperature(self) -> float:
+        """Present temperature in K."""
+        return velocities.temperature(self.atoms, self.degrees_of_freedom)
+
+    def pressure_GPa(self) -> float:
+        """Present pressure, the motion of the atoms included."""
+        stress = self.atoms.get_stress(voigt=False, include_ideal_gas=True)
+        return float(-np.trace(stress) / 3.0 / units.GPa)
+
+    def conserved_energy(self) -> float | None:
+        """Energy in eV that exact integration keeps constant; None where there is none."""
+        if self.ensemble.conserved is None:
+            return None
+        return float(self.ensemble.conserved(self.dynamics)) - self.conserved_offset
+
+    def ramp(self) -> None:
+        """Set the thermostat to the present target temperature."""
+        if self.settings.temperature_end_K is None:
+            return
+        before = self.conserved_energy()
+        self._set_target()
+        after = self.conserved_energy()
+        if before is not None and after is not None:
+            self.conserved_offset += after - before
+
+    def resume_ramp(self) -> None:
+        """Set the thermostat as it was when the simulation was saved."""
+        if self.settings.temperature_end_K is not None:
+            self._set_target()
+
+    def forget(self) -> None:
+        """Evaluate the structure as if for the first time.
+
+        Calculators may keep things that change the last bits of what follows, such as a
+        neighbour list in the order of an earlier structure. A simulation that forgets them
+        whenever it can be resumed goes on in the same way whether it is or not.
+        """
+        reset(self.atoms)
+
+    def _set_target(self) -> None:
+        target = self.settings.target_temperature_K(self.step)
+        self.ensemble.set_temperature(self.dynamics, target, self.degrees_of_freedom)
+
+
+def begin(atoms: Atoms, calculator: Any, settings: MDSettings) -> Simulation:
+    """A simulation at its first step, of a copy of the atoms.
+
+    Raises
+    ------
+    ValueError
+        If the structure is empty, or structure and ensemble do not fit each other.
+    """
+    ensemble = ENSEMBLES[settings.ensemble]
+    if len(atoms) == 0:
+        raise ValueError("the structure has no atoms; give an Atoms object with at least one")
+    atoms = atoms.copy()
+    atoms.calc = as_calculator(calculator)
+    ensemble.check(atoms, settings.ensemble)
+    rng = np.random.default_rng(settings.seed)
+    drawn = not atoms.get_momenta().any()
+    if drawn:
+        velocities.draw_velocities(atoms, settings.temperature_K, rng)
+    number = velocities.degrees_of_freedom(atoms, ensemble.conserves_momentum)
+    # The first evaluation finds what is wrong with the structure before any file is made.
+    reset(atoms)
+    dynamics = ensemble.build(atoms, settings, rng, number)
+    return Simulation(settings, dynamics, rng, number, "drawn" if drawn else "structure")
+
+
+def as_calculator(calculator: Any) -> Any:
+    """An ASE calculator as it is, or that of a potential by its name or path."""
+    if isinstance(calculator, str | os.PathLike):
+        from ase_geomformer.calculator import PotentialCalculator
+
+        return PotentialCalculator(calculator)
+    return calculator
+
+
+def reset(atoms: Atoms) -> None:
+    """Evaluate atoms with a calculator that has forgotten what it knew."""
+    if hasattr(atoms.calc, "reset"):
+        atoms.calc.reset()
+    atoms.get_forces()

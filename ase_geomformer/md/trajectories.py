@@ -1,0 +1,119 @@
+"""Trajectory files that can be cut back to where a run resumes."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from pathlib import Path
+from typing import Any, Protocol
+
+from ase_geomformer.files import atomic_file
+from ase_geomformer.md.simulation import Simulation
+
+Position = list[int]
+
+
+class TrajectoryFile(Protocol):
+    """A file of frames under way.
+
+    ``Format(path, simulation)`` starts a file at its first frame;
+    ``Format(path, simulation, position)`` continues one from where it was when
+    :meth:`position` was asked, and drops what follows.
+    """
+
+    def __init__(
+        self, path: Path, simulation: Simulation, position: Position | None = None
+    ) -> None: ...
+
+    def write(self) -> None:
+        """Add the present frame."""
+
+    def position(self) -> Position:
+        """Where the file is, with all frames so far safely in it."""
+
+    def close(self) -> None: ...
+
+
+class AseTrajectory:
+    """ASE's own format: exact, with all results of the calculator.
+
+    A file is a header with the number of frames and the place of a table, whose entries point
+    to the frames; ASE writes the frame first and the number last, so that a killed process
+    leaves a readable file.
+    """
+
+    def __init__(
+        self, path: Path, simulation: Simulation, position: Position | None = None
+    ) -> None:
+        self.path, self.simulation = path, simulation
+        self._writer: Any = None
+        if position is not None:
+            _cut(path, position)
+            self._open()
+
+    def _open(self) -> None:
+        from ase.io.trajectory import Trajectory
+
+        self._writer = Trajectory(self.path, "a")
+
+    def write(self) -> None:
+        from ase.io.trajectory import Trajectory
+
+        if self._writer:
+            self._writer.write(self.simulation.atoms)
+            return
+        # A new file is empty, and so not yet a trajectory, until its first frame is written.
+        with atomic_file(self.path) as temporary, Trajectory(temporary, "w") as first:
+            first.write(self.simulation.atoms)
+        self._open()
+
+    def position(self) -> Position:
+        backend = self._writer.backend
+        return [backend.fd.tell(), int(backend.nitems), int(backend.pos0)]
+
+    def close(self) -> None:
+        if self._writer:
+            self._writer.close()
+
+
+def _cut(path: Path, position: Position) -> None:
+    """Cut ASE's trajectory back to a number of frames."""
+    size, frames, table = position
+    with path.open("r+b") as file:
+        file.seek(32)  # after magic string, tag and version: number of frames, place of the table
+        file.write(struct.pack("<2q", frames, table))
+        file.flush()
+        file.truncate(size)
+
+
+class ExtxyzTrajectory:
+    """Extended XYZ: text with 8 decimals, one block per frame."""
+
+    def __init__(
+        self, path: Path, simulation: Simulation, position: Position | None = None
+    ) -> None:
+        self.simulation = simulation
+        if position is not None:
+            os.truncate(path, position[0])
+        self._file = path.open("wb" if position is None else "ab")
+
+    def write(self) -> None:
+        from ase.io import write
+
+        text = io.StringIO()
+        write(text, self.simulation.atoms, format="extxyz")
+        self._file.write(text.getvalue().encode())
+        self._file.flush()
+
+    def position(self) -> Position:
+        return [self._file.tell()]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+TRAJECTORIES: dict[str, type[TrajectoryFile]] = {
+    "traj": AseTrajectory,
+    "extxyz": ExtxyzTrajectory,
+}
