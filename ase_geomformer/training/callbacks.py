@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,8 @@ class ExactCheckpoint(Checkpoint):
     def on_exception(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, error: BaseException
     ) -> None:
-        if isinstance(error, SIGTERMException | KeyboardInterrupt):
+        # A second Ctrl-C comes at any moment, perhaps with half of the weights updated.
+        if isinstance(error, SIGTERMException):
             trainer.save_checkpoint(self.path)
 
     def _save_when_due(self, trainer: lightning.Trainer) -> None:
@@ -59,6 +62,21 @@ class ExactCheckpoint(Checkpoint):
         if trainer.strategy.reduce_boolean_decision(due, all=False):
             trainer.save_checkpoint(self.path)
             self.saved_at = time.monotonic()
+
+
+class FinishStep(Callback):
+    """Let Ctrl-C, like SIGTERM, stop the training after the present step; a second one at once.
+
+    Lightning puts back the handlers there were when the training is over.
+    """
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        def stop(*_: Any) -> None:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.raise_signal(signal.SIGTERM)
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, stop)
 
 
 class KeptHistory(Callback):
@@ -71,16 +89,14 @@ class KeptHistory(Callback):
     """
 
     def __init__(self, path: Path) -> None:
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[dict[str, Any]] = []
         if path.is_file():
             with path.open(newline="", encoding="utf-8") as stream:
-                self.rows = [
-                    {name: float(text) for name, text in row.items() if text}
-                    for row in csv.DictReader(stream)
-                ]
+                table = csv.DictReader(stream)
+                self.rows = [{name: text for name, text in row.items() if text} for row in table]
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        kept = [row for row in self.rows if row["step"] < trainer.global_step]
+        kept = [row for row in self.rows if int(row["step"]) < trainer.global_step]
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger) and trainer.is_global_zero:
                 logger.experiment.metrics[:0] = kept

@@ -197,7 +197,7 @@ def _fit(
     checkpoint = folder / LAST_CHECKPOINT if resume else None
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except (SIGTERMException, SystemExit):  # the latter is Lightning's answer to Ctrl-C
+    except SIGTERMException:
         again = shlex.join([str(folder / SETTINGS_FILE), "--output", str(folder), "--resume"])
         raise TrainingInterrupted(
             f"stopped at step {trainer.global_step} by a signal; go on with: "

@@ -14,7 +14,7 @@ from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-from ase_geomformer.training.callbacks import ExactCheckpoint, KeptHistory
+from ase_geomformer.training.callbacks import ExactCheckpoint, FinishStep, KeptHistory
 from ase_geomformer.training.progress import Progress
 from ase_geomformer.training.schedule import warm_average
 from ase_geomformer.training.settings import TrainSettings
@@ -38,6 +38,7 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
         ),
         lightning_callbacks.LearningRateMonitor("step"),
         KeptHistory(folder / LOG_FILE),
+        FinishStep(),
     ]
     if run.progress:
         callbacks.append(Progress(run.steps))
@@ -85,6 +86,8 @@ def quiet_lightning() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\.")
+            # Of one row, any stride is right; torch compares them all the same.
+            warnings.filterwarnings("ignore", message="Grad strides do not match")
             for logger in loggers:
                 logger.setLevel(logging.WARNING)
             yield
