@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
 from torch.autograd.profiler import record_function
 
+from ase_geomformer.acceleration import CompiledPotential
 from ase_geomformer.ase_results import (
     ASE_PROPERTIES,
     CHARGE_PROPERTIES,
@@ -59,6 +60,9 @@ class PotentialCalculator(Calculator):
         Cutoff in Å of electrostatics and dispersion, for a potential that has them; None for no
         cutoff, which only structures without periodic boundaries can have. ``"auto"`` is the
         cutoff the potential comes with.
+    compile : bool
+        Compile at the first step, for a minute or two, to be faster from then on; forces repeat
+        to rounding, not to the bit. See :class:`~ase_geomformer.acceleration.CompiledPotential`.
 
     Raises
     ------
@@ -82,6 +86,7 @@ class PotentialCalculator(Calculator):
         neighbors: str = "auto",
         skin: float = 0.5,
         long_range_cutoff: LongRangeCutoff = "auto",
+        compile: bool = False,
     ) -> None:
         super().__init__()
         place, kind = resolve_device(device), resolve_dtype(dtype)
@@ -89,6 +94,7 @@ class PotentialCalculator(Calculator):
         self.potential = as_potential(potential).copy(
             device=place, dtype=kind, long_range_cutoff=long_range_cutoff
         )
+        self.evaluator = CompiledPotential(self.potential) if compile else self.potential
         self.implemented_properties = list(ase_properties(self.potential))
         self.neighbors = VerletList(self.potential.cutoff, skin, neighbors)
         far = self.potential.far_cutoff
@@ -100,6 +106,7 @@ class PotentialCalculator(Calculator):
             neighbors=neighbors,
             skin=skin,
             long_range_cutoff=long_range_cutoff,
+            compile=compile,
         )
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
@@ -141,13 +148,14 @@ class PotentialCalculator(Calculator):
         check_request(atoms, self.potential, properties)
         wanted = {*properties, "energy", "free_energy", "energies"}
         wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
-        if wanted & set(GRADIENT_PROPERTIES):
+        # With compilation, energy alone would have to be compiled, too.
+        if self.parameters["compile"] or wanted & set(GRADIENT_PROPERTIES):
             wanted |= {"forces", "stress"} if has_volume(atoms) else {"forces"}
         # A caller's inference mode would forbid the gradient.
         with torch.inference_mode(False):
             graph = self._graph(atoms)
             with record_function("model"):
-                results = self.potential(graph, needed(wanted))
+                results = self.evaluator(graph, needed(wanted))
                 (converted,) = to_ase(results, [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()
@@ -171,15 +179,7 @@ class PotentialCalculator(Calculator):
 
 
 def as_potential(potential: str | os.PathLike[str] | Potential) -> Potential:
-    """A potential as it is, or loaded by its name or path.
-
-    Raises
-    ------
-    TypeError
-        If it is none of these.
-    FileNotFoundError
-        If there is no potential of this name.
-    """
+    """A potential as it is, or loaded by its name or path; TypeError if it is none of these."""
     if isinstance(potential, Potential):
         return potential
     if not isinstance(potential, str | os.PathLike):

@@ -402,6 +402,7 @@ def test_parameters_describe_it_and_are_fixed(saved: Path) -> None:
         "neighbors": "auto",
         "skin": calculator.neighbors.skin,
         "long_range_cutoff": "auto",
+        "compile": False,
     }
     assert calculator.todict() == expected
     assert repr(calculator).startswith("PotentialCalculator(potential='random-network', device=")

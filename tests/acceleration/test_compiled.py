@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ase import Atoms, units
+from ase import Atoms
 from ase.build import bulk, molecule
-from ase.md.verlet import VelocityVerlet
 
-from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import CompiledPotential
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.physics import build_terms
@@ -133,25 +131,6 @@ def test_the_number_of_threads_is_respected(
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
         uncompiled(graph)
         assert uncompiled.compilations == compilations
-
-
-def test_dynamics_compiles_once(tiny: Potential) -> None:
-    """While the number of edges changes all the time."""
-    atoms = bulk("Si", a=5.43, cubic=True) * (2, 2, 2)
-    spread = np.sqrt(3000 * units.kB * atoms.get_masses())[:, None]
-    atoms.set_momenta(spread * np.random.default_rng(0).normal(size=(64, 3)))
-    atoms.calc = PotentialCalculator(tiny, device="cpu")
-    atoms.calc.evaluator = compiled = CompiledPotential(atoms.calc.potential, backend="eager")
-    plain = atoms.copy()
-    plain.calc = PotentialCalculator(tiny, device="cpu")
-    edges = []
-    for structure in (atoms, plain):
-        dynamics = VelocityVerlet(structure, 2 * units.fs)
-        dynamics.attach(lambda: edges.append(graph_of(atoms, compiled.potential).num_edges))
-        dynamics.run(50)
-    assert len(set(edges)) > 10
-    assert compiled.compilations <= 2
-    np.testing.assert_allclose(atoms.positions, plain.positions, atol=1e-10)
 
 
 # When it cannot be compiled

@@ -1,0 +1,78 @@
+"""The calculator with ``compile=True``: the same results, by a compiled potential."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.md.verlet import VelocityVerlet
+
+from ase_geomformer import PotentialCalculator
+from ase_geomformer.acceleration import CompiledPotential
+from ase_geomformer.potential import Potential
+
+CARRIERS = {"deepcopy": copy.deepcopy, "pickle": lambda it: pickle.loads(pickle.dumps(it))}
+
+
+def padding(potential: Potential, **settings: object) -> PotentialCalculator:
+    """A calculator that would compile, without the time the compiler takes."""
+    calculator = PotentialCalculator(potential, device="cpu", compile=True, **settings)
+    assert isinstance(calculator.evaluator, CompiledPotential)
+    assert calculator.evaluator.backend == "inductor"
+    calculator.evaluator.backend = "eager"
+    return calculator
+
+
+def test_results_are_those_without_compilation(
+    potential: Potential, silicon: Atoms, ethanol: Atoms
+) -> None:
+    plain = PotentialCalculator(potential, device="cpu")
+    compiled = padding(potential)
+    for atoms, names in ((silicon, plain.implemented_properties), (ethanol, ["energy", "forces"])):
+        for name in names:
+            np.testing.assert_allclose(
+                compiled.get_property(name, atoms), plain.get_property(name, atoms), atol=1e-12
+            )
+
+
+def test_energy_first_and_forces_later_compile_once(potential: Potential, ethanol: Atoms) -> None:
+    ethanol.calc = calculator = padding(potential)
+    ethanol.get_potential_energy()
+    ethanol.get_forces()
+    ethanol.positions[0] += 0.01
+    ethanol.get_potential_energies()
+    assert calculator.evaluator.compilations == 1
+
+
+def test_dynamics_compiles_once(potential: Potential) -> None:
+    """While the number of edges changes all the time."""
+    atoms = bulk("Si", a=5.43, cubic=True) * (2, 2, 2)
+    spread = np.sqrt(3000 * units.kB * atoms.get_masses())[:, None]
+    atoms.set_momenta(spread * np.random.default_rng(0).normal(size=(64, 3)))
+    plain, atoms.calc = atoms.copy(), padding(potential)
+    plain.calc = PotentialCalculator(potential, device="cpu")
+    edges = []
+    for structure in (atoms, plain):
+        dynamics = VelocityVerlet(structure, 2 * units.fs)
+        dynamics.attach(lambda s=structure: edges.append(s.calc._graph(s).num_edges))
+        dynamics.run(50)
+    assert len(set(edges)) > 10
+    assert atoms.calc.evaluator.compilations <= 2
+    np.testing.assert_allclose(atoms.positions, plain.positions, atol=1e-10)
+
+
+@pytest.mark.parametrize("carry", CARRIERS.values(), ids=CARRIERS)
+def test_copies_evaluate_their_own_potential(
+    carry: Callable, potential: Potential, ethanol: Atoms
+) -> None:
+    ethanol.calc = padding(potential)
+    forces = ethanol.get_forces()
+    other = carry(ethanol.calc)
+    assert other.evaluator.potential is other.potential is not ethanol.calc.potential
+    other.reset()
+    np.testing.assert_allclose(other.get_property("forces", ethanol), forces, atol=1e-14)
