@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -156,20 +155,3 @@ class _KnownGradient(torch.autograd.Function):
     def backward(ctx: Any, *outputs: Any) -> Any:
         (scale,) = outputs
         return None, None, *(scale.to(gradient.dtype) * gradient for gradient in ctx.gradients)
-
-
-def compiler_available() -> bool:
-    """Whether ``torch.compile`` can work on the CPU of this machine; warns once if not."""
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        warnings.warn(
-            "no C++ compiler was found, so training runs uncompiled and slower; install g++ or "
-            "set compile: false to silence this",
-            stacklevel=2,
-        )
-        return False
-    return True

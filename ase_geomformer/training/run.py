@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
+from ase_geomformer.acceleration.compiler import compiler_available
 from ase_geomformer.files import write_text
 from ase_geomformer.potential import Potential
 from ase_geomformer.provenance import SETTINGS_FILE
@@ -21,7 +22,7 @@ from ase_geomformer.training.finish import finish
 from ase_geomformer.training.frames import Frame, label_table
 from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
-from ase_geomformer.training.objective import CompiledObjective, Objective, compiler_available
+from ase_geomformer.training.objective import CompiledObjective, Objective
 from ase_geomformer.training.settings import TrainSettings
 from ase_geomformer.training.start import initial_potential, read_parts
 from ase_geomformer.training.stored import check_same, to_yaml
@@ -176,7 +177,7 @@ def _module(
 ) -> TrainingModule:
     plain = Objective(potential, settings.loss, scale)
     objective = plain
-    if settings.run.compile and compiler_available():
+    if settings.run.compile and compiler_available("training"):
         dataset = data.train_loader.dataset
         atoms, edges = padded_size(dataset, settings.batches, settings.run.world_size)
         objective = CompiledObjective(
