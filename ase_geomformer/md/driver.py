@@ -117,7 +117,7 @@ def _run(simulation: Simulation, files: Output, progress: bool) -> tuple[str, bo
         try:
             dynamics.run(settings.steps - simulation.step)
         except guards.RunStopped as stop:
-            return str(stop), True
+            return f"{stop}{files.whereabouts()}", True
         except KeyboardInterrupt:
             return f"interrupted at step {simulation.step}", False
     files.save()

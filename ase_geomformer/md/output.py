@@ -87,6 +87,18 @@ class Output:
         if self._trajectory is not None:
             self._trajectory.close()
 
+    def whereabouts(self) -> str:
+        """Where to look after a guard stopped the run."""
+        if self.folder is None:
+            return ""
+        text = f" The frame is in {OFFENDING_FILE}"
+        if self.simulation.guards.recent:
+            text += f", those before it in {LAST_GOOD_FILE}"
+        if (self.folder / RESTART_FILE).exists():
+            step = restart.load(self.folder / RESTART_FILE).facts["step"]
+            text += f"; {RESTART_FILE} is of step {step}"
+        return text + "."
+
     def write_end(self, stopped: bool) -> None:
         """Write the last structure; those before it too when a guard stopped the run."""
         from ase.io import write
