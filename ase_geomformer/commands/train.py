@@ -40,14 +40,17 @@ def settings_from(options: Namespace) -> TrainSettings:
 
 def run_training(settings: TrainSettings, options: Namespace) -> int:
     """Train, say how it ended, and return the exit code."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
     from ase_geomformer.training.module import TrainingDiverged
     from ase_geomformer.training.run import TrainingInterrupted, train
 
     try:
         result = train(settings, options.output, resume=options.resume)
     except (TrainingDiverged, TrainingInterrupted) as error:
-        sys.stderr.write(f"{error}\n")
+        if rank_zero_only.rank == 0:  # of several processes, each comes here
+            sys.stderr.write(f"{error}\n")
         return 1
-    if settings.run.progress:
+    if settings.run.progress and rank_zero_only.rank == 0:
         sys.stdout.write(f"{result.reason}; {result.folder / 'potential'} is ready to use\n")
     return 0
