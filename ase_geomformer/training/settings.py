@@ -187,11 +187,6 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         if self.start_from is None:
-            if self.refit_references:
-                raise ValueError(
-                    "model.refit_references is for fine-tuning (model.start_from); a new "
-                    "potential finds its reference energies from the data anyway"
-                )
             return
         given = [name for name in ("settings", "terms") if getattr(self, name)]
         if given:

@@ -94,6 +94,11 @@ def _fresh(
     settings: TrainSettings, frames: list[Frame], neighbors: Path, scale: float
 ) -> tuple[Potential, ReferenceEnergies]:
     model = settings.model
+    if model.refit_references:
+        raise ValueError(
+            "model.refit_references is for fine-tuning (finetune, or model.start_from); a new "
+            "potential finds its reference energies from the data anyway"
+        )
     references = reference_energies(frames, given=model.reference_energies_eV)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.run.seed)

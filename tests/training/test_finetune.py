@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ase_geomformer import evaluate_many, load_potential
+from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.cli import main
+from ase_geomformer.potential import Potential
+from ase_geomformer.training import run as run_module
+from ase_geomformer.training.module import TrainingModule
+from ase_geomformer.training.readers import read_frames
+from ase_geomformer.training.run import train
+from ase_geomformer.training.settings import ModelSettings, TrainSettings
+from ase_geomformer.training.stored import to_yaml
+
+SHIFTS = {"H": 0.5, "C": -2.0, "O": 100.0}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def only_weights() -> Any:
+    """Of what a training leaves behind, write the potential alone: the rest takes longer."""
+
+    def finish(settings: Any, folder: Path, potential: Potential, parts: Any) -> None:
+        save_potential(potential, folder / "potential", Card("test"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "finish", finish)
+        yield
+
+
+@pytest.fixture(scope="module")
+def start(settings: Callable[..., TrainSettings], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A potential to begin with."""
+    folder = tmp_path_factory.mktemp("start") / "run"
+    train(settings(), folder)
+    return folder / "potential"
+
+
+@pytest.fixture
+def finetune(settings: Callable[..., TrainSettings], start: Path, tmp_path: Path) -> Callable:
+    """Run the verb on a file of settings, and return its code and the folder of the run."""
+
+    def run(*options: str, name: str = "fine", **changes: Any) -> tuple[int, Path]:
+        config = tmp_path / f"{name}.yaml"
+        config.write_text(to_yaml(settings(**{"model": {"settings": {}}, **changes})))
+        folder = tmp_path / name
+        arguments = ["--potential", str(start), str(config), "--output", str(folder)]
+        return main(["finetune", *arguments, *options]), folder
+
+    return run
+
+
+def energies(potential: Potential | Path, data: TrainSettings) -> np.ndarray:
+    frames = read_frames(data.data)[:5]
+    results = evaluate_many(potential, [frame.atoms for frame in frames], ("energy",))
+    return np.array([result["energy"] for result in results])
+
+
+def test_it_begins_with_the_potential(
+    finetune: Callable, start: Path, settings: Callable[..., TrainSettings]
+) -> None:
+    still = {"learning_rate": 1e-30, "final_learning_rate": 1e-30}
+    code, folder = finetune(optimizer=still, steps=2)
+    assert code == 0
+    before, after = (
+        load_file(place / "model.safetensors") for place in (start, folder / "potential")
+    )
+    for name, value in before.items():
+        assert torch.equal(after[name], value), name
+    again, potential = load_potential(start), load_potential(folder / "potential")
+    assert potential.architecture.settings == again.architecture.settings
+    assert potential.reference_energies == again.reference_energies
+    assert potential.energy_scale == again.energy_scale
+    np.testing.assert_array_equal(energies(potential, settings()), energies(start, settings()))
+
+
+def test_frozen_parameters_stay_to_the_bit(finetune: Callable, start: Path) -> None:
+    """Weight decay and averaging, too, pass them by; all others move."""
+    pattern = "architecture.layers.*"
+    decay = {"weight_decay": 0.1}
+    code, folder = finetune(model={"settings": {}, "freeze": [pattern]}, optimizer=decay)
+    assert code == 0
+    before = load_file(start / "model.safetensors")
+    after = load_file(folder / "potential/model.safetensors")
+    parameters = {name for name, _ in load_potential(start).named_parameters()}
+    layers = {name for name in parameters if name.startswith("architecture.layers.")}
+    assert layers
+    assert parameters - layers
+    for name in parameters:
+        assert torch.equal(before[name], after[name]) == (name in layers), name
+
+
+def test_given_reference_energies_shift_predictions(
+    finetune: Callable, start: Path, settings: Callable[..., TrainSettings]
+) -> None:
+    old = load_potential(start).reference_energies
+    new = {symbol: old[symbol] + shift for symbol, shift in SHIFTS.items()}
+    still = {"learning_rate": 1e-30, "final_learning_rate": 1e-30}
+    model = {"settings": {}, "reference_energies_eV": {"O": new["O"], "C": new["C"]}}
+    code, folder = finetune(model=model, optimizer=still, steps=1)
+    assert code == 0
+    moved = energies(folder / "potential", settings()) - energies(start, settings())
+    np.testing.assert_allclose(moved, SHIFTS["O"] + SHIFTS["C"], atol=1e-9)
+
+
+def test_refitted_references_take_up_another_level_of_theory(
+    finetune: Callable,
+    start: Path,
+    settings: Callable[..., TrainSettings],
+    tmp_path: Path,
+    h2co: Path,
+) -> None:
+    """Data whose atoms have other energies: the potential is as good on them as on its own."""
+    shift = 2 * SHIFTS["H"] + SHIFTS["C"] + SHIFTS["O"]
+    with np.load(h2co) as data:
+        arrays = dict(data)
+    np.savez(tmp_path / "other.npz", **{**arrays, "E": arrays["E"] + shift})
+    still = {"learning_rate": 1e-30, "final_learning_rate": 1e-30}
+    model = {"settings": {}, "refit_references": True}
+    other = ["--data.path", str(tmp_path / "other.npz")]
+    code, folder = finetune(*other, model=model, optimizer=still, steps=1)
+    assert code == 0
+    moved = energies(folder / "potential", settings()) - energies(start, settings())
+    assert np.ptp(moved) < 1e-9  # one composition: one shift
+    code, own = finetune(name="own", model=model, optimizer=still, steps=1)
+    assert code == 0
+    difference = energies(folder / "potential", settings()) - energies(
+        own / "potential", settings()
+    )
+    np.testing.assert_allclose(difference, shift, atol=1e-6)
+
+
+def test_it_resumes_to_the_bit(
+    finetune: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also as the message says: with train and the settings that the run has written."""
+    _, whole = finetune(name="whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            TrainingModule,
+            "on_train_batch_start",
+            lambda self, *_: signal.raise_signal(signal.SIGTERM) if self.global_step == 7 else None,
+        )
+        code, folder = finetune(name="broken")
+    assert code == 1
+    assert main(["train", str(folder / "settings.yaml"), "--output", str(folder), "--resume"]) == 0
+    weights = [(run / "potential/model.safetensors").read_bytes() for run in (whole, folder)]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"settings": {"cutoff": 3.0}}, "model.settings cannot change when fine-tuning"),
+        ({"terms": {"zbl": {}}}, "model.terms cannot change when fine-tuning"),
+        ({"refit_references": True, "reference_energies_eV": {"H": 1.0}}, "not both"),
+    ],
+)
+def test_what_fine_tuning_cannot_do(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelSettings(start_from="anything", **values)
+
+
+def test_unknown_elements_are_named(
+    finetune: Callable, shared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(shared / "data/mlearn/Si_train.xyz.xz")
+    code, folder = finetune("--data.path", path)
+    assert code == 2
+    assert "does not know Si (Z=14); it was made for H, C, O" in capsys.readouterr().err
+    assert not folder.exists()
