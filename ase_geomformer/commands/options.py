@@ -31,6 +31,14 @@ def add_input(parser: ArgumentParser, index: str) -> None:
     )
 
 
+def add_compile(parser: ArgumentParser) -> None:
+    """Whether to compile, for verbs that evaluate structures of one size many times."""
+    parser.add_argument(
+        "--compile", action="store_true",
+        help="compile the potential at the first step, for a minute or two, and be faster then",
+    )  # fmt: skip
+
+
 def add_output(parser: ArgumentParser, *, required: bool) -> None:
     """Folder of the results."""
     group = parser.add_argument_group("results")
@@ -53,7 +61,12 @@ def calculator(options: Namespace) -> PotentialCalculator:
     from ase_geomformer.calculator import PotentialCalculator
 
     dtype = None if options.dtype == "auto" else options.dtype
-    return PotentialCalculator(options.potential, device=options.device, dtype=dtype)
+    return PotentialCalculator(
+        options.potential,
+        device=options.device,
+        dtype=dtype,
+        compile=options.get("compile", False),
+    )
 
 
 def structures(options: Namespace) -> list[Atoms]:

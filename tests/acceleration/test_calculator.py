@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -14,6 +17,8 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import CompiledPotential
+from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.cli import main
 from ase_geomformer.potential import Potential
 
 CARRIERS = {"deepcopy": copy.deepcopy, "pickle": lambda it: pickle.loads(pickle.dumps(it))}
@@ -76,3 +81,24 @@ def test_copies_evaluate_their_own_potential(
     assert other.evaluator.potential is other.potential is not ethanol.calc.potential
     other.reset()
     np.testing.assert_allclose(other.get_property("forces", ethanol), forces, atol=1e-14)
+
+
+@pytest.mark.parametrize("flags", [[], ["--compile"]])
+def test_the_command_line_passes_it_on(
+    flags: list[str],
+    potential: Potential,
+    ethanol: Atoms,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run_md(atoms: Atoms, calculator: PotentialCalculator, *_: object, **__: object) -> object:
+        seen.append(calculator.parameters["compile"])
+        return SimpleNamespace(completed=True)
+
+    seen: list[bool] = []
+    monkeypatch.setattr("ase_geomformer.md.run_md", run_md)
+    save_potential(potential, tmp_path / "random", Card("random"))
+    ase.io.write(tmp_path / "ethanol.xyz", ethanol)
+    files = ["--potential", tmp_path / "random", "--structure", tmp_path / "ethanol.xyz"]
+    assert main(["md", *map(str, files), "--output", str(tmp_path / "out"), *flags]) == 0
+    assert seen == [bool(flags)]
