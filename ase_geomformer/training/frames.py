@@ -89,6 +89,8 @@ def elements(frames: Iterable[Frame]) -> tuple[str, ...]:
 def label_table(sets: Mapping[str, Sequence[Frame]]) -> Table:
     """What each set of frames holds: its size, its elements and how many labels of each kind.
 
+    Kinds that no frame has are left out.
+
     Parameters
     ----------
     sets : mapping of name to frames
@@ -99,12 +101,14 @@ def label_table(sets: Mapping[str, Sequence[Frame]]) -> Table:
     for heading in ("frames", "atoms", "per frame"):
         table.add_column(heading, justify="right")
     table.add_column("elements")
-    for target in TARGETS:
+    every = [frame for frames in sets.values() for frame in frames]
+    found = [t for t in TARGETS if any(getattr(frame, t) is not None for frame in every)]
+    for target in found:
         table.add_column(target, justify="right")
     for name, frames in sets.items():
         sizes = [len(frame.atoms) for frame in frames] or [0]
         span = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)}-{max(sizes)}"
-        counts = (sum(getattr(frame, t) is not None for frame in frames) for t in TARGETS)
+        counts = (sum(getattr(frame, t) is not None for frame in frames) for t in found)
         table.add_row(
             name,
             str(len(frames)),
