@@ -7,9 +7,17 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from ase_geomformer.architectures import Architecture, So3krates, So3kratesDense, build
+from ase_geomformer.architectures import (
+    Architecture,
+    So3krates,
+    So3krates2022,
+    So3kratesDense,
+    build,
+)
 from ase_geomformer.convert.flax import num_elements, state_of, zbl_state
+from ase_geomformer.convert.so3krates_2022 import names_2022, settings_2022, with_our_signs
 from ase_geomformer.convert.so3krates_dense import dense_generation_names, dense_settings
 from ase_geomformer.convert.so3krates_sparse import sparse_names, sparse_settings, sparse_terms
 from ase_geomformer.physics import build_terms
@@ -32,6 +40,8 @@ class Generation:
         The flag of the ZBL repulsion in the configuration, and the root of its parameters.
     far_terms
         From the original's configuration to the settings of our long-range terms.
+    adapt
+        What else turns the original's numbers into ours, given settings and state dict.
     """
 
     architecture: str
@@ -39,6 +49,7 @@ class Generation:
     names: Callable[[Any], dict[str, str]]
     zbl: tuple[str, str]
     far_terms: Callable[[Mapping[str, Any]], dict[str, dict[str, Any]]] = lambda config: {}
+    adapt: Callable[[Any, dict[str, Tensor]], dict[str, Tensor]] = lambda settings, state: state
 
 
 GENERATIONS = {
@@ -54,6 +65,13 @@ GENERATIONS = {
         dense_settings,
         dense_generation_names,
         zbl=("zbl_repulsion", "params.observables_0.ZBLRepulsion_0"),
+    ),
+    "2022": Generation(
+        So3krates2022.name,
+        settings_2022,
+        names_2022,
+        zbl=("zbl_repulsion", "params.observables_0.ZBLRepulsion_0"),
+        adapt=with_our_signs,
     ),
 }
 
@@ -120,7 +138,8 @@ def architecture_from_flax(
         settings = replace(settings, rounded_constants=rounded_constants)
     architecture = build(origin.architecture, asdict(settings))
     names = origin.names(settings)
-    architecture.load_state_dict(state_of(architecture, names, _with_tables(config, weights)))
+    state = state_of(architecture, names, _with_tables(config, weights))
+    architecture.load_state_dict(origin.adapt(settings, state))
     return architecture
 
 

@@ -44,10 +44,25 @@ class Edges:
         cutoff: float,
     ) -> Edges:
         """The edges of a graph, expanded in a radial basis and in spherical harmonics."""
-        distances, directions = distances_and_directions(graph.edge_vectors)
+        return cls.expand(
+            graph.edge_index, graph.edge_vectors, radial_basis, envelope, harmonics, cutoff
+        )
+
+    @classmethod
+    def expand(
+        cls,
+        index: Tensor,
+        vectors: Tensor,
+        radial_basis: nn.Module,
+        envelope: Callable[[Tensor, float], Tensor],
+        harmonics: SphericalHarmonics,
+        cutoff: float,
+    ) -> Edges:
+        """Edges by their index (2, E) and vectors (E, 3)."""
+        distances, directions = distances_and_directions(vectors)
         return cls(
-            receiver=graph.edge_index[0],
-            sender=graph.edge_index[1],
+            receiver=index[0],
+            sender=index[1],
             radial=radial_basis(distances),
             envelope=envelope(distances, cutoff),
             harmonics=harmonics(directions),
@@ -167,6 +182,17 @@ class Attention(nn.Module):
         message_ev = self.degree_sum.spread(alpha_ev) * edges.harmonics
         update = segment_sum(torch.cat([message_x, message_ev], -1), edges.receiver, x.shape[0])
         return update[:, :width], update[:, width:]
+
+    def geometry_update(self, x: Tensor, ev: Tensor, edges: Edges) -> Tensor:
+        """The update (N, M) of ev alone, for edges along which x is not exchanged."""
+        act, receiver, sender = self.qk_activation, edges.receiver, edges.sender
+        query, key = act(self.geometry_query(x))[receiver], act(self.geometry_key(x))[sender]
+        invariants = self.degree_sum.invariants(ev[sender] - ev[receiver])
+        filters = self.geometry_filter(edges.radial, invariants)
+        alpha = head_sum(query * filters * key, self.num_degrees) * (
+            edges.envelope[:, None] / self.geometry_norm
+        )
+        return segment_sum(self.degree_sum.spread(alpha) * edges.harmonics, receiver, x.shape[0])
 
 
 def head_sum(values: Tensor, num_heads: int) -> Tensor:

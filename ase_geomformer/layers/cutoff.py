@@ -34,6 +34,12 @@ def exponential_cutoff(distances: Tensor, cutoff: float) -> Tensor:
     return torch.where(inside, values, 0.0)
 
 
+def polynomial_cutoff(values: Tensor, cutoff: Tensor | float) -> Tensor:
+    """1 - 28 u^6 + 48 u^7 - 21 u^8 with u = value / cutoff (Gasteiger et al., ICLR 2020); C2."""
+    u = values / cutoff
+    return torch.where(u < 1.0, 1.0 + u**6 * (-28.0 + u * (48.0 - 21.0 * u)), 0.0)
+
+
 CUTOFFS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "cosine": cosine_cutoff,
     "quintic": quintic_cutoff,

@@ -102,6 +102,49 @@ class DegreeSum(nn.Module):
         return per_degree[..., self.owner]
 
 
+class DegreeNorm(DegreeSum):
+    """Sums over degrees whose invariants are norms.
+
+    Parameters
+    ----------
+    degrees : sequence of int
+        Degrees in the order in which their components are stored.
+    softening : float
+        Makes a norm sqrt(|v|^2 + s^2) - s, which is smooth at zero. The plain norm has a cusp
+        there, and the gradient zero is taken at its tip.
+    """
+
+    members: Tensor
+
+    def __init__(self, degrees: Sequence[int], softening: float = 0.0) -> None:
+        super().__init__(degrees)
+        self.softening = softening
+        members = torch.nn.functional.one_hot(self.owner, len(degrees)).to(torch.float64)
+        self.register_buffer("members", members, persistent=False)
+
+    def invariants(self, values: Tensor) -> Tensor:
+        """Norm of each degree: (..., M) to (..., number of degrees)."""
+        return softened_root((values * values) @ self.members, self.softening) - self.softening
+
+    def total(self, values: Tensor) -> Tensor:
+        """Norm of all degrees together: (..., M) to (...)."""
+        squares = (values * values).sum(dim=-1)
+        return softened_root(squares, self.softening) - self.softening
+
+    def normalised(self, values: Tensor, scales: Tensor) -> Tensor:
+        """Values (..., M) with each degree brought to the length ``scales`` (degrees,)."""
+        roots = softened_root((values * values) @ self.members, self.softening)
+        inverse = torch.where(roots > 0.0, 1.0 / torch.where(roots > 0.0, roots, 1.0), 0.0)
+        return values * self.spread(scales * inverse)
+
+
+def softened_root(squares: Tensor, softening: float) -> Tensor:
+    """sqrt(x + s^2), and zero with zero gradient where that vanishes."""
+    summed = squares + softening**2
+    positive = summed > 0.0
+    return torch.where(positive, torch.sqrt(torch.where(positive, summed, 1.0)), 0.0)
+
+
 def _monomials(degree: int) -> list[tuple[int, ...]]:
     """Monomials of a degree as sorted tuples of axes, (0, 0, 2) for x x z."""
     return list(combinations_with_replacement(range(3), degree))

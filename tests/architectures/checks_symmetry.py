@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from ase_geomformer.potential import Potential
 
 from .limits import Limits
-from .structures import assert_close, ethanol, evaluate, triclinic
+from .structures import assert_close, ethanol, evaluate, known, triclinic
 
 TURN = Rotation.from_rotvec([0.4, -1.3, 0.9]).as_matrix()
 OPERATIONS = {
@@ -60,6 +60,7 @@ class SymmetryChecks:
         Coordinates of 1000 Å hold 13 digits of a bond, which is all that may be lost.
         """
         here = ethanol() if structure == "molecule" else triclinic(potential.cutoff)
+        here = known(potential, here)
         there = here.copy()
         there.translate(shift)
         wrapped = there.copy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from ase_geomformer.convert import so3krates_from_flax
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.potential import Potential
 
-FOLDERS = {"dense": "random_dense_v03"}
-MODELS = [("dense", "A"), ("dense", "B"), ("dense", "C")]
+FOLDERS = {"dense": "random_dense_v03", "2022": "random_2022_v01"}
+MODELS = [(generation, model) for generation in FOLDERS for model in "ABC"]
 SYSTEMS = ("ethanol_0", "ethanol_700", "acetate")
 CASES = [(*model, system) for model in MODELS for system in SYSTEMS]
 TIGHT = {"rtol": 0.0, "atol": 1e-12}
@@ -57,20 +58,23 @@ def reference(folder: Path, model: str, system: str) -> Reference:
 def graph_of(potential: Potential, reference: Reference) -> AtomGraph:
     """Through our own neighbour list."""
     atoms = Atoms(reference("atomic_numbers").numpy(), positions=reference("positions").numpy())
-    return AtomGraph.from_atoms(atoms, potential.cutoff)
+    return AtomGraph.from_atoms(atoms, potential.cutoff, far_cutoff=potential.far_cutoff)
 
 
 def recorded(
     modules: list[nn.Module], architecture: Architecture, graph: AtomGraph
-) -> list[tuple[Tensor, Tensor]]:
-    """What each module returns while the architecture is evaluated."""
-    outputs: list[tuple[Tensor, Tensor]] = []
-    hooks = [m.register_forward_hook(lambda _, __, output: outputs.append(output)) for m in modules]
+) -> list[tuple[Any, Any]]:
+    """First input and output of each module while the architecture is evaluated."""
+    seen: list[tuple[Any, Any]] = []
+    hooks = [
+        module.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+        for module in modules
+    ]
     architecture(graph)
     for hook in hooks:
         hook.remove()
-    assert len(outputs) == len(modules)
-    return outputs
+    assert len(seen) == len(modules)
+    return seen
 
 
 @every_case
@@ -100,17 +104,46 @@ def test_features_of_every_layer(load: Loader, reference: Reference) -> None:
     x = architecture.element_embedding(graph.atomic_numbers)
     torch.testing.assert_close(x, reference("feat.x_0"), **TIGHT)
     outputs = recorded(list(architecture.layers), architecture, graph)
-    for number, (x, ev) in enumerate(outputs, start=1):
+    for number, (_, (x, ev)) in enumerate(outputs, start=1):
         if number == len(outputs):
-            x = architecture.final_norm(x)
+            x = getattr(architecture, "final_norm", nn.Identity())(x)
         torch.testing.assert_close(x, reference(f"feat.x_{number}"), **TIGHT)
         torch.testing.assert_close(ev, reference(f"feat.chi_{number}"), **TIGHT)
 
 
 @every_case
-def test_edge_quantities(load: Loader, reference: Reference) -> None:
+def test_edge_quantities(load: Loader, reference: Reference, generation: str) -> None:
+    """On the original's own edges, which are all pairs where attention is non-local."""
     potential = load()
-    edges = potential.architecture.edge_features(graph_of(potential, reference))
+    # The 2022 code has its vectors point from sender to receiver.
+    sign = -1.0 if generation == "2022" else 1.0
+    graph = replace(
+        graph_of(potential, reference),
+        edge_index=torch.stack([reference("edge.idx_i"), reference("edge.idx_j")]),
+        edge_vectors=sign * reference("edge.r_ij"),
+    )
+    edges = potential.architecture.edge_features(graph)
     torch.testing.assert_close(edges.radial, reference("edge.rbf_ij"), **TIGHT)
     torch.testing.assert_close(edges.envelope, reference("edge.phi_r_cut"), **TIGHT)
     torch.testing.assert_close(edges.harmonics, reference("edge.sph_ij"), **TIGHT)
+
+
+@pytest.mark.parametrize(
+    ("generation", "model", "system"), [case for case in CASES if case[0] == "2022"]
+)
+def test_blocks_of_the_2022_layer(load: Loader, reference: Reference) -> None:
+    """After attention, before any normalisation, and the products of the degrees."""
+    potential = load(rounded_constants=True)
+    architecture, graph = potential.architecture, graph_of(potential, reference)
+
+    def seen(path: str) -> list[tuple[Any, Any]]:
+        modules = [layer.get_submodule(path) for layer in architecture.layers]
+        return recorded(modules, architecture, graph)
+
+    blocks = zip(
+        seen("feature_norm_1"), seen("geometry_norm_1"), seen("interaction.self_mix"), strict=True
+    )
+    for number, ((x, _), (ev, _), (_, products)) in enumerate(blocks, start=1):
+        torch.testing.assert_close(x, reference(f"feat.x_fb_{number}"), **TIGHT)
+        torch.testing.assert_close(ev, reference(f"feat.chi_gb_{number}"), **TIGHT)
+        torch.testing.assert_close(products, reference(f"feat.chi_nl_{number}"), **TIGHT)

@@ -96,7 +96,7 @@ def test_unknown_basis_is_refused(model: Model) -> None:
 
 
 def test_unknown_generation_is_refused(model: Model) -> None:
-    with pytest.raises(ValueError, match=r"generation is '2023'; choose from sparse, dense"):
+    with pytest.raises(ValueError, match=r"generation is '2023'; choose from sparse, dense, 2022"):
         so3krates_from_flax(*model, generation="2023")
 
 
@@ -148,3 +148,44 @@ def test_weight_of_the_wrong_size_is_named(dense_model: Model) -> None:
     weights[name] = weights[name][:-1]
     with pytest.raises(ValueError, match=rf"{name}.* has shape .*configuration asks for"):
         so3krates_from_flax(config, weights, generation="dense")
+
+
+@pytest.fixture
+def model_2022(shared: Path) -> Model:
+    folder = shared / "fixtures" / "so3krates" / "random_2022_v01"
+    config = json.loads((folder / "B.config.json").read_text())
+    return config, load_file(folder / "B.weights.safetensors")
+
+
+def test_every_weight_of_the_2022_code_is_taken(model_2022: Model) -> None:
+    config, weights = model_2022
+    potential = so3krates_from_flax(config, weights, generation="2022")
+    settings = potential.architecture.settings
+    assert (settings.nonlocal_cutoff, settings.softening) == ("uniform", 0.0)
+    assert not settings.rounded_constants
+    assert potential.elements == tuple(range(1, 20))
+    taken = sum(p.numel() for n, p in potential.named_parameters() if n.split(".")[-1] != "scales")
+    longer = 19 * config["F"] + 119  # rows of further elements, and the shifts
+    assert taken - longer == sum(array.size for array in weights.values())
+
+
+def test_nonlocal_attention_needs_all_pairs(model_2022: Model) -> None:
+    config, weights = model_2022
+    with pytest.raises(ValueError, match="chi_cut without a global neighbour list"):
+        so3krates_from_flax({**config, "global_neighbour_list": False}, weights, generation="2022")
+
+
+def test_filter_of_another_depth_is_refused(model_2022: Model) -> None:
+    config, weights = model_2022
+    with pytest.raises(ValueError, match=r"layers of widths \[32, 32, 24\]"):
+        so3krates_from_flax({**config, "rad_filter": [32, 32, 24]}, weights, generation="2022")
+
+
+def test_rounding_changes_the_ninth_digit_only(model_2022: Model, ethanol: Atoms) -> None:
+    exact, rounded = (
+        so3krates_from_flax(*model_2022, generation="2022", rounded_constants=flag)
+        for flag in (False, True)
+    )
+    graph = AtomGraph.from_atoms(ethanol, exact.cutoff, far_cutoff=exact.far_cutoff)
+    change = (exact(graph)["energy"] - rounded(graph)["energy"]).abs()
+    assert 1e-12 < change < 1e-7

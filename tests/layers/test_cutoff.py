@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ase_geomformer.layers.cutoff import CUTOFFS
+from ase_geomformer.layers.cutoff import CUTOFFS, polynomial_cutoff
 
 CUTOFF = 4.5
 NAMES = sorted(CUTOFFS)
@@ -73,3 +73,14 @@ def test_two_derivatives(name: str) -> None:
     distances = torch.tensor([0.0, 0.3, 2.0, 4.4], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda d: CUTOFFS[name](d, CUTOFF), distances)
     assert torch.autograd.gradgradcheck(lambda d: CUTOFFS[name](d, CUTOFF), distances)
+
+
+def test_polynomial_cutoff_and_its_limits() -> None:
+    """1 at zero, 0 from the cutoff on, which may differ from value to value; two derivatives."""
+    values = torch.tensor([0.0, 0.2, 1.0, 3.0], dtype=torch.float64)
+    cutoffs = torch.tensor([0.5, 0.4, 1.0, 2.0], dtype=torch.float64)
+    found = polynomial_cutoff(values, cutoffs)
+    expected = 1.0 - 28.0 * 0.5**6 + 48.0 * 0.5**7 - 21.0 * 0.5**8
+    torch.testing.assert_close(found, torch.tensor([1.0, expected, 0.0, 0.0]).double())
+    for value in derivatives(polynomial_cutoff, torch.tensor([CUTOFF - 1e-6]).double(), 2):
+        assert value.abs() < 1e-3

@@ -28,3 +28,14 @@ def test_head_linear_is_block_diagonal() -> None:
     features = torch.randn(5, 12, dtype=torch.float64)
     expected = features @ torch.block_diag(*layer.weight).T
     torch.testing.assert_close(layer(features), expected)
+
+
+def test_head_linear_adds_the_bias_of_each_head() -> None:
+    torch.manual_seed(0)
+    layer = HeadLinear(6, 2, bias=True)
+    features = torch.randn(4, 6)
+    before = layer(features)
+    with torch.no_grad():
+        layer.bias[1, 2] = 5.0
+    expected = torch.tensor([0.0, 0.0, 0.0, 0.0, 0.0, 5.0]).expand(4, 6)
+    torch.testing.assert_close(layer(features) - before, expected)

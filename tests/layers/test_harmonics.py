@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from ase_geomformer.layers.harmonics import (
+    DegreeNorm,
     DegreeSum,
     SphericalHarmonics,
     distances_and_directions,
@@ -116,3 +117,39 @@ def test_invariants_of_one_direction(directions: Tensor) -> None:
 def test_spread_copies_a_number_to_its_degree() -> None:
     spread = DegreeSum((0, 1, 2)).spread(torch.tensor([[5.0, 6.0, 7.0]]))
     assert spread.tolist() == [[5.0, 6.0, 6.0, 6.0, 7.0, 7.0, 7.0, 7.0, 7.0]]
+
+
+def test_norm_of_each_degree(rng: np.random.Generator) -> None:
+    values = torch.from_numpy(rng.normal(size=(5, 9)))
+    norms = DegreeNorm((0, 1, 2))
+    parts = values.split([1, 3, 5], dim=1)
+    expected = torch.stack([part.norm(dim=1) for part in parts], dim=1)
+    torch.testing.assert_close(norms.invariants(values), expected, **EXACT)
+    torch.testing.assert_close(norms.total(values), values.norm(dim=1), **EXACT)
+    lengths = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    brought = norms.invariants(norms.normalised(values, lengths))
+    torch.testing.assert_close(brought, lengths.expand(5, 3), **EXACT)
+
+
+def test_softened_norm_is_smooth_at_zero_and_a_norm_far_from_it() -> None:
+    softened, plain = DegreeNorm((1,), 0.1), DegreeNorm((1,))
+    line = torch.tensor([0.0, 1e-8, 1e4], dtype=torch.float64, requires_grad=True)
+    direction = torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64)
+    values = softened.invariants(line[:, None] * direction)[:, 0]
+    (slope,) = torch.autograd.grad(values.sum(), line, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), line)
+    torch.testing.assert_close(values[[0, 2]].detach(), torch.tensor([0.0, 1e4 - 0.1]).double())
+    torch.testing.assert_close(curvature[:2], torch.full((2,), 10.0, dtype=torch.float64))
+    assert softened.normalised(torch.zeros(1, 3).double(), torch.ones(1).double()).eq(0.0).all()
+    cusp = plain.invariants(line[:, None] * direction)[:, 0]
+    (slope,) = torch.autograd.grad(cusp.sum(), line, create_graph=True)
+    torch.testing.assert_close(slope.detach(), torch.tensor([0.0, 1.0, 1.0]).double())
+    (curvature,) = torch.autograd.grad(slope.sum(), line)
+    assert torch.isfinite(curvature).all()
+
+
+def test_rounded_weights_are_those_of_float32() -> None:
+    exact, rounded = DegreeSum((1, 2)).contraction, DegreeSum((1, 2), rounded=True).contraction
+    assert rounded.dtype == torch.float64
+    assert torch.equal(rounded, exact.float().double())
+    assert not torch.equal(rounded, exact)
