@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +23,7 @@ from ase_geomformer.layers.harmonics import DegreeSum
 from ase_geomformer.layers.radial import BesselBasis
 from ase_geomformer.layers.segment import segment_sum
 
+from .exemptions import Exemption
 from .suite import ArchitectureSuite, random_potential
 from .test_so3krates import SMALL
 
@@ -216,3 +221,44 @@ def test_fault_is_seen(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = plant(monkeypatch)
     with pytest.raises((AssertionError, torch._dynamo.exc.Unsupported)):
         run(random_potential("so3krates", {**standard, **changed}), **arguments)
+
+
+def test_exemption_covers_what_it_names_and_nothing_else() -> None:
+    exemption = Exemption("permutations", "none", {"structure": ("crystal",)})
+    assert exemption.covers("test_permutations", {"structure": "crystal", "settings": {}})
+    assert not exemption.covers("test_permutations", {"structure": "molecule"})
+    assert not exemption.covers("test_translations", {"structure": "crystal"})
+    assert Exemption("permutations", "none").covers("test_permutations", {"structure": "molecule"})
+
+
+def test_exemption_from_a_check_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(AssertionError, match="no check 'permutation'"):
+        type("Wrong", (Suite,), {"exemptions": (Exemption("permutation", "none"),)})
+
+
+NEEDLESS = """
+from architectures.exemptions import Exemption
+from architectures.suite import ArchitectureSuite
+from architectures.test_so3krates import SMALL
+
+
+class TestExempted(ArchitectureSuite):
+    name = "so3krates"
+    variants = {"standard": {**SMALL, "avg_num_neighbors": 8.0}}
+    exemptions = (Exemption("lone_atom", "none"),)
+"""
+
+
+def test_exemption_that_is_not_needed_fails(tmp_path: Path, root: Path) -> None:
+    """The check runs all the same: passing where failure is expected is a failure."""
+    (tmp_path / "test_needless.py").write_text(NEEDLESS)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-k", "lone_atom or registered", "test_needless.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (root / "tests", root)))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed, 1 passed" in done.stdout
+    assert "XPASS(strict)" in done.stdout
