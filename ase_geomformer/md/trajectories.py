@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ase_geomformer.files import atomic_file
+from ase_geomformer.md.h5md import H5MDTrajectory
 from ase_geomformer.md.simulation import Simulation
 
 Position = list[int]
@@ -115,5 +116,6 @@ class ExtxyzTrajectory:
 
 TRAJECTORIES: dict[str, type[TrajectoryFile]] = {
     "traj": AseTrajectory,
+    "h5md": H5MDTrajectory,
     "extxyz": ExtxyzTrajectory,
 }
