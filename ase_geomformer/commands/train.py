@@ -45,12 +45,13 @@ def run_training(settings: TrainSettings, options: Namespace) -> int:
     from ase_geomformer.training.module import TrainingDiverged
     from ase_geomformer.training.run import TrainingInterrupted, train
 
+    # Of several processes, one speaks.
+    write_error, write = rank_zero_only(sys.stderr.write), rank_zero_only(sys.stdout.write)
     try:
         result = train(settings, options.output, resume=options.resume)
     except (TrainingDiverged, TrainingInterrupted) as error:
-        if rank_zero_only.rank == 0:  # of several processes, each comes here
-            sys.stderr.write(f"{error}\n")
+        write_error(f"{error}\n")
         return 1
-    if settings.run.progress and rank_zero_only.rank == 0:
-        sys.stdout.write(f"{result.reason}; {result.folder / 'potential'} is ready to use\n")
+    if settings.run.progress:
+        write(f"{result.reason}; {result.folder / 'potential'} is ready to use\n")
     return 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentError
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,27 @@ FREE = frozenset({"run.progress", "run.checkpoint_minutes", "run.accelerator"})
 def to_yaml(settings: TrainSettings) -> str:
     """The settings as a file that ``ase-geomformer train`` takes."""
     return str(yaml.safe_dump(asdict(settings), sort_keys=False, allow_unicode=True))
+
+
+def from_yaml(path: Path) -> TrainSettings:
+    """The settings in a file that ``ase-geomformer train`` takes.
+
+    Raises
+    ------
+    ValueError
+        If one is unknown or impossible.
+    """
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(TrainSettings, as_group=False)
+    # instantiate_classes is what jsonargparse called it before 4.49.
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    try:
+        found = instantiate(parser.parse_path(str(path)))
+    except ArgumentError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return TrainSettings(**{entry.name: found[entry.name] for entry in fields(TrainSettings)})
 
 
 def check_same(settings: TrainSettings, path: Path) -> None:
