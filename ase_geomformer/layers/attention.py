@@ -21,7 +21,7 @@ from ase_geomformer.layers.harmonics import (
     SphericalHarmonics,
     distances_and_directions,
 )
-from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.layers.segment import gather, segment_sum
 
 
 @dataclass(frozen=True)
@@ -158,12 +158,10 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
         act = self.qk_activation
-        at_receiver = torch.cat(
-            [act(self.feature_query(x)), act(self.geometry_query(x)), ev], dim=-1
-        )[edges.receiver]
-        at_sender = torch.cat(
-            [act(self.feature_key(x)), act(self.geometry_key(x)), self.feature_value(x), ev], dim=-1
-        )[edges.sender]
+        receiving = [act(self.feature_query(x)), act(self.geometry_query(x)), ev]
+        sending = [act(self.feature_key(x)), act(self.geometry_key(x)), self.feature_value(x), ev]
+        at_receiver = gather(torch.cat(receiving, dim=-1), edges.receiver)
+        at_sender = gather(torch.cat(sending, dim=-1), edges.sender)
         width, components = x.shape[-1], ev.shape[-1]
         query_x, query_ev, ev_i = at_receiver.split([width, width, components], dim=-1)
         key_x, key_ev, value, ev_j = at_sender.split([width, width, width, components], dim=-1)
@@ -186,8 +184,9 @@ class Attention(nn.Module):
     def geometry_update(self, x: Tensor, ev: Tensor, edges: Edges) -> Tensor:
         """The update (N, M) of ev alone, for edges along which x is not exchanged."""
         act, receiver, sender = self.qk_activation, edges.receiver, edges.sender
-        query, key = act(self.geometry_query(x))[receiver], act(self.geometry_key(x))[sender]
-        invariants = self.degree_sum.invariants(ev[sender] - ev[receiver])
+        query = gather(act(self.geometry_query(x)), receiver)
+        key = gather(act(self.geometry_key(x)), sender)
+        invariants = self.degree_sum.invariants(gather(ev, sender) - gather(ev, receiver))
         filters = self.geometry_filter(edges.radial, invariants)
         alpha = head_sum(query * filters * key, self.num_degrees) * (
             edges.envelope[:, None] / self.geometry_norm

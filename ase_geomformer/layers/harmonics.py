@@ -99,7 +99,7 @@ class DegreeSum(nn.Module):
 
     def spread(self, per_degree: Tensor) -> Tensor:
         """Copy one number per degree to all its components: (..., degrees) to (..., M)."""
-        return per_degree[..., self.owner]
+        return per_degree.index_select(-1, self.owner)
 
 
 class DegreeNorm(DegreeSum):

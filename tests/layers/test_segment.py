@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.layers.segment import gather, segment_sum
 
 
 def test_sums_by_index_and_leaves_empty_segments_zero() -> None:
@@ -21,3 +21,30 @@ def test_gradient_of_a_sum_goes_to_its_members() -> None:
     sums = segment_sum(values, torch.tensor([1, 1, 0]), 2)
     (10.0 * sums[1]).backward()
     assert values.grad.tolist() == [10.0, 10.0, 0.0]
+
+
+def test_every_member_gets_the_row_of_its_group() -> None:
+    values = torch.arange(6.0).reshape(3, 2)
+    rows = gather(values, torch.tensor([2, 0, 2]))
+    assert rows.tolist() == [[4.0, 5.0], [0.0, 1.0], [4.0, 5.0]]
+
+
+def test_the_gradient_of_gathering_repeats_to_the_bit() -> None:
+    """With more than one thread, too."""
+    generator = torch.Generator().manual_seed(0)
+    index = torch.randint(64, (20_000,), generator=generator)
+    weights = torch.randn(20_000, 64, generator=generator)
+    values = torch.zeros(64, 64, requires_grad=True)
+
+    def gradient() -> torch.Tensor:
+        (found,) = torch.autograd.grad((gather(values, index) * weights).sum(), values)
+        return found
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first = gradient()
+        assert all(torch.equal(gradient(), first) for _ in range(5))
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(first, segment_sum(weights, index, 64))
