@@ -25,12 +25,13 @@ def pair_list(
     ValueError
         If the cutoff is infinite and the structure periodic, or as in ``neighbor_list``.
     """
-    if math.isinf(cutoff) and cutoff > 0:
-        if bool(pbc.any()):
-            raise ValueError(
-                "the pairs of a periodic structure are infinitely many: give a finite long-range "
-                "cutoff, such as 12 Å, or a structure without periodic boundaries"
-            )
+    periodic = bool(pbc.any())
+    if cutoff == math.inf and periodic:
+        raise ValueError(
+            "the pairs of a periodic structure are infinitely many: give a finite long-range "
+            "cutoff, such as 12 Å, or a structure without periodic boundaries"
+        )
+    if not periodic and cutoff > _diagonal(positions):
         atoms = positions.shape[0]
         edge_index = torch.triu_indices(atoms, atoms, offset=1, device=positions.device)
         return NeighborList(edge_index, edge_index.new_zeros(edge_index.shape[1], 3))
@@ -38,6 +39,11 @@ def pair_list(
     first, second = both.edge_index
     kept = ((first < second) | ((first == second) & _positive(both.shifts))).nonzero().squeeze(1)
     return NeighborList(both.edge_index.index_select(1, kept), both.shifts.index_select(0, kept))
+
+
+def _diagonal(positions: Tensor) -> float:
+    """Of the box around the atoms, with a hair for rounding: none are further apart."""
+    return 1.0 + float((positions.amax(dim=0) - positions.amin(dim=0)).norm())
 
 
 def _positive(shifts: Tensor) -> Tensor:

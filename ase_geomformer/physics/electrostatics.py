@@ -76,7 +76,9 @@ def coulomb(distances: Tensor, damping_length: float, cutoff: float | None = Non
     """Damped potential of a unit charge in 1/Å, at distances in Å of any shape.
 
     Without a cutoff it is V(d) = erf(d / s) / d. With the cutoff R it is f (V - V(R)) + (1 - f)
-    (V - V(R) - V'(R) (d - R)), where f is switched off between 0.45 R and R, and zero beyond.
+    (V - V(R) - V'(R) (d - R)), where f is switched off between 0.45 R and R, and zero beyond:
+    energy and force are continuous there, while the second derivative has a step of V''(R), about
+    2 / R^3.
     """
     potential = _damped(distances, damping_length)
     if cutoff is None:

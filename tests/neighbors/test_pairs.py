@@ -43,10 +43,18 @@ def test_pairs_and_their_mirror_images_are_the_edges(make) -> None:
 def test_infinite_cutoff_gives_all_pairs() -> None:
     atoms = Atoms("H5", positions=np.arange(15.0).reshape(5, 3) * 1e4)
     pairs = pair_list(*geometry(atoms), math.inf)
-    near = pair_list(*geometry(atoms), 1e6)
     assert pairs.num_edges == 10
-    assert torch.equal(pairs.edge_index, near.edge_index)
-    assert torch.equal(pairs.shifts, near.shifts)
+    assert torch.equal(pairs.edge_index, pair_list(*geometry(atoms), 1e9).edge_index)
+    assert not pairs.shifts.any()
+
+
+@pytest.mark.parametrize("cutoff", [1.2, 2.5, 4.0, 5.5])
+def test_pairs_of_a_molecule_within_and_beyond_its_size(cutoff: float) -> None:
+    atoms = molecule("CH3CH2OH")
+    first, second = np.triu_indices(len(atoms), k=1)
+    near = atoms.get_all_distances()[first, second] <= cutoff
+    found = pair_list(*geometry(atoms), cutoff).edge_index
+    np.testing.assert_array_equal(found, np.stack([first, second])[:, near])
 
 
 def test_infinite_cutoff_is_refused_for_periodic_structures() -> None:
