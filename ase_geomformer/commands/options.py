@@ -35,7 +35,8 @@ def add_compile(parser: ArgumentParser) -> None:
     """Whether to compile, for verbs that evaluate structures of one size many times."""
     parser.add_argument(
         "--compile", action="store_true",
-        help="compile the potential at the first step, for a minute or two, and be faster then",
+        help="compile the potential at the first step, for a minute or two, to be faster from then "
+        "on; results repeat to rounding, not to the bit",
     )  # fmt: skip
 
 
