@@ -13,6 +13,7 @@ import yaml
 from ase import Atoms
 from ase.io import read
 
+from ase_geomformer import PotentialCalculator
 from ase_geomformer.md import ENSEMBLES, MDSettings, run_md
 
 SHORT = MDSettings(steps=30, log_interval=3, trajectory_interval=5, equilibration_steps=9)
@@ -68,6 +69,14 @@ def test_averages_are_over_the_rows_recorded(cluster: Atoms, springs: Any, tmp_p
         assert len(values) == 8
         assert found.mean == pytest.approx(np.mean(values), rel=1e-12)
         assert found.std == pytest.approx(np.std(values), rel=1e-9, abs=1e-15)
+
+
+def test_the_log_tells_the_speed(silicon: Atoms, potential: Any) -> None:
+    calculator = PotentialCalculator(potential, skin=0.0)
+    log = run_md(silicon, calculator, SHORT, progress=False).log
+    assert log["list_rebuilds"].tolist() == [0, *[3] * 10]
+    assert log["steps_per_second"][0] == 0.0
+    assert (log["steps_per_second"][1:] > 1.0).all()
 
 
 def test_drift_is_the_slope_of_the_conserved_energy(cluster: Atoms, springs: Any) -> None:

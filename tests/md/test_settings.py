@@ -7,17 +7,28 @@ from typing import Any, get_args
 import pytest
 from docstring_parser import parse
 
-from ase_geomformer.md import ENSEMBLES, MDSettings
-from ase_geomformer.md.settings import EnsembleName
+from ase_geomformer.md import ENSEMBLES, GuardSettings, MDSettings
+from ase_geomformer.md.settings import EnsembleName, TrajectoryFormat
+from ase_geomformer.md.trajectories import TRAJECTORIES
 
 
 def test_every_ensemble_can_be_named() -> None:
     assert get_args(EnsembleName) == tuple(ENSEMBLES)
 
 
-def test_every_setting_is_described() -> None:
-    described = {entry.arg_name for entry in parse(MDSettings.__doc__ or "").params}
-    assert described == {field.name for field in dataclasses.fields(MDSettings)}
+def test_every_trajectory_format_can_be_named() -> None:
+    assert set(get_args(TrajectoryFormat)) == set(TRAJECTORIES)
+
+
+@pytest.mark.parametrize("settings", [MDSettings, GuardSettings])
+def test_every_setting_is_described(settings: type[Any]) -> None:
+    described = {entry.arg_name for entry in parse(settings.__doc__ or "").params}
+    assert described == {field.name for field in dataclasses.fields(settings)}
+
+
+def test_settings_come_back_from_a_file() -> None:
+    settings = MDSettings(guards=GuardSettings(max_gap_A=None, pair_interval=3))
+    assert MDSettings(**dataclasses.asdict(settings)) == settings
 
 
 @pytest.mark.parametrize(
@@ -40,6 +51,8 @@ def test_every_setting_is_described() -> None:
         ("equilibration_steps", 1001),
         ("log_interval", 0),
         ("trajectory_interval", 0),
+        ("trajectory_format", "xyz"),
+        ("checkpoint_interval", 0),
     ],
 )
 def test_a_bad_value_is_named(name: str, value: Any) -> None:
