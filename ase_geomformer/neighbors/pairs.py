@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.neighbors.edges import NeighborList
+from ase_geomformer.neighbors.problem import BYTES_PER_EDGE, total_memory
 from ase_geomformer.neighbors.search import neighbor_list
 
 
@@ -23,7 +24,8 @@ def pair_list(
     Raises
     ------
     ValueError
-        If the cutoff is infinite and the structure periodic, or as in ``neighbor_list``.
+        If the cutoff is infinite and the structure periodic, the list could not fit into memory,
+        or as in ``neighbor_list``.
     """
     periodic = bool(pbc.any())
     if cutoff == math.inf and periodic:
@@ -33,6 +35,12 @@ def pair_list(
         )
     if not periodic and cutoff > _diagonal(positions):
         atoms = positions.shape[0]
+        needed = 0.5 * atoms * (atoms - 1) * BYTES_PER_EDGE
+        if needed > total_memory(positions.device):
+            raise ValueError(
+                f"{atoms} atoms make {0.5 * atoms * (atoms - 1):.1e} pairs, some "
+                f"{needed / 1e9:.1e} GB: give a smaller long-range cutoff"
+            )
         edge_index = torch.triu_indices(atoms, atoms, offset=1, device=positions.device)
         return NeighborList(edge_index, edge_index.new_zeros(edge_index.shape[1], 3))
     both = neighbor_list(positions, cell, pbc, cutoff, backend=backend)

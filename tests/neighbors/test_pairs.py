@@ -48,6 +48,12 @@ def test_infinite_cutoff_gives_all_pairs() -> None:
     assert not pairs.shifts.any()
 
 
+def test_more_pairs_than_memory_are_refused() -> None:
+    atoms = Atoms("H3000000", positions=np.zeros((3_000_000, 3)))
+    with pytest.raises(ValueError, match=r"3000000 atoms make 4\.5e\+12 pairs.*smaller"):
+        pair_list(*geometry(atoms), math.inf)
+
+
 @pytest.mark.parametrize("cutoff", [1.2, 2.5, 4.0, 5.5])
 def test_pairs_of_a_molecule_within_and_beyond_its_size(cutoff: float) -> None:
     atoms = molecule("CH3CH2OH")
