@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from ase import Atoms
 
 from ase_geomformer.files import atomic_file
 from ase_geomformer.md import guards, report, restart
+from ase_geomformer.md.observer import Observer
 from ase_geomformer.md.output import FIGURE_FILE, Output, find_checkpoint, open_folder
 from ase_geomformer.md.result import MDResult, averages, drift
 from ase_geomformer.md.settings import MDSettings
@@ -25,6 +26,7 @@ def run_md(
     *,
     output: str | os.PathLike[str] | None = None,
     resume: bool = False,
+    observers: Sequence[Observer] = (),
     progress: bool = True,
     overwrite: bool = False,
     inputs: Mapping[str, Any] | None = None,
@@ -54,6 +56,9 @@ def run_md(
         it are in ``last_good.traj``.
     resume : bool
         Go on with the run in ``output``, or begin it if there is none yet.
+    observers : sequence of Observer
+        Functions to call every so many steps. A run that is resumed after it was killed makes
+        the steps since its last checkpoint, and calls them, again.
     progress : bool
         Show a progress bar, and a table at the end.
     overwrite : bool
@@ -92,7 +97,7 @@ def run_md(
     folder = open_folder(output, settings, dict(inputs or {}), resume=resume, overwrite=overwrite)
     files = Output(simulation, folder, checkpoint)
     try:
-        reason, stopped = _run(simulation, files, progress)
+        reason, stopped = _run(simulation, files, observers, progress)
     finally:
         files.close()
     files.write_end(stopped)
@@ -104,7 +109,9 @@ def run_md(
     return result
 
 
-def _run(simulation: Simulation, files: Output, progress: bool) -> tuple[str, bool]:
+def _run(
+    simulation: Simulation, files: Output, observers: Sequence[Observer], progress: bool
+) -> tuple[str, bool]:
     """Make the steps; why the run ended, and whether a guard stopped it."""
     settings, dynamics = simulation.settings, simulation.dynamics
     with report.progress_bar(simulation, progress) as advance:
@@ -112,6 +119,8 @@ def _run(simulation: Simulation, files: Output, progress: bool) -> tuple[str, bo
         dynamics.attach(simulation.ramp, 1)
         dynamics.attach(lambda: simulation.guards(simulation), 1)
         files.attach()
+        for observer in observers:
+            dynamics.attach(observer, observer.interval, simulation)
         dynamics.attach(files.checkpoint, settings.checkpoint_interval)
         dynamics.attach(advance, 1)
         try:

@@ -4,6 +4,7 @@ import csv
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ase import Atoms
 from ase.io import read
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.md import ENSEMBLES, MDSettings, run_md
+from ase_geomformer.md import ENSEMBLES, MDSettings, Observer, run_md
 
 SHORT = MDSettings(steps=30, log_interval=3, trajectory_interval=5, equilibration_steps=9)
 
@@ -77,6 +78,23 @@ def test_the_log_tells_the_speed(silicon: Atoms, potential: Any) -> None:
     assert log["list_rebuilds"].tolist() == [0, *[3] * 10]
     assert log["steps_per_second"][0] == 0.0
     assert (log["steps_per_second"][1:] > 1.0).all()
+
+
+def test_observers_are_called_by_period(cluster: Atoms, springs: Any, tmp_path: Path) -> None:
+    seen: dict[int, np.ndarray] = {}
+
+    def look(atoms: Atoms, step: int) -> None:
+        seen[step] = atoms.get_positions()
+
+    observers = [Observer(look, 5), Observer(lambda atoms, _: atoms.get_forces())]
+    options = {"output": tmp_path, "progress": False, "observers": observers}
+    run_md(cluster, springs, replace(SHORT, steps=20), **options)
+    run_md(cluster, springs, SHORT, resume=True, **options)
+    assert list(seen) == [0, 5, 10, 15, 20, 25, 30]
+    frames = read(tmp_path / "trajectory.traj", index=":")
+    np.testing.assert_array_equal([*seen.values()], [frame.positions for frame in frames])
+    with pytest.raises(ValueError, match="interval = 0 must be"):
+        Observer(look, 0)
 
 
 def test_drift_is_the_slope_of_the_conserved_energy(cluster: Atoms, springs: Any) -> None:
