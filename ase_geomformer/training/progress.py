@@ -53,7 +53,8 @@ class Progress(Callback):
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         # Reading the loss waits for the device: not at every step.
-        if self.bar is not None and time.monotonic() - self.shown[1] > REFRESH_SECONDS:
+        due = time.monotonic() - self.shown[1] > REFRESH_SECONDS
+        if self.bar is not None and (due or trainer.global_step == self.steps):
             line = self._line(trainer, self._speed(trainer))
             self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, description=line)
 

@@ -57,7 +57,7 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
             max_steps=run.steps,
             val_check_interval=run.validate_every,
             check_val_every_n_epoch=None,
-            log_every_n_steps=min(50, run.validate_every),
+            log_every_n_steps=min(50, run.validate_every, run.steps),
             gradient_clip_val=optimizer.clip_norm,
             num_sanity_val_steps=0,
             inference_mode=False,  # validation needs forces, which are a gradient

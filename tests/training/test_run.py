@@ -226,6 +226,14 @@ def test_float64_and_stress(kind: Any, tmp_path: Path, shared: Path, no_finish: 
     assert len(column(tmp_path / "run", "val_mae_stress_GPa")) == 2
 
 
+def test_shorter_than_its_first_validation(
+    settings: Callable[..., TrainSettings], tmp_path: Path
+) -> None:
+    result = train(settings(steps=3, validate_every=100), tmp_path / "run")
+    assert result.evaluation is not None
+    assert len(column(tmp_path / "run", "train_loss")) == 1
+
+
 # What stops a training
 
 
@@ -357,3 +365,13 @@ def test_neighbours_of_a_failed_start_are_no_run(
 def test_nothing_to_resume(settings: Callable[..., TrainSettings], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no run to resume"):
         train(settings(), tmp_path, resume=True)
+
+
+def test_long_range_terms_are_refused(
+    settings: Callable[..., TrainSettings], untouched: Path
+) -> None:
+    """Data sets hold no far pairs: energies would silently lack them."""
+    model = {"charge_width": 8}
+    terms: dict[str, dict[str, Any]] = {"zbl": {}, "electrostatics": {}}
+    with pytest.raises(ValueError, match=r"zbl, electrostatics reach 12.0 Å.*cannot be trained"):
+        train(settings(model=model, changes={"terms": terms}), untouched)
