@@ -1,0 +1,22 @@
+"""What trajectories tell: structure, diffusion, vibrations, and how sure the averages are."""
+
+from __future__ import annotations
+
+from ase_geomformer.md.analysis.blocks import BlockAverage, block_average
+from ase_geomformer.md.analysis.diffusion import MSD, mean_square_displacement
+from ase_geomformer.md.analysis.frames import Frames, load_frames
+from ase_geomformer.md.analysis.rdf import RDF, radial_distribution
+from ase_geomformer.md.analysis.vibrations import VACF, velocity_autocorrelation
+
+__all__ = [
+    "MSD",
+    "RDF",
+    "VACF",
+    "BlockAverage",
+    "Frames",
+    "block_average",
+    "load_frames",
+    "mean_square_displacement",
+    "radial_distribution",
+    "velocity_autocorrelation",
+]

@@ -1,0 +1,117 @@
+"""Mean square displacements and diffusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_geomformer.md.analysis.frames import Frames
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# The slope is taken where motion is no longer ballistic and the statistics are still good.
+_FIT = (0.2, 0.6)
+
+
+@dataclass(frozen=True, eq=False)
+class MSD:
+    """Mean square displacement.
+
+    Attributes
+    ----------
+    time_ps : array (L,)
+    msd : array (L,), Å^2
+        Averaged over atoms and origins.
+    diffusion_A2_per_ps : float
+        Diffusion coefficient, a sixth of the slope of msd (Einstein 1905); 1 Å^2/ps is
+        1e-4 cm^2/s. In a finite periodic cell it is too low by about 2.84 kT / (6 pi eta L) (Yeh
+        and Hummer, J. Phys. Chem. B 108, 15873 (2004)).
+    error_A2_per_ps : float
+        Its standard error, from the spread of parts of the trajectory.
+    """
+
+    time_ps: np.ndarray
+    msd: np.ndarray
+    diffusion_A2_per_ps: float
+    error_A2_per_ps: float
+
+    def plot(self) -> Figure:
+        """The displacement against time, as a figure apart from pyplot's."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+        axes = figure.subplots()
+        found = f"D = {self.diffusion_A2_per_ps:.3g} ± {self.error_A2_per_ps:.1g} Å²/ps"
+        axes.plot(self.time_ps, self.msd, color="#1f5a94", label=found)
+        axes.set_xlabel("time (ps)")
+        axes.set_ylabel("mean square displacement (Å²)")
+        axes.legend(frameon=False)
+        return figure
+
+
+def mean_square_displacement(
+    frames: Frames, element: str | None = None, *, parts: int = 5, remove_drift: bool = True
+) -> MSD:
+    """Mean square displacement and diffusion coefficient of the atoms of an element.
+
+    Parameters
+    ----------
+    frames : Frames
+        With positions that are not wrapped, at fixed volume.
+    element : str, optional
+        All atoms when left out.
+    parts : int
+        Pieces of the trajectory, each of which gives a diffusion coefficient; lags go to half
+        the length of one.
+    remove_drift : bool
+        Take displacements relative to the centre of mass of all atoms.
+
+    Raises
+    ------
+    ValueError
+        If there is no such element, or the trajectory is too short for so many parts.
+    """
+    if parts < 2 or len(frames) // parts < 10:
+        raise ValueError(
+            f"{len(frames)} frames cannot be taken in {parts} parts: two parts at least, of ten "
+            "frames at least, are needed"
+        )
+    positions = frames.positions
+    if remove_drift:
+        weights = frames.masses / frames.masses.sum()
+        positions = positions - np.einsum("n,tnc->tc", weights, positions)[:, None]
+    positions = positions[:, frames.select(element)]
+    length = len(frames) // parts
+    lags = length // 2
+    time_ps = np.arange(lags) * frames.interval_fs / 1000.0
+    pieces = [
+        _msd(positions[start : start + length])[:lags] for start in range(0, parts * length, length)
+    ]
+    fitted = slice(int(_FIT[0] * lags), max(int(_FIT[1] * lags), int(_FIT[0] * lags) + 2))
+    slopes = np.array([np.polyfit(time_ps[fitted], piece[fitted], 1)[0] for piece in pieces])
+    return MSD(
+        time_ps,
+        np.mean(pieces, axis=0),
+        float(slopes.mean() / 6.0),
+        float(slopes.std(ddof=1) / np.sqrt(parts) / 6.0),
+    )
+
+
+def _msd(positions: np.ndarray) -> np.ndarray:
+    """Mean square displacement (T,) over all origins, in the time of Fourier transforms.
+
+    With S(m) the correlation of positions, msd(m) is the mean over origins of
+    ``r(t)^2 + r(t+m)^2`` less 2 S(m) (Kneller et al., Comput. Phys. Commun. 91, 191 (1995)).
+    """
+    positions = positions - positions[0]  # keeps the digits of small displacements
+    length, atoms = positions.shape[:2]
+    spectrum = np.fft.rfft(positions, n=2 * length, axis=0)
+    correlation = np.fft.irfft(np.abs(spectrum) ** 2, n=2 * length, axis=0)[:length].sum((1, 2))
+    squares = np.square(positions).sum(axis=(1, 2))
+    ahead, behind = np.cumsum(squares)[::-1], np.cumsum(squares[::-1])[::-1]
+    origins = length - np.arange(length)
+    result: np.ndarray = (ahead + behind - 2.0 * correlation) / (origins * atoms)
+    return result

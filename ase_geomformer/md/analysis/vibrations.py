@@ -1,0 +1,104 @@
+"""Velocity autocorrelation and the vibrations in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_geomformer.md.analysis.frames import Frames
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Speed of light: one THz in 1/cm.
+_WAVENUMBER_PER_THZ = 33.35640951981521
+
+
+@dataclass(frozen=True, eq=False)
+class VACF:
+    """Velocity autocorrelation and its spectrum.
+
+    Attributes
+    ----------
+    time_fs : array (L,)
+    vacf : array (L,)
+        ``sum_i m_i <v_i(0) . v_i(t)>``, relative to its value at time 0.
+    frequency_THz : array (F,)
+    density_of_states : array (F,), 1/THz
+        Vibrational density of states: cosine transform of the autocorrelation, with integral 1.
+    """
+
+    time_fs: np.ndarray
+    vacf: np.ndarray
+    frequency_THz: np.ndarray
+    density_of_states: np.ndarray
+
+    @property
+    def wavenumber(self) -> np.ndarray:
+        """Frequencies in 1/cm."""
+        return self.frequency_THz * _WAVENUMBER_PER_THZ
+
+    def plot(self) -> Figure:
+        """The density of states, as a figure apart from pyplot's."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(self.wavenumber, self.density_of_states, color="#1f5a94")
+        axes.set_xlabel("wavenumber (1/cm)")
+        axes.set_ylabel("density of states (1/THz)")
+        return figure
+
+
+def velocity_autocorrelation(
+    frames: Frames, element: str | None = None, *, max_time_fs: float | None = None
+) -> VACF:
+    """Autocorrelation of velocities, weighted with mass, and the density of states.
+
+    Parameters
+    ----------
+    frames : Frames
+        Spaced by no more than half the period of the fastest vibration: 4 fs for C-H.
+    element : str, optional
+        All atoms when left out.
+    max_time_fs : float, optional
+        Longest correlation time; peaks are about its inverse wide. A quarter of the trajectory
+        when left out.
+
+    Raises
+    ------
+    ValueError
+        If there is no such element, or the trajectory is too short.
+    """
+    lags = len(frames) // 4
+    if max_time_fs is not None:
+        lags = round(max_time_fs / frames.interval_fs)
+    if not 4 <= lags <= len(frames):
+        raise ValueError(
+            f"{len(frames)} frames are too few for correlation over {lags} of them; 4 at least "
+            "are needed"
+        )
+    chosen = frames.select(element)
+    weighted = frames.velocities[:, chosen] * np.sqrt(frames.masses[chosen])[:, None]
+    vacf = _correlate(weighted)[:lags]
+    if vacf[0] <= 0:
+        raise ValueError("the atoms do not move; the trajectory has no velocities")
+    vacf = vacf / vacf[0]
+    # The window takes the end to zero smoothly, so that peaks have no ripples beside them.
+    window = np.hanning(2 * lags + 1)[lags : 2 * lags]
+    mirrored = np.concatenate([vacf * window, [0.0], (vacf * window)[:0:-1]])
+    frequency = np.fft.rfftfreq(len(mirrored), frames.interval_fs / 1000.0)
+    spectrum = np.fft.rfft(mirrored).real
+    density = spectrum / (spectrum.sum() * frequency[1])
+    return VACF(np.arange(lags) * frames.interval_fs, vacf, frequency, density)
+
+
+def _correlate(values: np.ndarray) -> np.ndarray:
+    """Autocorrelation (T,) of arrays (T, ...), summed over their entries, over all origins."""
+    length = len(values)
+    spectrum = np.abs(np.fft.rfft(values.reshape(length, -1), n=2 * length, axis=0)) ** 2
+    summed = np.fft.irfft(spectrum.sum(axis=1), n=2 * length)[:length]
+    result: np.ndarray = summed / (length - np.arange(length))
+    return result
