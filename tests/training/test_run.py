@@ -371,7 +371,9 @@ def test_long_range_terms_are_refused(
     settings: Callable[..., TrainSettings], untouched: Path
 ) -> None:
     """Data sets hold no far pairs: energies would silently lack them."""
-    model = {"charge_width": 8}
-    terms: dict[str, dict[str, Any]] = {"zbl": {}, "electrostatics": {}}
+    model = {
+        "settings": {**settings().model.settings, "charge_width": 8},
+        "terms": {"zbl": {}, "electrostatics": {}},
+    }
     with pytest.raises(ValueError, match=r"zbl, electrostatics reach 12.0 Å.*cannot be trained"):
-        train(settings(model=model, changes={"terms": terms}), untouched)
+        train(settings(model=model), untouched)
