@@ -38,7 +38,10 @@ def run_md(
 
     A run in a folder can be resumed: after it was killed, from the last ``restart.npz``; after it
     was finished, with more ``steps``. Positions, momenta, cell, log and trajectory are then, to
-    the last bit, those of a run that was never interrupted.
+    the last bit, those of a run that was never interrupted. That takes a calculator whose results
+    depend on nothing but the structure; one with a memory, such as ASE's EMT, repeats itself only
+    from multiples of ``checkpoint_interval``, at which it is reset; and on a GPU, sums whose order
+    is left to chance differ in their last bits from run to run.
 
     Parameters
     ----------

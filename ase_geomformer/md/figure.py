@@ -17,11 +17,15 @@ _ENERGIES = {
     "total_energy_eV": ("total", "#9a9a9a"),
     "conserved_energy_eV": ("conserved", "#1b8a5a"),
 }
-_TEMPERATURE_COLOUR = "#c2571a"
+# Panels below the energies, where the log has them: label, unit and colour.
+_PANELS = {
+    "temperature_K": ("temperature", "K", "#c2571a"),
+    "pressure_GPa": ("pressure", "GPa", "#7a4fa3"),
+}
 
 
 def plot(log: dict[str, np.ndarray], settings: MDSettings) -> Figure:
-    """Energies and temperature against time, as a figure apart from pyplot's.
+    """Energies, temperature and any pressure against time, as a figure apart from pyplot's.
 
     Parameters
     ----------
@@ -31,8 +35,10 @@ def plot(log: dict[str, np.ndarray], settings: MDSettings) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 5.0), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
+    shown = [name for name in _PANELS if name in log]
+    figure = Figure(figsize=(7.0, 2.5 + 2.5 * len(shown)), layout="constrained")
+    panels = figure.subplots(1 + len(shown), 1, sharex=True)
+    upper = panels[0]
     time_ps = log["time_fs"] / 1000.0
     averaged = log["step"] >= settings.equilibration_steps
     for name, (label, colour) in _ENERGIES.items():
@@ -41,11 +47,13 @@ def plot(log: dict[str, np.ndarray], settings: MDSettings) -> Figure:
     change = log["potential_energy_eV"] - log["potential_energy_eV"][0]
     _mean_line(upper, time_ps[averaged], change[averaged], "mean potential {:+.3f} eV")
     upper.set_ylabel("energy change (eV)")
-    lower.plot(time_ps, log["temperature_K"], color=_TEMPERATURE_COLOUR, lw=1.1)
-    _mean_line(lower, time_ps[averaged], log["temperature_K"][averaged], "mean {:.0f} K")
-    lower.set_ylabel("temperature (K)")
-    lower.set_xlabel("time (ps)")
-    for axes in (upper, lower):
+    for axes, name in zip(panels[1:], shown, strict=True):
+        label, unit, colour = _PANELS[name]
+        axes.plot(time_ps, log[name], color=colour, lw=1.1)
+        _mean_line(axes, time_ps[averaged], log[name][averaged], f"mean {{:.3g}} {unit}")
+        axes.set_ylabel(f"{label} ({unit})")
+    panels[-1].set_xlabel("time (ps)")
+    for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, lw=0.6)
         axes.margins(x=0.01)

@@ -22,19 +22,19 @@ class RunStopped(Exception):
 
 
 class Guards:
-    """Looks at a simulation after every step.
+    """Looks at a simulation after every step, and keeps the last frames that passed.
 
     Attributes
     ----------
-    recent : deque of ase.Atoms
-        The last frames that passed, oldest first, with their step in ``info``.
     memory : dict of str to array
         What the guards must remember, also across a restart.
     """
 
     def __init__(self, memory: dict[str, np.ndarray] | None = None) -> None:
         self.memory = dict(memory or {})
-        self.recent: deque[Atoms] = deque(maxlen=FRAMES_KEPT)
+        self._recent: deque[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = deque(
+            maxlen=FRAMES_KEPT
+        )
 
     def __call__(self, simulation: Simulation) -> None:
         """Ask every guard; raise RunStopped with the first reason given."""
@@ -46,9 +46,22 @@ class Guards:
                     "Look at the starting structure and the time step, and whether the potential "
                     "was made for such structures."
                 )
-        frame = simulation.atoms.copy()
-        frame.info["step"] = simulation.step
-        self.recent.append(frame)
+        atoms = simulation.atoms
+        self._recent.append(
+            (simulation.step, atoms.get_positions(), atoms.get_momenta(), atoms.cell.array.copy())
+        )
+
+    def last_good(self, atoms: Atoms) -> list[Atoms]:
+        """The last frames that passed, oldest first, with their step in ``info``."""
+        frames = []
+        for step, positions, momenta, cell in self._recent:
+            frame = atoms.copy()
+            frame.set_cell(cell)
+            frame.set_positions(positions, apply_constraint=False)
+            frame.set_momenta(momenta, apply_constraint=False)
+            frame.info["step"] = step
+            frames.append(frame)
+        return frames
 
 
 def _finite(simulation: Simulation, _: dict[str, Any]) -> str | None:

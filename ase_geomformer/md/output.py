@@ -92,7 +92,7 @@ class Output:
         if self.folder is None:
             return ""
         text = f" The frame is in {OFFENDING_FILE}"
-        if self.simulation.guards.recent:
+        if self.simulation.step > 0:
             text += f", those before it in {LAST_GOOD_FILE}"
         if (self.folder / RESTART_FILE).exists():
             step = restart.load(self.folder / RESTART_FILE).facts["step"]
@@ -107,9 +107,10 @@ class Output:
             return
         with atomic_file(self.folder / (OFFENDING_FILE if stopped else FINAL_FILE)) as temporary:
             write(temporary, self.simulation.atoms, format="extxyz")
-        if stopped and self.simulation.guards.recent:
+        frames = self.simulation.guards.last_good(self.simulation.atoms) if stopped else []
+        if frames:
             with atomic_file(self.folder / LAST_GOOD_FILE) as temporary:
-                write(temporary, list(self.simulation.guards.recent), format="traj")
+                write(temporary, frames, format="traj")
 
 
 def find_checkpoint(
@@ -122,7 +123,7 @@ def find_checkpoint(
     ValueError
         If there is no folder, or it is also to be overwritten.
     FileNotFoundError
-        If the folder holds something else.
+        If the folder holds something else, or files of the run are missing.
     """
     if output is None:
         raise ValueError("resume needs the output folder of the run to go on with")
@@ -130,13 +131,28 @@ def find_checkpoint(
         raise ValueError("resume goes on with a run, and overwrite replaces it; give one of them")
     folder = Path(output).expanduser()
     if (folder / RESTART_FILE).exists():
-        return restart.load(folder / RESTART_FILE)
+        checkpoint = restart.load(folder / RESTART_FILE)
+        _check_files(folder, checkpoint)
+        return checkpoint
     names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
     if (folder / RESULT_FILE).exists() or not {
         name for name in names if not name.startswith(".")
     } <= {*FILES, SETTINGS_FILE}:
         raise FileNotFoundError(f"there is no {RESTART_FILE} in {folder} to resume from")
     return None
+
+
+def _check_files(folder: Path, checkpoint: restart.Checkpoint) -> None:
+    """Refuse to go on with files that are gone, or hold less than they did."""
+    files = checkpoint.facts["files"]
+    trajectory = f"trajectory.{checkpoint.settings.trajectory_format}"
+    for name, size in {LOG_FILE: files["log"], trajectory: files["trajectory"][0]}.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size < size:
+            raise FileNotFoundError(
+                f"{path} is missing, or shorter than when {RESTART_FILE} was written, so that the "
+                "run cannot be resumed; put it back, or start a new run from the last structure"
+            )
 
 
 def open_folder(

@@ -95,7 +95,7 @@ def save(path: Path, simulation: Simulation, files: Mapping[str, Any], wall_time
     }
     groups = {
         "atoms": {**atoms.arrays, "cell": atoms.cell.array, "pbc": atoms.pbc},
-        "results": _numbers(atoms.calc.results),
+        "results": _numbers(getattr(atoms.calc, "results", {})),
         "integrator": INTEGRATORS[type(dynamics).__name__].save(dynamics),
         "guards": simulation.guards.memory,
     }
@@ -203,7 +203,7 @@ def _restore_results(atoms: Atoms, saved: Mapping[str, np.ndarray]) -> None:
     Another number of threads, or a GPU, may change the last bits of a sum.
     """
     energy = float(atoms.get_potential_energy())
-    before = float(saved["energy"])
+    before = float(saved.get("energy", energy))
     if abs(energy - before) > _SAME_ENERGY_EV * len(atoms):
         raise ValueError(
             f"the calculator gives {energy:.6f} eV for the structure saved, and the run to resume "

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 import yaml
 from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.io import read
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.md import ENSEMBLES, MDSettings, Observer, run_md
+from ase_geomformer.md.figure import plot
 
 SHORT = MDSettings(steps=30, log_interval=3, trajectory_interval=5, equilibration_steps=9)
 
@@ -243,6 +246,18 @@ def test_silent_without_progress(
 ) -> None:
     run_md(cluster, springs, SHORT, progress=False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_figure_shows_what_the_log_has() -> None:
+    for ensemble, labels in (
+        ("nve", ["energy change (eV)", "temperature (K)"]),
+        ("npt-mtk", ["energy change (eV)", "temperature (K)", "pressure (GPa)"]),
+    ):
+        settings = MDSettings(ensemble=ensemble, steps=20)
+        log = run_md(bulk("Cu", cubic=True), EMT(), settings, progress=False).log
+        panels = plot(log, settings).axes
+        assert [axes.get_ylabel() for axes in panels] == labels
+        np.testing.assert_array_equal(panels[1].lines[0].get_ydata(), log["temperature_K"])
 
 
 def test_figures_leave_pyplot_alone(run_python: Callable, tmp_path: Path) -> None:

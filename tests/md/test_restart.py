@@ -205,6 +205,17 @@ def test_what_cannot_be_resumed(cluster: Atoms, springs: Any, tmp_path: Path) ->
     assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == kept
 
 
+@pytest.mark.parametrize("name", ["log.csv", "trajectory.traj"])
+def test_files_that_are_gone(name: str, cluster: Atoms, springs: Any, tmp_path: Path) -> None:
+    run_md(cluster, springs, SETTINGS, output=tmp_path, progress=False)
+    content = (tmp_path / name).read_bytes()
+    for damage in (lambda path: path.write_bytes(content[:-5]), Path.unlink):
+        damage(tmp_path / name)
+        with pytest.raises(FileNotFoundError, match=f"{name} is missing, or shorter"):
+            run_md(cluster, springs, SETTINGS, output=tmp_path, resume=True, progress=False)
+        assert (tmp_path / "result.json").exists()
+
+
 def test_a_folder_of_something_else_is_left_alone(
     cluster: Atoms, springs: Any, tmp_path: Path
 ) -> None:
