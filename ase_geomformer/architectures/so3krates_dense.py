@@ -29,7 +29,7 @@ from ase_geomformer.layers.segment import segment_sum
 
 @dataclass(frozen=True)
 class So3kratesDenseSettings:
-    """Hyper-parameters of So3krates, dense generation; the defaults are those of the paper.
+    """Hyper-parameters of So3krates, dense generation; widths and depth are those of the paper.
 
     Attributes
     ----------

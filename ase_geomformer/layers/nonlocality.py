@@ -1,6 +1,6 @@
 """Neighbours in the space of Euclidean variables, however far apart the atoms are.
 
-Frank, Unke, Müller, NeurIPS 2022 (arXiv 2205.14276), section 3.3.
+Frank, Unke, Müller, NeurIPS 2022 (arXiv 2205.14276).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class SelfMix(nn.Module):
     """Mix the degrees of Euclidean variables: sum over l1 < l2 of k (ev_l1 x ev_l2)_L.
 
-    Frank, Unke, Müller, NeurIPS 2022 (arXiv 2205.14276), equation 17. The products are formed with
+    Frank, Unke, Müller, NeurIPS 2022 (arXiv 2205.14276). The products are formed with
     real Clebsch-Gordan coefficients, which are e3nn's Wigner 3j symbols: its basis of a degree is
     ours, see :class:`~ase_geomformer.layers.harmonics.SphericalHarmonics`.
 
