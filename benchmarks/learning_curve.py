@@ -23,12 +23,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from ase_geomformer.accuracy.evaluation import evaluate_frames
+from ase_geomformer.accuracy.style import save_figure
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.splits import Split
 from ase_geomformer.files import write_text
-from ase_geomformer.training.evaluation import evaluate_frames
-from ase_geomformer.training.readers import read_frames
 from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.splits import Split
-from ase_geomformer.training.style import save_figure
 
 ERRORS = {
     "forces_mae_meV_per_A": "force MAE (meV/Å)",

@@ -7,12 +7,12 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ase_geomformer.commands import options as common
-from ase_geomformer.training.sources import DataSettings
+from ase_geomformer.data.sources import DataSettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-    from ase_geomformer.training.evaluation import Evaluation
+    from ase_geomformer.accuracy.evaluation import Evaluation
 
 USAGE = "--potential NAME --data FILE --output DIR [OPTION ...]"
 DESCRIPTION = (
@@ -49,12 +49,12 @@ def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
     from rich.console import Console
 
+    from ase_geomformer.accuracy.evaluation import evaluate_frames
+    from ase_geomformer.accuracy.figures import errors_by_element, parity
+    from ase_geomformer.accuracy.style import save_figure
+    from ase_geomformer.data.frames import label_table
+    from ase_geomformer.data.readers import read_frames
     from ase_geomformer.provenance import check_folder, provenance, start_folder, write_result
-    from ase_geomformer.training.evaluation import evaluate_frames
-    from ase_geomformer.training.figures import errors_by_element, parity
-    from ase_geomformer.training.frames import label_table
-    from ase_geomformer.training.readers import read_frames
-    from ase_geomformer.training.style import save_figure
 
     keys = [field.name for field in fields(DataSettings) if field.name not in NOT_OPTIONS]
     data = DataSettings(options.data, **{key: options[key] for key in keys})
@@ -79,7 +79,7 @@ def _tables(evaluation: Evaluation) -> list[Any]:
     """Errors; force errors by element; the worst frame of each kind."""
     from rich.table import Table
 
-    from ase_geomformer.training.naming import heading, readable
+    from ase_geomformer.accuracy.naming import heading, readable
 
     numbers = evaluation.to_dict()
     errors = Table("", "value", "unit", title="Errors")

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ase_geomformer.data.frames import Frame
 from ase_geomformer.graph import AtomGraph, electrons
 from ase_geomformer.neighbors import NeighborList
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.edges import EdgeTable, edge_table
-from ase_geomformer.training.frames import Frame
 
 LEARNT = ("energy", "forces", "stress")
 

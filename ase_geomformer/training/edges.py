@@ -15,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ase_geomformer.data.frames import Frame, fingerprint
 from ase_geomformer.graph import geometry
 from ase_geomformer.neighbors import neighbor_list
-from ase_geomformer.training.frames import Frame, fingerprint
 
 FORMAT_VERSION = "1"
 

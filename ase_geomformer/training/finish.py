@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from ase_geomformer.accuracy.evaluation import Evaluation, evaluate_frames
+from ase_geomformer.accuracy.figures import learning_curve
+from ase_geomformer.accuracy.model_card import write_evaluations, write_readme
+from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.data.frames import Frame
 from ase_geomformer.potential import Potential
 from ase_geomformer.provenance import SETTINGS_FILE, provenance, write_result
-from ase_geomformer.training.evaluation import Evaluation, evaluate_frames
-from ase_geomformer.training.figures import learning_curve
-from ase_geomformer.training.frames import Frame
-from ase_geomformer.training.model_card import write_evaluations, write_readme
 from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.style import save_figure
 
 POTENTIAL_FOLDER = "potential"
 LOG_FILE = Path("logs") / "metrics.csv"
@@ -66,4 +66,3 @@ def finish(
     origin = provenance(PotentialCalculator(potential), seed=settings.run.seed)
     write_result(folder, {"potential": settings.name, **content, "provenance": origin})
     return evaluation
-

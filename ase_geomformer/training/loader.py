@@ -8,9 +8,9 @@ from typing import Any
 import lightning
 import numpy as np
 
+from ase_geomformer.data.frames import Frame
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset
-from ase_geomformer.training.frames import Frame
 from ase_geomformer.training.sampler import BatchSampler, frame_costs
 from ase_geomformer.training.settings import BatchSettings
 

@@ -13,13 +13,14 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from ase_geomformer.acceleration.compiler import compiler_available
+from ase_geomformer.accuracy.evaluation import Evaluation
+from ase_geomformer.data.frames import Frame, label_table
+from ase_geomformer.data.writer import write_frames
 from ase_geomformer.files import write_text
 from ase_geomformer.potential import Potential
 from ase_geomformer.provenance import SETTINGS_FILE
 from ase_geomformer.training.dataset import GraphDataset
-from ase_geomformer.training.evaluation import Evaluation
 from ase_geomformer.training.finish import finish
-from ase_geomformer.training.frames import Frame, label_table
 from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
 from ase_geomformer.training.objective import CompiledObjective, Objective
@@ -27,7 +28,6 @@ from ase_geomformer.training.settings import TrainSettings
 from ase_geomformer.training.start import initial_potential, read_parts
 from ase_geomformer.training.stored import check_same, to_yaml
 from ase_geomformer.training.trainer import LAST_CHECKPOINT, make_trainer, quiet_lightning
-from ase_geomformer.training.writer import write_frames
 
 SPLIT_FILE = "split.json"
 NEIGHBORS_FOLDER = "neighbors"

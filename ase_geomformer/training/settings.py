@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ase_geomformer.checkpoint import DataSource
+from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.data.splits import SplitSettings
 from ase_geomformer.training.losses import LossSettings
-from ase_geomformer.training.sources import DataSettings
-from ase_geomformer.training.splits import SplitSettings
 
 
 @dataclass(frozen=True)

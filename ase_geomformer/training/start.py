@@ -10,23 +10,23 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from ase_geomformer.accuracy.comparison import check_elements
 from ase_geomformer.architectures.base import architecture_class, build
-from ase_geomformer.evaluate import evaluate_many
-from ase_geomformer.physics import build_terms
-from ase_geomformer.potential import Potential
-from ase_geomformer.registry import load_potential
-from ase_geomformer.training.comparison import check_elements
-from ase_geomformer.training.edges import edge_table
-from ase_geomformer.training.frames import Frame, elements, fingerprint
-from ase_geomformer.training.readers import read_frames
-from ase_geomformer.training.reference import (
+from ase_geomformer.data.frames import Frame, elements, fingerprint
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.reference import (
     ReferenceEnergies,
     fit_energies,
     force_rms,
     reference_energies,
 )
+from ase_geomformer.data.splits import Split, check_stored, split_frames
+from ase_geomformer.evaluate import evaluate_many
+from ase_geomformer.physics import build_terms
+from ase_geomformer.potential import Potential
+from ase_geomformer.registry import load_potential
+from ase_geomformer.training.edges import edge_table
 from ase_geomformer.training.settings import ModelSettings, TrainSettings
-from ase_geomformer.training.splits import Split, check_stored, split_frames
 
 # Of the fit of shifts, as for the reference energies themselves.
 RIDGE = 1e-8

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.data.splits import SplitSettings
 from ase_geomformer.training.settings import (
     BatchSettings,
     ModelSettings,
@@ -15,8 +17,6 @@ from ase_geomformer.training.settings import (
     RunSettings,
     TrainSettings,
 )
-from ase_geomformer.training.sources import DataSettings
-from ase_geomformer.training.splits import SplitSettings
 
 # About 3000 parameters: a step takes some milliseconds.
 TINY = {

@@ -10,15 +10,15 @@ import torch
 from ase import Atoms
 from torch.utils.data import DataLoader
 
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.training import edges as edges_module
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset, collate
 from ase_geomformer.training.edges import edge_table
-from ase_geomformer.training.frames import Frame
-from ase_geomformer.training.readers import read_frames
 from ase_geomformer.training.sampler import BatchSampler, frame_costs
-from ase_geomformer.training.sources import DataSettings
 
 CUTOFF = 4.0
 

@@ -10,8 +10,8 @@ from ase import Atoms
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ase_geomformer.data.frames import Frame
 from ase_geomformer.training.dataset import GraphDataset
-from ase_geomformer.training.frames import Frame
 from ase_geomformer.training.loader import TrainingData, largest_sum, padded_size
 from ase_geomformer.training.sampler import BatchSampler, frame_costs
 from ase_geomformer.training.settings import BatchSettings

@@ -9,9 +9,9 @@ import torch
 from ase import Atoms
 
 from ase_geomformer import Potential
+from ase_geomformer.data.frames import Frame
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset
-from ase_geomformer.training.frames import Frame
 from ase_geomformer.training.losses import LossSettings, TargetLoss
 from ase_geomformer.training.objective import CompiledObjective, Objective
 

@@ -13,19 +13,19 @@ import torch
 import yaml
 
 from ase_geomformer import load_potential
+from ase_geomformer.accuracy.evaluation import evaluate_frames
 from ase_geomformer.checkpoint import verify
 from ase_geomformer.cli import main
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.data.writer import write_frames
 from ase_geomformer.training import run as run_module
-from ase_geomformer.training.evaluation import evaluate_frames
-from ase_geomformer.training.frames import Frame
 from ase_geomformer.training.losses import LossSettings, TargetLoss
 from ase_geomformer.training.module import TrainingDiverged
-from ase_geomformer.training.readers import read_frames
 from ase_geomformer.training.run import TrainResult, train
 from ase_geomformer.training.settings import RunSettings, TrainSettings
-from ase_geomformer.training.sources import DataSettings
 from ase_geomformer.training.stored import to_yaml
-from ase_geomformer.training.writer import write_frames
 
 FORCES = "val_mae_forces_meV_per_A"
 

@@ -11,8 +11,8 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
-from ase_geomformer.training.frames import TARGETS, Frame
-from ase_geomformer.training.sources import DataSettings
+from ase_geomformer.data.frames import TARGETS, Frame
+from ase_geomformer.data.sources import DataSettings
 
 AUTO_KEYS = {
     "energy": ("REF_energy", "energy", "E"),
@@ -43,7 +43,7 @@ class Record:
 
 
 def frames_from_records(records: Sequence[Record], settings: DataSettings) -> list[Frame]:
-    """Select, convert and check; see :func:`ase_geomformer.training.readers.read_frames`."""
+    """Select, convert and check; see :func:`ase_geomformer.data.readers.read_frames`."""
     for record in records:
         check_geometry(record)
     keys = {target: find_key(records, target, settings) for target in TARGETS}

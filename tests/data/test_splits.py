@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from ase_geomformer.training.frames import Frame
-from ase_geomformer.training.splits import Split, SplitSettings, check_stored, split_frames
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.data.splits import Split, SplitSettings, check_stored, split_frames
 
 
 def dimers(count: int) -> list[Frame]:

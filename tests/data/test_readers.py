@@ -17,9 +17,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from rich.console import Console
 
-from ase_geomformer.training.frames import Frame, elements, fingerprint, label_table
-from ase_geomformer.training.readers import read_frames
-from ase_geomformer.training.sources import DataSettings
+from ase_geomformer.data.frames import Frame, elements, fingerprint, label_table
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.sources import DataSettings
 
 STRESS = np.array([[1.0, 0.6, 0.5], [0.6, 2.0, 0.4], [0.5, 0.4, 3.0]]) * 1e-2
 VOIGT = np.array([1.0, 2.0, 3.0, 0.4, 0.5, 0.6]) * 1e-2

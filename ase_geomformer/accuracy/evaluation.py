@@ -15,11 +15,8 @@ from ase import units
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from ase_geomformer.calculator import PotentialCalculator, as_potential
-from ase_geomformer.files import atomic_file
-from ase_geomformer.potential import Potential
-from ase_geomformer.training.comparison import Comparison, compare
-from ase_geomformer.training.errors import (
+from ase_geomformer.accuracy.comparison import Comparison, compare
+from ase_geomformer.accuracy.errors import (
     Array,
     EnergyErrors,
     ForceErrors,
@@ -28,7 +25,10 @@ from ase_geomformer.training.errors import (
     force_errors,
     stress_errors,
 )
-from ase_geomformer.training.frames import Frame, elements
+from ase_geomformer.calculator import PotentialCalculator, as_potential
+from ase_geomformer.data.frames import Frame, elements
+from ase_geomformer.files import atomic_file
+from ase_geomformer.potential import Potential
 
 HEADLINES = ("energy_mae_meV_per_atom", "forces_mae_meV_per_A", "stress_mae_GPa")
 """The errors that a card's figures quote."""

@@ -9,7 +9,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from rich.table import Table
 
-from ase_geomformer.training.frames import Frame, elements
+from ase_geomformer.data.frames import Frame, elements
 
 AGREEMENT = 1e-3
 """Isolated atoms of one element must agree in energy to this, eV."""

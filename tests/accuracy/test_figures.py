@@ -10,16 +10,16 @@ from ase.build import molecule
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from ase_geomformer.training.comparison import Comparison
-from ase_geomformer.training.evaluation import Evaluation
-from ase_geomformer.training.figures import (
+from ase_geomformer.accuracy.comparison import Comparison
+from ase_geomformer.accuracy.evaluation import Evaluation
+from ase_geomformer.accuracy.figures import (
     SHADED_FROM,
     errors_by_element,
     learning_curve,
     parity,
 )
-from ase_geomformer.training.frames import Frame
-from ase_geomformer.training.style import save_figure
+from ase_geomformer.accuracy.style import save_figure
+from ase_geomformer.data.frames import Frame
 
 METRICS = """epoch,step,\
 train_loss,train_mae_forces_meV_per_A,train_mae_energy_meV_per_atom,\
@@ -174,7 +174,7 @@ def test_errors_by_element_are_labelled_with_their_numbers(molecules: list[Atoms
 def test_figures_leave_pyplot_alone(root: Path, run_python: Callable) -> None:
     done = run_python(
         "-c",
-        "import sys, ase_geomformer.training.figures as f, ase_geomformer.training.style as s\n"
+        "import sys, ase_geomformer.accuracy.figures as f, ase_geomformer.accuracy.style as s\n"
         "s.new_figure(1, 1)\n"
         "print('matplotlib.pyplot' in sys.modules)",
         cwd=root,

@@ -11,11 +11,11 @@ import torch
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
+from ase_geomformer.accuracy.errors import Array
 from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.data.frames import Frame
 from ase_geomformer.evaluate import evaluate_many
 from ase_geomformer.potential import Potential
-from ase_geomformer.training.errors import Array
-from ase_geomformer.training.frames import Frame
 
 TARGETS = ("energy", "forces", "stress")
 """What is compared, where it is labelled."""

@@ -13,9 +13,9 @@ import numpy as np
 from ase import units
 from scipy.ndimage import gaussian_filter
 
-from ase_geomformer.training.errors import Array, mae, rmse
-from ase_geomformer.training.evaluation import Evaluation
-from ase_geomformer.training.style import (
+from ase_geomformer.accuracy.errors import Array, mae, rmse
+from ase_geomformer.accuracy.evaluation import Evaluation
+from ase_geomformer.accuracy.style import (
     COLOURS,
     GREY,
     dress,

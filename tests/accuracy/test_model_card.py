@@ -12,13 +12,13 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import write
 
+from ase_geomformer.accuracy.evaluation import Evaluation, evaluate_frames
+from ase_geomformer.accuracy.model_card import write_evaluations, write_readme
+from ase_geomformer.accuracy.naming import heading, readable
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.checkpoint import Card, CheckpointError, DataSource, save_potential
+from ase_geomformer.data.frames import Frame
 from ase_geomformer.potential import Potential
-from ase_geomformer.training.evaluation import Evaluation, evaluate_frames
-from ase_geomformer.training.frames import Frame
-from ase_geomformer.training.model_card import write_evaluations, write_readme
-from ase_geomformer.training.naming import heading, readable
 
 CARD = Card(
     name="toy",

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from ase_geomformer.accuracy.evaluation import Evaluation
+from ase_geomformer.accuracy.figures import errors_by_element, parity
+from ase_geomformer.accuracy.naming import heading, readable
+from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.checkpoint import WEIGHTS_FILE, Card, read_card
 from ase_geomformer.files import write_text
 from ase_geomformer.provenance import to_json
-from ase_geomformer.training.evaluation import Evaluation
-from ase_geomformer.training.figures import errors_by_element, parity
-from ase_geomformer.training.naming import heading, readable
-from ase_geomformer.training.style import save_figure
 
 README_FILE = "README.md"
 EVALUATION_FILE = "evaluation.json"

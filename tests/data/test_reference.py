@@ -7,10 +7,10 @@ import pytest
 from ase import Atoms
 from rich.console import Console
 
-from ase_geomformer.training.frames import Frame
-from ase_geomformer.training.readers import read_frames
-from ase_geomformer.training.reference import force_rms, reference_energies
-from ase_geomformer.training.sources import DataSettings
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.reference import force_rms, reference_energies
+from ase_geomformer.data.sources import DataSettings
 
 TRUE = {"H": -13.6, "C": -1027.5, "O": -2041.2}
 

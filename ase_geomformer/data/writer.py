@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from ase.io import write
 
+from ase_geomformer.data.frames import Frame
 from ase_geomformer.files import atomic_file
-from ase_geomformer.training.frames import Frame
 
 
 def write_frames(path: str | os.PathLike[str], frames: Iterable[Frame]) -> None:

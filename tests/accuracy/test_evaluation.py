@@ -11,13 +11,13 @@ from ase import Atoms, units
 from ase.build import bulk, molecule
 from ase.stress import voigt_6_to_full_3x3_stress
 
+from ase_geomformer.accuracy.errors import force_errors, mean_cosine
+from ase_geomformer.accuracy.evaluation import Evaluation, evaluate_frames
 from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.potential import Potential
-from ase_geomformer.training.errors import force_errors, mean_cosine
-from ase_geomformer.training.evaluation import Evaluation, evaluate_frames
-from ase_geomformer.training.frames import Frame
-from ase_geomformer.training.readers import read_frames
-from ase_geomformer.training.sources import DataSettings
 
 ENERGY_SHIFTS = np.array([0.012, -0.030, 0.006])  # eV
 FORCE_SHIFT = np.array([0.003, -0.004, 0.0])  # eV/Å, 5 meV/Å long

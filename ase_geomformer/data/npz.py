@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ase_geomformer.training.frames import TARGETS
-from ase_geomformer.training.labels import DataError, Record
-from ase_geomformer.training.sources import DataSettings
+from ase_geomformer.data.frames import TARGETS
+from ase_geomformer.data.labels import DataError, Record
+from ase_geomformer.data.sources import DataSettings
 
 GEOMETRY_KEYS = {
     "positions": ("positions", "R"),

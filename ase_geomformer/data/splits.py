@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_geomformer.training.frames import Frame, fingerprint
+from ase_geomformer.data.frames import Frame, fingerprint
 
 
 @dataclass(frozen=True)

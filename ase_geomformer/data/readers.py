@@ -14,10 +14,10 @@ import ase.db
 import ase.io
 from ase import Atoms
 
-from ase_geomformer.training.frames import Frame
-from ase_geomformer.training.labels import DataError, Record, frames_from_records
-from ase_geomformer.training.npz import read_npz
-from ase_geomformer.training.sources import DataSettings
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.data.labels import DataError, Record, frames_from_records
+from ase_geomformer.data.npz import read_npz
+from ase_geomformer.data.sources import DataSettings
 
 HEADER_LINES = 2
 OPENERS: dict[str, Callable[..., IO[str]]] = {

@@ -1,0 +1,1 @@
+"""A potential against labelled structures: errors, figures and model cards."""

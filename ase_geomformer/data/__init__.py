@@ -1,0 +1,1 @@
+"""Labelled structures: from files in any unit to frames, splits and reference energies."""
