@@ -114,6 +114,20 @@ def test_batches(uncompiled: CompiledPotential) -> None:
     assert_same(uncompiled, graph, *PROPERTIES, digits=13)
 
 
+def test_far_pairs_are_padded_too(make_potential: Callable[..., Potential]) -> None:
+    potential = make_potential(cutoff=3.0, charge_width=16, hirshfeld_width=16)
+    settings = {"electrostatics": {"long_range_cutoff": 8.0}, "dispersion": {}}
+    potential.terms.update(build_terms(settings))
+    compiled = CompiledPotential(potential.copy(), backend="eager")
+    for name, atoms in structures().items():
+        graph = graph_of(atoms, compiled.potential)
+        assert graph.num_far_pairs or name == "atom"
+        assert_same(compiled, graph, *compiled.potential.properties, digits=12)
+    assert compiled.compilations <= 3
+    with pytest.raises(ValueError, match="build it with far_cutoff=potential.far_cutoff"):
+        compiled(AtomGraph.from_atoms(molecule("H2O"), potential.cutoff))
+
+
 def test_each_kind_of_evaluation_is_compiled_once(uncompiled: CompiledPotential) -> None:
     water, pair = (graph_of([molecule("H2O")] * number, uncompiled.potential) for number in (1, 2))
     kinds = [(water, ("energy",)), (water, ("energy", "forces")), (pair, ("energy",))]
