@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jsonargparse import ArgumentParser as SettingsParser
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +26,8 @@ from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.splits import Split
 from ase_geomformer.files import write_text
-from ase_geomformer.training.settings import TrainSettings
+from ase_geomformer.provenance import SETTINGS_FILE
+from ase_geomformer.training.stored import from_yaml
 
 ERRORS = {
     "forces_mae_meV_per_A": "force MAE (meV/Å)",
@@ -50,7 +49,7 @@ def main() -> None:
 
 def errors_of(run: Path) -> dict[str, Any]:
     """Training frames, steps and test errors of one run."""
-    settings = read_settings(run / "settings.yaml")
+    settings = from_yaml(run / SETTINGS_FILE)
     if settings.test_data is None:
         raise ValueError(f"{run}: the training named no test_data to compare runs by")
     found = evaluate_frames(run / "potential", read_frames(settings.test_data)).to_dict()
@@ -59,14 +58,6 @@ def errors_of(run: Path) -> dict[str, Any]:
         "steps": settings.run.steps,
         **{name: found[name] for name in ERRORS},
     }
-
-
-def read_settings(path: Path) -> TrainSettings:
-    """The settings that a run was started with."""
-    parser = SettingsParser()
-    parser.add_class_arguments(TrainSettings, as_group=False)
-    parsed = parser.instantiate(parser.parse_path(path))
-    return TrainSettings(**{entry.name: parsed[entry.name] for entry in fields(TrainSettings)})
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -92,7 +83,8 @@ def draw(rows: list[dict[str, Any]]) -> Figure:
         axes.loglog(frames, fitted, "--", color="0.5", label=f"frames$^{{{slope:.2f}}}$")
         axes.set_xlabel("training frames")
         axes.set_ylabel(label)
-        axes.set_xticks(frames, [f"{value:.0f}" for value in frames], minor=False)
+        axes.set_xticks(frames, [f"{value:.0f}" for value in frames])
+        axes.set_yticks(errors, [f"{value:.3g}" for value in errors])
         axes.minorticks_off()
         axes.legend(frameon=False)
     return figure
