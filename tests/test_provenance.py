@@ -54,8 +54,9 @@ def test_a_new_run_takes_the_old_result_away(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["settings.yaml"]
 
 
-def test_any_calculator_has_an_origin() -> None:
+def test_any_calculator_has_an_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["relax.py", "--fmax", "0.01", "my file.xyz"])
     origin = provenance(EMT(), seed=0)
     assert origin["potential"] == {"name": "emt", "sha256": None, "calculator": "EMT"}
     assert origin["seed"] == 0
-    assert "pytest" in origin["command"]
+    assert origin["command"] == "relax.py --fmax 0.01 'my file.xyz'"
