@@ -1,8 +1,8 @@
-"""LabelledGraph: a batch of structures with the energies, forces and stresses to learn."""
+"""LabelledGraph: a batch of structures with the labels to learn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -10,8 +10,12 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.segment import segment_sum
 
 _GRAPH_TENSORS = len(fields(AtomGraph))
+
+BY_ATOM = ("forces", "charges")
+"""Targets with one label for each atom; the others have one for each structure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +29,11 @@ class LabelledGraph:
     forces : Tensor, shape (N, 3), eV/Å
     stress : Tensor, shape (B, 3, 3), eV/Å^3
         Tensile positive.
-    has_energy, has_forces, has_stress : Tensor, shape (B,), bool
+    charges : Tensor, shape (N,), e
+    dipole : Tensor, shape (B, 3), e Å
+    positions : Tensor, shape (N, 3), Å
+        What predicted charges are weighted with to give a dipole; networks do not see them.
+    has_energy, has_forces, has_stress, has_charges, has_dipole : Tensor, shape (B,), bool
         Which structures carry the label; where they do not, the label is zero.
     """
 
@@ -33,9 +41,14 @@ class LabelledGraph:
     energy: Tensor
     forces: Tensor
     stress: Tensor
+    charges: Tensor
+    dipole: Tensor
+    positions: Tensor
     has_energy: Tensor
     has_forces: Tensor
     has_stress: Tensor
+    has_charges: Tensor
+    has_dipole: Tensor
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -56,16 +69,22 @@ class LabelledGraph:
         )
 
     def rows(self, target: str) -> Tensor:
-        """Which rows of a target carry a label: atoms (N,) for forces, structures (B,) else."""
+        """Which rows of a target carry a label: atoms (N,) or structures (B,)."""
         has = getattr(self, f"has_{target}")
-        return has[self.graph.batch] if target == "forces" else has
+        return has[self.graph.batch] if target in BY_ATOM else has
 
-    def error(self, target: str, predicted: Tensor) -> Tensor:
-        """Errors of a target by row: energy per atom (B, 1), forces (N, 3), stress (B, 9)."""
-        error = predicted - getattr(self, target)
+    def error(self, target: str, results: Mapping[str, Tensor]) -> Tensor:
+        """Errors of a target by row, of what a potential has given for :attr:`graph`.
+
+        Energy per atom (B, 1), forces (N, 3), stress (B, 9), charges (N, 1), dipole (B, 3).
+        """
+        if target == "dipole":
+            moments = results["charges"][:, None] * self.positions
+            return segment_sum(moments, self.graph.batch, self.graph.num_structures) - self.dipole
+        error = results[target] - getattr(self, target)
         if target == "energy":
-            return (error / self.num_atoms_of)[:, None]
-        return error.flatten(1)
+            error = error / self.num_atoms_of
+        return error.reshape(error.shape[0], -1)
 
     def pad(self, num_atoms: int, num_edges: int, cutoff: float) -> LabelledGraph:
         """Grow to fixed sizes by a ghost structure without labels, see :meth:`AtomGraph.pad`."""
@@ -75,9 +94,14 @@ class LabelledGraph:
             energy=pad(self.energy, (0, 1)),
             forces=pad(self.forces, (0, 0, 0, ghosts)),
             stress=pad(self.stress, (0, 0, 0, 0, 0, 1)),
+            charges=pad(self.charges, (0, ghosts)),
+            dipole=pad(self.dipole, (0, 0, 0, 1)),
+            positions=pad(self.positions, (0, 0, 0, ghosts)),
             has_energy=pad(self.has_energy, (0, 1)),
             has_forces=pad(self.has_forces, (0, 1)),
             has_stress=pad(self.has_stress, (0, 1)),
+            has_charges=pad(self.has_charges, (0, 1)),
+            has_dipole=pad(self.has_dipole, (0, 1)),
         )
 
     def to(self, device: torch.device | str) -> LabelledGraph:

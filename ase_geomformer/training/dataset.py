@@ -11,13 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ase_geomformer.data.frames import Frame
+from ase_geomformer.data.frames import TARGETS, Frame
 from ase_geomformer.graph import AtomGraph, electrons
 from ase_geomformer.neighbors import NeighborList
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.edges import EdgeTable, edge_table
-
-LEARNT = ("energy", "forces", "stress")
 
 
 class GraphDataset(Dataset[LabelledGraph]):
@@ -95,9 +93,10 @@ class GraphDataset(Dataset[LabelledGraph]):
         atoms, atom_offset = gather_index(self._first_atom[chosen], atom_counts)
         edges, _ = gather_index(self._first_edge[chosen], edge_counts)
         structures = {name: value[chosen] for name, value in self._of_structures.items()}
+        of_atoms = {name: value[atoms] for name, value in self._of_atoms.items()}
         shift = torch.repeat_interleave(atom_offset, edge_counts)
         graph = AtomGraph(
-            atomic_numbers=self._of_atoms["atomic_numbers"][atoms],
+            atomic_numbers=of_atoms.pop("atomic_numbers"),
             edge_index=self._edge_index.index_select(1, edges) + shift,
             edge_vectors=self._edge_vectors.index_select(0, edges),
             batch=owner,
@@ -105,7 +104,7 @@ class GraphDataset(Dataset[LabelledGraph]):
             spin=structures.pop("spin"),
             cell=structures.pop("cell"),
         )
-        return LabelledGraph(graph=graph, forces=self._of_atoms["forces"][atoms], **structures)
+        return LabelledGraph(graph=graph, **of_atoms, **structures)
 
 
 def gather_index(first: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,23 +125,28 @@ def structure_tensors(frames: Sequence[Frame], dtype: torch.dtype) -> dict[str, 
         "spin": [state["spin"] for state in states],
         "cell": np.array([frame.atoms.cell.array for frame in frames]),
         "stress": np.array([label(frame, "stress", (3, 3)) for frame in frames]),
+        "dipole": np.array([label(frame, "dipole", (3,)) for frame in frames]),
     }
     tensors = {name: torch.as_tensor(value, dtype=dtype) for name, value in values.items()}
     tensors["energy"] = torch.tensor([frame.energy or 0.0 for frame in frames], dtype=torch.float64)
-    for target in LEARNT:
+    for target in TARGETS:
         there = [getattr(frame, target) is not None for frame in frames]
         tensors[f"has_{target}"] = torch.tensor(there)
     return tensors
 
 
 def atom_tensors(frames: Sequence[Frame], dtype: torch.dtype) -> dict[str, Tensor]:
-    """What every atom has one of: its element and its force."""
+    """What every atom has one of: its element, its place and its labels."""
     numbers = np.concatenate([frame.atoms.get_atomic_numbers() for frame in frames])
-    forces = np.concatenate([label(frame, "forces", (len(frame.atoms), 3)) for frame in frames])
-    return {
-        "atomic_numbers": torch.as_tensor(numbers, dtype=torch.int64),
-        "forces": torch.as_tensor(forces, dtype=dtype),
+    values = {
+        "positions": [frame.atoms.get_positions() for frame in frames],
+        "forces": [label(frame, "forces", (len(frame.atoms), 3)) for frame in frames],
+        "charges": [label(frame, "charges", (len(frame.atoms),)) for frame in frames],
     }
+    tensors = {
+        name: torch.as_tensor(np.concatenate(value), dtype=dtype) for name, value in values.items()
+    }
+    return {"atomic_numbers": torch.as_tensor(numbers, dtype=torch.int64), **tensors}
 
 
 def label(frame: Frame, target: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -91,6 +91,7 @@ class LossSettings:
 
     Errors are divided by the root mean square force of the training set, in eV/Å (times 1 Å for
     the energy per atom, 1/Å^2 for the stress), so that weights mean the same for every data set.
+    Errors of charges count in e, those of dipoles in e Å.
 
     Attributes
     ----------
@@ -100,11 +101,17 @@ class LossSettings:
         Loss of the force on each atom.
     stress
         Loss of the stress of each structure.
+    charges
+        Loss of the partial charge of each atom; the architecture must predict charges.
+    dipole
+        Loss of the dipole that the predicted charges make, for open structures.
     """
 
     energy: TargetLoss = TargetLoss(weight=1.0)
     forces: TargetLoss = TargetLoss(weight=1.0)
     stress: TargetLoss = TargetLoss(weight=0.0)
+    charges: TargetLoss = TargetLoss(weight=0.0)
+    dipole: TargetLoss = TargetLoss(weight=0.0)
 
     def __post_init__(self) -> None:
         if not self.targets:
@@ -113,5 +120,5 @@ class LossSettings:
     @property
     def targets(self) -> dict[str, TargetLoss]:
         """The targets in use, by name."""
-        every = {"energy": self.energy, "forces": self.forces, "stress": self.stress}
+        every = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return {name: target for name, target in every.items() if target.used}

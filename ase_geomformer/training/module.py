@@ -23,8 +23,10 @@ DISPLAY = {
     "energy": ("mae_energy_meV_per_atom", 1e3),
     "forces": ("mae_forces_meV_per_A", 1e3),
     "stress": ("mae_stress_GPa", 160.21766208),
+    "charges": ("mae_charges_me", 1e3),
+    "dipole": ("mae_dipole_me_A", 1e3),
 }
-COMPONENTS = {"energy": 1, "forces": 3, "stress": 9}
+COMPONENTS = {"energy": 1, "forces": 3, "stress": 9, "charges": 1, "dipole": 3}
 
 
 class TrainingDiverged(RuntimeError):

@@ -13,12 +13,15 @@ from ase_geomformer.potential import Potential
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.losses import LossSettings
 
+# Targets whose errors are measured by the force scale; those of charges are in e and e Å.
+MECHANICAL = ("energy", "forces", "stress")
+
 
 class BatchLoss(NamedTuple):
     """Loss of a batch and what it is made of; T targets are in use.
 
     ``loss`` () is the weighted sum of ``by_target`` (T,); ``absolute`` (T,) are the sums of the
-    absolute errors of all components, in eV per atom, eV/Å and eV/Å^3.
+    absolute errors of all components, in eV per atom, eV/Å, eV/Å^3, e and e Å.
     """
 
     loss: Tensor
@@ -34,13 +37,26 @@ class Objective:
     potential : Potential
     settings : LossSettings
     scale : float
-        What errors are divided by, the root mean square force of the training set in eV/Å.
+        What errors of energy, forces and stress are divided by: the root mean square force of the
+        training set in eV/Å.
+
+    Raises
+    ------
+    ValueError
+        If the potential does not predict what the loss needs.
     """
 
     def __init__(self, potential: Potential, settings: LossSettings, scale: float) -> None:
         self.potential = potential
         self.targets = settings.targets
-        self.scale = scale
+        self.scales = {name: scale if name in MECHANICAL else 1.0 for name in self.targets}
+        self.properties = tuple({"charges" if n == "dipole" else n: None for n in self.targets})
+        missing = sorted(set(self.properties) - set(potential.properties))
+        if missing:
+            raise ValueError(
+                f"the loss needs {missing[0]}, which the architecture does not predict; give it a "
+                "head (model.settings.charge_width) or set the weight to zero"
+            )
 
     def __call__(self, batch: LabelledGraph, weights: Tensor, counts: Tensor) -> BatchLoss:
         """Loss and error sums of a batch.
@@ -56,18 +72,18 @@ class Objective:
         return self._evaluate(self.potential, batch, weights, counts)
 
     def counts(self, batch: LabelledGraph) -> Tensor:
-        """Number of labelled rows of each target: structures, atoms, structures; shape (T,)."""
+        """Number of labelled rows, atoms or structures, of each target; shape (T,)."""
         return torch.stack([batch.rows(name).sum() for name in self.targets]).double()
 
     def _evaluate(
         self, potential: Any, batch: LabelledGraph, weights: Tensor, counts: Tensor
     ) -> BatchLoss:
-        results = potential(batch.graph, tuple(self.targets), create_graph=True)
+        results = potential(batch.graph, self.properties, create_graph=True)
         losses, absolute = [], []
         for name, target in self.targets.items():
             rows = batch.rows(name)
-            error = torch.where(rows[:, None], batch.error(name, results[name]), 0.0)
-            loss = torch.where(rows, target.of(error / self.scale), 0.0)
+            error = torch.where(rows[:, None], batch.error(name, results), 0.0)
+            loss = torch.where(rows, target.of(error / self.scales[name]), 0.0)
             losses.append(loss.double().sum())
             absolute.append(error.detach().abs().double().sum())
         by_target = torch.stack(losses) / counts.clamp(min=1.0)
