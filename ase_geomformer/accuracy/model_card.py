@@ -163,9 +163,12 @@ def _not_for(card: Card) -> str:
         "Bonds, phases, densities and temperatures far from the training data. The potential "
         "answers there too, and its errors are then larger than those below; check with "
         "reference calculations of your own.",
-        f"Interactions at long range: atoms see each other up to {card.cutoff_A:g} Å, and there "
-        "is no explicit electrostatics or dispersion.",
     ]
+    if not card.terms.keys() & {"electrostatics", "dispersion"}:
+        limits.append(
+            f"Interactions at long range: atoms see each other up to {card.cutoff_A:g} Å, and "
+            "there is no explicit electrostatics or dispersion."
+        )
     if not card.settings.get("charge_embedding"):
         limits.append("Charge and spin states other than the training data's: `charge` and "
                       "`spin` in `atoms.info` change nothing.")  # fmt: skip

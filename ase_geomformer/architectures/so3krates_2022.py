@@ -36,7 +36,7 @@ from ase_geomformer.layers.harmonics import DegreeNorm, SphericalHarmonics
 from ase_geomformer.layers.nonlocality import UNIFORM, nonlocal_envelope
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import EnergyHead
-from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.layers.segment import gather, segment_sum
 from ase_geomformer.layers.self_mix import SelfMix
 
 
@@ -198,7 +198,7 @@ class Layer(nn.Module):
         dx, dev = self.attention(x, ev, edges)
         if pairs is not None and self.nonlocal_cutoff is not None:
             envelope = nonlocal_envelope(
-                self.degree_norm.total(ev[pairs.sender] - ev[pairs.receiver]),
+                self.degree_norm.total(gather(ev, pairs.sender) - gather(ev, pairs.receiver)),
                 pairs.receiver,
                 pairs.sender,
                 batch,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ase_geomformer.data.frames import Frame, fingerprint
+from ase_geomformer.files import write_text
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,7 @@ class Split:
 
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_text(path, json.dumps(asdict(self)) + "\n")
 
     @classmethod
     def load(cls, path: Path | str) -> Split:

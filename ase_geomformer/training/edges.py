@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ase_geomformer.data.frames import Frame, fingerprint
+from ase_geomformer.files import atomic_file
 from ase_geomformer.graph import geometry
 from ase_geomformer.neighbors import neighbor_list
 
@@ -92,11 +92,9 @@ def build(frames: Sequence[Frame], cutoff: float, neighbors: str, progress: bool
 
 def save(table: EdgeTable, path: Path) -> None:
     """Write a table with its checksum, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     tensors = {"edge_index": table.edge_index, "shifts": table.shifts, "counts": table.counts}
-    save_file(tensors, temporary, metadata={"sha256": table.sha256()})
-    temporary.replace(path)
+    with atomic_file(path) as temporary:
+        save_file(tensors, temporary, metadata={"sha256": table.sha256()})
 
 
 def load(path: Path) -> EdgeTable:
