@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
 from ase_geomformer.ase_results import check_request, needed, to_ase
-from ase_geomformer.calculator import PotentialCalculator, as_potential
-from ase_geomformer.devices import resolve_device, resolve_dtype
+from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.graph import AtomGraph, electrons, geometry
 from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.potential import Potential
@@ -20,6 +19,158 @@ from ase_geomformer.potential import Potential
 # Larger batches gain no speed on a CPU; on a GPU the other half is left to its other users.
 CPU_BUDGET_BYTES = 2**28
 CUDA_SHARE_OF_FREE_MEMORY = 0.5
+
+
+class Evaluator(Protocol):
+    """What evaluates lists of structures; :func:`as_evaluator` makes one of any calculator."""
+
+    @property
+    def calculator(self) -> Calculator:
+        """The calculator that evaluates a single structure in the same way."""
+
+    def __call__(
+        self, structures: Iterable[Atoms], properties: Sequence[str] = ..., *, progress: bool = ...
+    ) -> list[dict[str, Any]]:
+        """The properties of each structure, in order, by ASE's names and in ASE's shapes."""
+
+
+class BatchEvaluator:
+    """Evaluates structures in batches, with a potential that it keeps for the next list.
+
+    Parameters
+    ----------
+    potential : str, path, Potential or PotentialCalculator
+        A calculator lends its potential, device, type and neighbour backend.
+    max_edges : int, optional
+        Edges plus atoms, and a tenth of the far pairs, in a batch; a larger structure is a batch
+        of its own. Left out, it is taken from the memory: evaluating the first structure shows
+        what an edge costs, and a batch may take 256 MiB on a CPU or half of the free memory of a
+        GPU.
+    device, dtype, neighbors
+        As in :class:`~ase_geomformer.calculator.PotentialCalculator`.
+    """
+
+    def __init__(
+        self,
+        potential: str | os.PathLike[str] | Potential | PotentialCalculator,
+        *,
+        max_edges: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | str | None = None,
+        neighbors: str = "auto",
+    ) -> None:
+        if max_edges is not None and max_edges < 1:
+            raise ValueError(f"max_edges must be at least 1, not {max_edges}")
+        if isinstance(potential, PotentialCalculator):
+            neighbors = potential.parameters["neighbors"]
+            device = potential.potential.device if device is None else device
+            potential = potential.potential
+        self.calculator = PotentialCalculator(
+            potential, device="auto" if device is None else device, dtype=dtype, neighbors=neighbors
+        )
+        self.neighbors = neighbors
+        self._max_edges = max_edges
+
+    @property
+    def potential(self) -> Potential:
+        return self.calculator.potential
+
+    def __call__(
+        self,
+        structures: Iterable[Atoms],
+        properties: Sequence[str] = ("energy", "forces"),
+        *,
+        progress: bool = False,
+    ) -> list[dict[str, Any]]:
+        """The properties of each structure, as :func:`evaluate_many` gives them."""
+        structures = list(structures)
+        properties = (properties,) if isinstance(properties, str) else tuple(properties)
+        _check(structures, self.potential, properties)
+        results: list[dict[str, Any]] = []
+        with torch.inference_mode(False):
+            graphs = map(self._graph, _tracked(structures, progress))
+            for batch in self._batches(graphs):
+                graph = AtomGraph.join(batch).to(self.potential.device)
+                found = self.potential(graph, needed(properties))
+                members = structures[len(results) : len(results) + len(batch)]
+                results += to_ase(found, members, properties)
+        return results
+
+    def _graph(self, atoms: Atoms) -> AtomGraph:
+        # One transfer of a whole batch is faster than building small graphs on a GPU.
+        return AtomGraph.from_atoms(
+            atoms,
+            self.potential.cutoff,
+            far_cutoff=self.potential.far_cutoff,
+            neighbors=self.neighbors,
+            dtype=self.potential.dtype,
+        )
+
+    def _batches(self, graphs: Iterable[AtomGraph]) -> Iterator[list[AtomGraph]]:
+        """Consecutive graphs together, as many as the limit allows, one at least."""
+        batch: list[AtomGraph] = []
+        size = 0
+        for graph in graphs:
+            if self._max_edges is None:
+                self._max_edges = _edges_that_fit(self.potential, graph)
+            own = _size(graph)
+            if batch and size + own > self._max_edges:
+                yield batch
+                batch, size = [], 0
+            batch.append(graph)
+            size += own
+        if batch:
+            yield batch
+
+
+class SerialEvaluator:
+    """Evaluates structures one after the other with any ASE calculator."""
+
+    def __init__(self, calculator: Calculator) -> None:
+        self.calculator = calculator
+
+    def __call__(
+        self,
+        structures: Iterable[Atoms],
+        properties: Sequence[str] = ("energy", "forces"),
+        *,
+        progress: bool = False,
+    ) -> list[dict[str, Any]]:
+        """The properties of each structure, by ASE's names."""
+        properties = (properties,) if isinstance(properties, str) else tuple(properties)
+        return [
+            {name: self.calculator.get_property(name, atoms) for name in properties}
+            for atoms in _tracked(list(structures), progress)
+        ]
+
+
+def as_evaluator(
+    source: str | os.PathLike[str] | Potential | Calculator | Evaluator,
+    *,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
+    neighbors: str = "auto",
+) -> Evaluator:
+    """What evaluates lists of structures: in batches with a potential, else one by one.
+
+    Parameters
+    ----------
+    source : str, path, Potential, ASE calculator or Evaluator
+        A potential by its name, path or itself, a calculator of one, any other ASE calculator,
+        or an evaluator, which is returned as it is.
+    device, dtype, neighbors
+        For a potential, as in :class:`~ase_geomformer.calculator.PotentialCalculator`.
+    """
+    if isinstance(source, BatchEvaluator | SerialEvaluator):
+        return source
+    if isinstance(source, str | os.PathLike | Potential | PotentialCalculator):
+        return BatchEvaluator(source, device=device, dtype=dtype, neighbors=neighbors)
+    if not hasattr(source, "get_property"):
+        raise TypeError(
+            "give a potential by its name, path or itself, or an ASE calculator, not "
+            f"{type(source).__name__}"
+        )
+    return SerialEvaluator(cast(Calculator, source))
 
 
 def evaluate_many(
@@ -44,13 +195,8 @@ def evaluate_many(
     properties : sequence of str
         ASE's names: energy, free_energy, energies, forces, stress, stresses; charges and dipole
         where the potential has them.
-    max_edges : int, optional
-        Edges plus atoms, and a tenth of the far pairs, in a batch; a larger structure is a batch
-        of its own. Left out, it is taken from the memory: evaluating the first structure shows
-        what an edge costs, and a batch may take 256 MiB on a CPU or half of the free memory of a
-        GPU.
-    device, dtype, neighbors
-        As in :class:`~ase_geomformer.calculator.PotentialCalculator`.
+    max_edges, device, dtype, neighbors
+        As in :class:`BatchEvaluator`.
     progress : bool
         Show a progress bar.
 
@@ -66,40 +212,10 @@ def evaluate_many(
         If a structure cannot be evaluated; the message says which. All structures are checked
         before the first is evaluated.
     """
-    structures = list(structures)
-    properties = (properties,) if isinstance(properties, str) else tuple(properties)
-    if max_edges is not None and max_edges < 1:
-        raise ValueError(f"max_edges must be at least 1, not {max_edges}")
-    if isinstance(potential, PotentialCalculator):
-        neighbors = potential.parameters["neighbors"]
-        device = potential.potential.device if device is None else device
-        potential = potential.potential
-    potential = as_potential(potential).copy(
-        device=resolve_device("auto" if device is None else device), dtype=resolve_dtype(dtype)
+    evaluate = BatchEvaluator(
+        potential, max_edges=max_edges, device=device, dtype=dtype, neighbors=neighbors
     )
-    _check(structures, potential, properties)
-    if not structures:
-        return []
-
-    def graph(atoms: Atoms) -> AtomGraph:
-        # One transfer of a whole batch is faster than building small graphs on a GPU.
-        return AtomGraph.from_atoms(
-            atoms,
-            potential.cutoff,
-            far_cutoff=potential.far_cutoff,
-            neighbors=neighbors,
-            dtype=potential.dtype,
-        )
-
-    results: list[dict[str, Any]] = []
-    with torch.inference_mode(False):
-        limit = max_edges or _edges_that_fit(potential, graph(structures[0]))
-        graphs = map(graph, _tracked(structures, progress))
-        for batch in _batches(graphs, limit):
-            found = potential(AtomGraph.join(batch).to(potential.device), needed(properties))
-            members = structures[len(results) : len(results) + len(batch)]
-            results += to_ase(found, members, properties)
-    return results
+    return evaluate(structures, properties, progress=progress)
 
 
 def _check(structures: Sequence[Atoms], potential: Potential, properties: Sequence[str]) -> None:
@@ -112,21 +228,6 @@ def _check(structures: Sequence[Atoms], potential: Potential, properties: Sequen
             check_request(atoms, potential, properties)
         except (ValueError, PropertyNotImplementedError) as error:
             raise type(error)(f"structure {index} ({atoms.symbols}): {error}") from error
-
-
-def _batches(graphs: Iterable[AtomGraph], max_edges: int) -> Iterator[list[AtomGraph]]:
-    """Consecutive graphs together, as many as the limit allows, one at least."""
-    batch: list[AtomGraph] = []
-    size = 0
-    for graph in graphs:
-        own = _size(graph)
-        if batch and size + own > max_edges:
-            yield batch
-            batch, size = [], 0
-        batch.append(graph)
-        size += own
-    if batch:
-        yield batch
 
 
 def _size(graph: AtomGraph) -> int:

@@ -12,9 +12,16 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.emt import EMT
 
 from ase_geomformer import PotentialCalculator, evaluate_many
-from ase_geomformer.evaluate import CPU_BUDGET_BYTES, _edges_that_fit
+from ase_geomformer.evaluate import (
+    CPU_BUDGET_BYTES,
+    BatchEvaluator,
+    SerialEvaluator,
+    _edges_that_fit,
+    as_evaluator,
+)
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.neighbors import BACKENDS
 from ase_geomformer.neighbors.problem import Problem
@@ -178,3 +185,29 @@ def test_progress_is_shown_only_when_asked(
     assert tuple(capfd.readouterr()) == ("", "")
     evaluate_many(potential, [ethanol] * 3, device="cpu", progress=True)
     assert "100%" in capfd.readouterr().out
+
+
+def test_an_evaluator_keeps_its_potential_between_lists(
+    potential: Potential, structures: list[Atoms]
+) -> None:
+    evaluate = BatchEvaluator(potential, device="cpu")
+    kept = evaluate.potential
+    first, second = evaluate(structures), evaluate(structures[::-1])
+    assert evaluate.potential is kept
+    for one, other in zip(first, second[::-1], strict=True):
+        np.testing.assert_allclose(one["forces"], other["forces"], atol=1e-12)
+
+
+def test_any_calculator_becomes_an_evaluator(potential: Potential) -> None:
+    structures = [bulk("Cu", cubic=True), bulk("Cu") * (2, 1, 1)]
+    structures[0].positions[0] += 0.1
+    emt = as_evaluator(EMT())
+    assert isinstance(emt, SerialEvaluator)
+    for atoms, found in zip(structures, emt(structures, ("energy", "stress")), strict=True):
+        atoms.calc = EMT()
+        assert found["energy"] == atoms.get_potential_energy()
+        np.testing.assert_array_equal(found["stress"], atoms.get_stress())
+    assert as_evaluator(emt) is emt
+    assert isinstance(as_evaluator(PotentialCalculator(potential, device="cpu")), BatchEvaluator)
+    with pytest.raises(TypeError, match="not int"):
+        as_evaluator(3)  # type: ignore[arg-type]
