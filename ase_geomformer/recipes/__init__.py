@@ -1,0 +1,35 @@
+"""Recipes: what is done with a potential besides molecular dynamics.
+
+Every recipe is a function of a structure, a potential and a settings class; it gives a result with
+``converged`` and ``reason`` and, with an output folder, leaves its files there. The potential is
+one by its name, path or itself, or any ASE calculator.
+
+The public names are loaded on first use. A module must not be called like a function that is
+public here: once imported, it would take the function's place.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ase_geomformer.recipes.base import RecipeResult
+
+__all__ = ["RecipeResult"]
+
+_HOME = {
+    "RecipeResult": "base",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
