@@ -13,12 +13,9 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase_geomformer.ase_results import check_request, needed, to_ase
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.graph import AtomGraph, electrons, geometry
+from ase_geomformer.memory import budget_bytes, kept_for_gradients
 from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.potential import Potential
-
-# Larger batches gain no speed on a CPU; on a GPU the other half is left to its other users.
-CPU_BUDGET_BYTES = 2**28
-CUDA_SHARE_OF_FREE_MEMORY = 0.5
 
 
 class Evaluator(Protocol):
@@ -241,22 +238,10 @@ def _edges_that_fit(potential: Potential, graph: AtomGraph) -> int:
     Peak memory is taken as twice what the forward pass keeps for the gradient: the other half
     stands for gradients and intermediate values.
     """
-    weights = {tensor.untyped_storage().data_ptr() for tensor in potential.state_dict().values()}
-    kept: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+    with kept_for_gradients(potential) as kept_bytes:
         potential(graph.to(potential.device), ("forces",))
-    kept_bytes = sum(size for pointer, size in kept.items() if pointer not in weights)
-    per_edge = 2.0 * kept_bytes / _size(graph)
-    budget = float(CPU_BUDGET_BYTES)
-    if potential.device.type == "cuda":
-        budget = CUDA_SHARE_OF_FREE_MEMORY * torch.cuda.mem_get_info(potential.device)[0]
-    return max(1, int(budget / max(per_edge, 1.0)))
+    per_edge = 2.0 * kept_bytes() / _size(graph)
+    return max(1, int(budget_bytes(potential.device) / max(per_edge, 1.0)))
 
 
 def _tracked(structures: Sequence[Atoms], progress: bool) -> Iterable[Atoms]:

@@ -16,13 +16,13 @@ from ase.calculators.emt import EMT
 
 from ase_geomformer import PotentialCalculator, evaluate_many
 from ase_geomformer.evaluate import (
-    CPU_BUDGET_BYTES,
     BatchEvaluator,
     SerialEvaluator,
     _edges_that_fit,
     as_evaluator,
 )
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.memory import CPU_BUDGET_BYTES
 from ase_geomformer.neighbors import BACKENDS
 from ase_geomformer.neighbors.problem import Problem
 from ase_geomformer.neighbors.search import Pairs

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ from ase import Atoms
 from torch import Tensor
 
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.neighbors import neighbor_list
+from ase_geomformer.hessian import hessian
 from ase_geomformer.potential import Potential
 
 from .structures import assert_close, assortment, ethanol, evaluate, graph_of, known, triclinic
@@ -88,24 +86,10 @@ class DerivativeChecks:
         """Double backward, as force constants and training need it; symmetric besides."""
         atoms = ethanol() if structure == "molecule" else triclinic(potential.cutoff)
         atoms = known(potential, atoms)
-        size, template = 3 * len(atoms), graph_of(potential, atoms)
-        positions = torch.from_numpy(atoms.get_positions())
-        cell = torch.from_numpy(np.array(atoms.cell.array))
-        edges = neighbor_list(positions, cell, torch.from_numpy(atoms.pbc), potential.cutoff)
-
-        def energy(moved: Tensor) -> Tensor:
-            first, second = template.far_index
-            graph = replace(
-                template,
-                edge_vectors=edges.vectors(moved, cell),
-                far_vectors=moved[second] - moved[first],
-            )
-            return potential(graph, ("energy",))["energy"].sum()
-
-        hessian = torch.autograd.functional.hessian(energy, positions).reshape(size, size)
-        forces = evaluate(potential, displaced(atoms))["forces"].reshape(2 * size, size)
-        assert_close(hessian, -central_difference(forces), 1e-6)
-        assert_close(hessian, hessian.T, 1e-11)
+        found = torch.from_numpy(hessian(potential, atoms))
+        forces = evaluate(potential, displaced(atoms))["forces"].reshape(-1, 3 * len(atoms))
+        assert_close(found, -central_difference(forces), 1e-6)
+        assert_close(found, found.T, 1e-11)
 
     def test_weight_gradients_of_a_force_loss(self, potential: Potential) -> None:
         """Finite, and the slope of the loss in random directions of weight space."""

@@ -1,0 +1,207 @@
+"""Second derivatives of the energy with respect to positions: exact, or by finite differences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from torch import Tensor
+
+from ase_geomformer.calculator import PotentialCalculator, as_potential
+from ase_geomformer.devices import resolve_device, resolve_dtype
+from ase_geomformer.evaluate import BatchEvaluator, Evaluator, as_evaluator
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.segment import gather
+from ase_geomformer.memory import budget_bytes, kept_for_gradients
+from ase_geomformer.potential import Potential
+
+# Å; the error of a central difference is this squared times a sixth of a fourth derivative.
+STEP = 0.005
+
+
+def hessian(
+    potential: str | os.PathLike[str] | Potential | PotentialCalculator | BatchEvaluator,
+    atoms: Atoms,
+    *,
+    rows: Sequence[int] | np.ndarray | None = None,
+    memory_limit_bytes: float | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = "float64",
+    neighbors: str = "auto",
+    progress: bool = False,
+) -> np.ndarray:
+    """Hessian of a potential's energy, exact to rounding.
+
+    Forces are differentiated once more, some rows at a time. All that the energy depends on is
+    followed: edges across periodic boundaries and far pairs as well.
+
+    Parameters
+    ----------
+    potential : str, path, Potential, PotentialCalculator or BatchEvaluator
+        A calculator or evaluator lends its potential, device and neighbour backend.
+    atoms : ase.Atoms
+        In a periodic structure an atom moves together with all its images.
+    rows : sequence of int, optional
+        Indices of the atoms whose rows are wanted, in order; all atoms when left out.
+    memory_limit_bytes : float, optional
+        What the rows that are computed at once may take besides the two passes through the
+        potential that they have in common; one row is always computed. 256 MiB on a CPU and half
+        of the free memory of a GPU when left out.
+    device, dtype, neighbors
+        As in :class:`~ase_geomformer.calculator.PotentialCalculator`; None is the type the
+        potential has.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    array, shape (3 n, 3 N)
+        d^2E / dx_ia dx_jb in eV/Å^2, float64, for the n atoms of ``rows`` against all N atoms,
+        x, y, z within each atom. With all rows it is symmetric to rounding; the sum over the
+        atoms of a row vanishes to rounding.
+
+    Raises
+    ------
+    ValueError
+        If there is no such atom, or the structure cannot be evaluated.
+    """
+    if isinstance(potential, PotentialCalculator | BatchEvaluator):
+        device = potential.potential.device if device is None else device
+        own = potential.parameters if isinstance(potential, PotentialCalculator) else {}
+        neighbors = own.get("neighbors", getattr(potential, "neighbors", neighbors))
+        potential = potential.potential
+    place = resolve_device("auto" if device is None else device)
+    with torch.inference_mode(False):
+        model = as_potential(potential).copy(device=place, dtype=resolve_dtype(dtype))
+    model.check_elements(np.unique(atoms.numbers))
+    chosen = _atoms_of(rows, len(atoms))
+    coordinates = (3 * chosen[:, None] + np.arange(3)).ravel()
+    # A caller's inference mode would forbid the gradients.
+    with torch.inference_mode(False), torch.enable_grad():
+        graph = AtomGraph.from_atoms(
+            atoms, model.cutoff, far_cutoff=model.far_cutoff, neighbors=neighbors, dtype=model.dtype
+        )
+        found = _rows(model, graph.to(place), coordinates, memory_limit_bytes, progress)
+    return found.double().cpu().numpy()
+
+
+def finite_difference_hessian(
+    source: str | os.PathLike[str] | Potential | Calculator | Evaluator,
+    atoms: Atoms,
+    *,
+    rows: Sequence[int] | np.ndarray | None = None,
+    step_A: float = STEP,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = "float64",
+    progress: bool = False,
+) -> np.ndarray:
+    """Hessian of any calculator's energy by central differences of its forces.
+
+    Parameters
+    ----------
+    source : str, path, Potential, ASE calculator or Evaluator
+        What gives the forces, in batches where it can: see
+        :func:`~ase_geomformer.evaluate.as_evaluator`.
+    atoms : ase.Atoms
+    rows : sequence of int, optional
+        Indices of the atoms to move; all of them when left out.
+    step_A : float
+        Displacement in Å to either side.
+    device, dtype
+        For a potential or its calculator, as in :func:`hessian`.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    array, shape (3 n, 3 N)
+        As :func:`hessian`; asymmetric by the error of the differences.
+    """
+    if not step_A > 0:
+        raise ValueError(f"step_A must be positive, not {step_A} Å")
+    evaluate = as_evaluator(source, device=device, dtype=dtype)
+    chosen = _atoms_of(rows, len(atoms))
+    displaced = list(_displaced(atoms, chosen, step_A))
+    results = evaluate(displaced, ("forces",), progress=progress)
+    forces = np.array([result["forces"].ravel() for result in results])
+    return (forces[1::2] - forces[0::2]) / (2.0 * step_A)
+
+
+def _atoms_of(rows: Sequence[int] | np.ndarray | None, number: int) -> np.ndarray:
+    """Indices of the atoms that rows are wanted of, checked."""
+    chosen = np.arange(number) if rows is None else np.asarray(rows, dtype=np.int64)
+    if chosen.ndim != 1 or ((chosen < 0) | (chosen >= number)).any():
+        raise ValueError(f"rows must be indices of atoms, 0 to {number - 1}, not {rows}")
+    return chosen
+
+
+def _displaced(atoms: Atoms, chosen: np.ndarray, step: float) -> Iterator[Atoms]:
+    """Each coordinate of the atoms chosen moved by plus and by minus a step."""
+    for atom in chosen:
+        for axis in range(3):
+            for sign in (1.0, -1.0):
+                moved = atoms.copy()
+                moved.positions[atom, axis] += sign * step
+                yield moved
+
+
+def _rows(
+    potential: Potential,
+    graph: AtomGraph,
+    coordinates: np.ndarray,
+    limit: float | None,
+    progress: bool,
+) -> Tensor:
+    """Rows (n, 3 N) of the Hessian."""
+    shifts = graph.edge_vectors.new_zeros(graph.num_atoms, 3).requires_grad_()
+    with kept_for_gradients(potential) as kept:
+        slope = _slope(potential, graph, shifts)
+        per_row = kept()
+    rows = shifts.new_zeros(len(coordinates), shifts.numel())
+    if not slope.requires_grad:
+        return rows
+    limit = budget_bytes(potential.device) if limit is None else limit
+    # A row takes no more than what the passes before keep, of which it makes one gradient each.
+    at_once = max(1, int(limit / max(per_row, 1)))
+    indices = torch.from_numpy(coordinates).to(shifts.device)
+    done = 0
+    for block in _tracked(indices.split(at_once), progress):
+        units = torch.nn.functional.one_hot(block, shifts.numel()).to(shifts)
+        (found,) = torch.autograd.grad(
+            slope.flatten(), shifts, units, retain_graph=True, is_grads_batched=True
+        )
+        rows[done : done + len(block)] = found.flatten(1)
+        done += len(block)
+    return rows
+
+
+def _slope(potential: Potential, graph: AtomGraph, shifts: Tensor) -> Tensor:
+    """Derivative of the energy with respect to shifts of the atoms (N, 3), differentiable."""
+
+    def stretched(vectors: Tensor, index: Tensor) -> Tensor:
+        return vectors + gather(shifts, index[1]) - gather(shifts, index[0])
+
+    moved = replace(
+        graph,
+        edge_vectors=stretched(graph.edge_vectors, graph.edge_index),
+        far_vectors=stretched(graph.far_vectors, graph.far_index),
+    )
+    energy = potential(moved, ("energy",))["energy"].sum()
+    # An atom alone has an energy that depends on no shift at all.
+    (slope,) = torch.autograd.grad(
+        energy, shifts, create_graph=True, allow_unused=True, materialize_grads=True
+    )
+    return slope
+
+
+def _tracked(blocks: Sequence[Tensor], progress: bool) -> Iterable[Tensor]:
+    if not progress:
+        return blocks
+    from rich.progress import track
+
+    return track(blocks, description="Hessian")

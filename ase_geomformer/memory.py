@@ -1,0 +1,40 @@
+"""How much memory an evaluation takes, and how much there is for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ase_geomformer.potential import Potential
+
+# More at once gains no speed on a CPU; on a GPU the other half is left to its other users.
+CPU_BUDGET_BYTES = 2**28
+CUDA_SHARE_OF_FREE_MEMORY = 0.5
+
+
+@contextmanager
+def kept_for_gradients(potential: Potential) -> Iterator[Callable[[], int]]:
+    """Count the bytes that passes through a potential keep for later derivatives.
+
+    Gives the function that tells the count so far; the potential's weights are left out.
+    """
+    weights = {tensor.untyped_storage().data_ptr() for tensor in potential.state_dict().values()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield lambda: sum(kept.values())
+
+
+def budget_bytes(device: torch.device) -> float:
+    """Bytes that evaluations on a device may take at once."""
+    if device.type == "cuda":
+        return CUDA_SHARE_OF_FREE_MEMORY * float(torch.cuda.mem_get_info(device)[0])
+    return float(CPU_BUDGET_BYTES)
