@@ -28,8 +28,8 @@ def has_volume(atoms: Atoms) -> bool:
 
 def ase_properties(potential: Potential) -> tuple[str, ...]:
     """What ASE can ask of a potential."""
-    has_charges = "charges" in potential.properties
-    return ASE_PROPERTIES + (CHARGE_PROPERTIES if has_charges else ())
+    given = set(potential.properties)
+    return tuple(n for n in (*ASE_PROPERTIES, *CHARGE_PROPERTIES) if needed({n}) <= given)
 
 
 def needed(properties: Collection[str]) -> set[str]:
@@ -51,8 +51,9 @@ def check_request(atoms: Atoms, potential: Potential, properties: Collection[str
     known = ase_properties(potential)
     unknown = sorted(set(properties) - set(known))
     if unknown:
+        why = "" if potential.conservative else " (its forces are not the gradient of its energy)"
         raise PropertyNotImplementedError(
-            f"{', '.join(unknown)} cannot be computed; there is {', '.join(known)}"
+            f"{', '.join(unknown)} cannot be computed; the potential gives {', '.join(known)}{why}"
         )
     if {"stress", "stresses"} & set(properties) and not has_volume(atoms):
         raise PropertyNotImplementedError(

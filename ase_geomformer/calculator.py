@@ -37,7 +37,8 @@ class PotentialCalculator(Calculator):
     forces and, where the cell has a volume, stress at once, so that molecular dynamics and cell
     relaxation evaluate each geometry once. ``stresses`` is computed only when asked for. A
     potential that predicts charges gives ``charges`` and ``dipole``, the sum of charge times
-    position in e Å, as well.
+    position in e Å, as well. A potential that predicts forces directly (``conservative`` among
+    the parameters is False) has no stress, and dynamics with it does not conserve energy.
 
     The total charge (e) and the spin multiplicity 2S+1 are read from ``atoms.info["charge"]``
     (default 0) and ``atoms.info["spin"]`` (default 1); nothing else in ``info`` matters.
@@ -103,6 +104,7 @@ class PotentialCalculator(Calculator):
             potential=potential_name(self.potential),
             device=str(place),
             dtype=str(self.potential.dtype).removeprefix("torch."),
+            conservative=self.potential.conservative,
             neighbors=neighbors,
             skin=skin,
             long_range_cutoff=long_range_cutoff,
@@ -150,7 +152,8 @@ class PotentialCalculator(Calculator):
         wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
         # With compilation, energy alone would have to be compiled, too.
         if self.parameters["compile"] or wanted & set(GRADIENT_PROPERTIES):
-            wanted |= {"forces", "stress"} if has_volume(atoms) else {"forces"}
+            wanted |= {"forces"} | ({"stress"} & set(self.implemented_properties))
+            wanted -= set() if has_volume(atoms) else {"stress"}
         # A caller's inference mode would forbid the gradient.
         with torch.inference_mode(False):
             graph = self._graph(atoms)

@@ -55,7 +55,8 @@ class DataSource:
 class GoldenVector:
     """A structure and what the potential gave for it in float64; eV, Å, eV/Å, eV/Å^3.
 
-    ``stress`` (3, 3) is None for a structure whose cell has no volume.
+    ``stress`` (3, 3) is None for a structure whose cell has no volume, and for a potential that
+    has no stress.
     """
 
     atomic_numbers: list[int]
@@ -84,8 +85,8 @@ class GoldenVector:
 class Card:
     """What a potential is, apart from its weights.
 
-    The fields from ``architecture`` to ``num_parameters`` describe the potential itself and are
-    filled in by :func:`save_potential`; the others are for its reader.
+    ``conservative`` and the fields from ``architecture`` to ``num_parameters`` describe the
+    potential itself and are filled in by :func:`save_potential`; the others are for its reader.
     """
 
     name: str
@@ -142,6 +143,7 @@ def save_potential(
     weights = save(state)
     complete = {
         **asdict(card),
+        "conservative": potential.conservative,
         "architecture": architecture.name,
         "settings": architecture.settings_dict(),
         "elements": list(potential.symbols),
@@ -234,8 +236,9 @@ def golden_vectors(potential: Potential, structures: Sequence[Atoms]) -> list[Go
     vectors = []
     for atoms in structures:
         graph = AtomGraph.from_atoms(atoms, exact.cutoff, far_cutoff=exact.far_cutoff)
-        results = exact(graph, ("energy", "forces", "stress"))
-        stress = results["stress"][0]
+        with_stress = "stress" in exact.properties
+        results = exact(graph, ("energy", "forces", *(("stress",) if with_stress else ())))
+        stress = results["stress"][0] if with_stress else torch.tensor(torch.nan)
         vectors.append(
             GoldenVector(
                 atomic_numbers=graph.atomic_numbers.tolist(),

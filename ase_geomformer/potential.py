@@ -28,15 +28,23 @@ if TYPE_CHECKING:
 ENERGY_PROPERTIES = ("energy", "energies")
 GRADIENT_PROPERTIES = tuple(FROM_SLOPE)
 PROPERTIES = ENERGY_PROPERTIES + GRADIENT_PROPERTIES
+# An architecture's output of this name takes the place of the energy's gradient.
+DIRECT_FORCES = "direct_forces"
+# The energies of atoms whose gradient counts towards the forces.
+_SLOPING = "sloping energies"
 
 
 class Potential(nn.Module):
-    """A conservative interatomic potential.
+    """An interatomic potential.
 
     Energy of an atom: ``energy_scale`` times the architecture's output, plus the reference
     energy of its element, plus terms of known form. One gradient with respect to the vectors r_ij
     of edges and far pairs gives the rest: forces scatter dE/dr_ij to both ends of the edge, and
     sum r_ij (x) dE/dr_ij is the derivative with respect to strain.
+
+    An architecture with the output ``direct_forces`` (N, 3), in energy scales per Å, predicts
+    forces instead. They are no gradient of the energy, so that such a potential does not conserve
+    energy and has no stress; see :attr:`conservative`. Its terms add their own gradients.
 
     Parameters
     ----------
@@ -110,9 +118,16 @@ class Potential(nn.Module):
         return max(self.architecture.far_cutoff, *terms, 0.0)
 
     @property
+    def conservative(self) -> bool:
+        """Whether forces are the gradient of the energy."""
+        return DIRECT_FORCES not in self.architecture.outputs
+
+    @property
     def properties(self) -> tuple[str, ...]:
         """What the potential can be asked for: its architecture may give charges, for example."""
-        return PROPERTIES + tuple(n for n in self.architecture.outputs if n not in PROPERTIES)
+        mechanical = PROPERTIES if self.conservative else (*ENERGY_PROPERTIES, "forces")
+        further = (n for n in self.architecture.outputs if n not in (*PROPERTIES, DIRECT_FORCES))
+        return (*mechanical, *further)
 
     @property
     def device(self) -> torch.device:
@@ -178,7 +193,10 @@ class Potential(nn.Module):
         if unknown:
             raise ValueError(f"unknown properties {sorted(unknown)}; choose from {self.properties}")
         self.check_pairs(graph)
-        if not wanted & set(GRADIENT_PROPERTIES):
+        wanted_slopes = wanted & set(GRADIENT_PROPERTIES)
+        if not self.conservative and not self.terms:
+            wanted_slopes = set()
+        if not wanted_slopes:
             results = self._evaluate(graph)
             return {name: results[name] for name in wanted}
         with torch.enable_grad():
@@ -187,7 +205,7 @@ class Potential(nn.Module):
             graph = replace(graph, edge_vectors=edges, far_vectors=pairs)
             results = self._evaluate(graph)
             slopes = torch.autograd.grad(
-                results["energy"].sum(),
+                results[_SLOPING].sum(),
                 (edges, pairs),
                 create_graph=create_graph,
                 allow_unused=True,
@@ -198,8 +216,9 @@ class Potential(nn.Module):
                 vectors=torch.cat([edges, pairs]),
                 values=torch.cat(slopes),
             )
-            for name in wanted & set(GRADIENT_PROPERTIES):
-                results[name] = FROM_SLOPE[name](graph, slope)
+            for name in wanted_slopes:
+                gradient = FROM_SLOPE[name](graph, slope)
+                results[name] = gradient + results[name] if name in results else gradient
         return {name: results[name] if create_graph else results[name].detach() for name in wanted}
 
     def energy_terms(self, graph: AtomGraph) -> dict[str, Tensor]:
@@ -218,14 +237,16 @@ class Potential(nn.Module):
         return energies
 
     def _evaluate(self, graph: AtomGraph) -> dict[str, Tensor]:
-        """Energies of atoms and structures, and the architecture's other outputs."""
+        """Energies of atoms and structures, predicted forces, the architecture's other outputs."""
         outputs = self.architecture(graph)
-        energies = torch.stack(list(self._terms(graph, outputs).values())).sum(dim=0)
-        return {
-            **outputs,
-            "energies": energies,
-            "energy": segment_sum(energies, graph.batch, graph.num_structures),
-        }
+        terms = self._terms(graph, outputs)
+        energies = torch.stack(list(terms.values())).sum(dim=0)
+        results = {**outputs, "energies": energies, _SLOPING: energies}
+        if not self.conservative:
+            results["forces"] = self.energy_scale * outputs[DIRECT_FORCES]
+            results[_SLOPING] = energies - terms["architecture"]
+        results["energy"] = segment_sum(energies, graph.batch, graph.num_structures)
+        return results
 
     def check_pairs(self, graph: AtomGraph) -> None:
         """Raise ValueError if a graph lacks the far pairs that the potential's terms need."""

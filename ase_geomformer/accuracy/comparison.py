@@ -58,13 +58,14 @@ def compare(
     dict of str to Comparison
         By target, of the targets that some frame is labelled with.
     """
-    wanted = [labels(frame) for frame in frames]
+    check_elements(potential, frames)
+    model = _model(potential)
+    wanted = [tuple(n for n in labels(frame) if n in model.properties) for frame in frames]
     if not any(wanted):
         raise ValueError(
             f"none of the {len(frames)} frames has a label to compare with; one at least must "
             "have an energy, forces or a stress"
         )
-    check_elements(potential, frames)
     predicted: list[dict[str, Any]] = [{} for _ in frames]
     for targets in dict.fromkeys(filter(None, wanted)):
         chosen = [index for index, found in enumerate(wanted) if found == targets]
@@ -90,12 +91,15 @@ def labels(frame: Frame) -> tuple[str, ...]:
     return tuple(target for target in TARGETS if getattr(frame, target) is not None)
 
 
+def _model(potential: Potential | PotentialCalculator) -> Potential:
+    return potential.potential if isinstance(potential, PotentialCalculator) else potential
+
+
 def check_elements(potential: Potential | PotentialCalculator, frames: Sequence[Frame]) -> None:
     """Refuse, naming the frame, an element that the potential does not know."""
-    model = potential.potential if isinstance(potential, PotentialCalculator) else potential
     for frame in frames:
         try:
-            model.check_elements(frame.atoms.numbers)
+            _model(potential).check_elements(frame.atoms.numbers)
         except ValueError as error:
             raise ValueError(f"{frame.where}: {error}") from None
 

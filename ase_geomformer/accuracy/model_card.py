@@ -150,11 +150,16 @@ def _for(card: Card) -> str:
     known = ", ".join(card.elements)
     data = ", ".join(source.name for source in card.data)
     likeness = f" and resemble its training data ({data})" if data else ""
+    if not card.conservative:
+        return (
+            f"Energies and directly predicted forces of structures that are made of {known}"
+            f"{likeness}: pre-training, screening, short relaxations."
+        )
     return (
         f"Energies, forces and, where the cell has a volume, stresses of structures that are made "
         f"of {known}{likeness}: molecular dynamics, relaxation, vibrations. "
-        + ("Forces are the exact gradient of the energy." if card.conservative else "")
-    ).strip()
+        "Forces are the exact gradient of the energy."
+    )
 
 
 def _not_for(card: Card) -> str:
@@ -175,7 +180,10 @@ def _not_for(card: Card) -> str:
     if "zbl" not in card.terms:
         limits.append("Collisions: nothing but the data keeps atoms from coming too close.")
     if not card.conservative:
-        limits.append("Energy-conserving dynamics: forces are not the gradient of the energy.")
+        limits.append(
+            "Energy-conserving dynamics, cells under stress, phonons: forces are not the gradient "
+            "of the energy."
+        )
     return _bullets(limits)
 
 

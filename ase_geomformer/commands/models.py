@@ -60,6 +60,7 @@ def _list(names: list[str], as_json: bool) -> int:
             f"{entry['architecture']}, {entry['num_parameters']:,} parameters, "
             f"cutoff {entry['cutoff_A']:g} Å",
             *entry["data"],
+            *([] if entry["conservative"] else ["not conservative: forces are predicted directly"]),
             *(f"{figure} {value:.4g}" for figure, value in entry["figures"].items()),
         ]
         table.add_row(name, " ".join(entry["elements"]), "\n".join(about))
@@ -80,6 +81,7 @@ def _overview(folder: Path) -> dict[str, Any]:
         "architecture": card.architecture,
         "elements": card.elements,
         "cutoff_A": card.cutoff_A,
+        "conservative": card.conservative,
         "data": [f"{source.name} ({source.level_of_theory})" for source in card.data],
         "figures": card.figures,
         "num_parameters": card.num_parameters,

@@ -64,7 +64,11 @@ def evaluate(calculator: Any, frames: list[Atoms]) -> list[dict[str, Any]]:
 
     results: dict[int, dict[str, Any]] = {}
     for with_stress in (True, False):
-        chosen = [index for index, atoms in enumerate(frames) if has_volume(atoms) == with_stress]
+        chosen = [
+            index
+            for index, atoms in enumerate(frames)
+            if ("stress" in calculator.implemented_properties and has_volume(atoms)) == with_stress
+        ]
         properties = ("energy", "energies", "forces", *(("stress",) if with_stress else ()))
         found = evaluate_many(calculator, [frames[index] for index in chosen], properties)
         results |= dict(zip(chosen, found, strict=True))
