@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from ase_geomformer.architectures.base import Architecture, build
+from ase_geomformer.architectures.geomformer import GeoMFormer, GeoMFormerSettings
 from ase_geomformer.architectures.so3krates import So3krates, So3kratesSettings
 from ase_geomformer.architectures.so3krates_2022 import So3krates2022, So3krates2022Settings
 from ase_geomformer.architectures.so3krates_dense import So3kratesDense, So3kratesDenseSettings
 
 __all__ = [
     "Architecture",
+    "GeoMFormer",
+    "GeoMFormerSettings",
     "So3krates",
     "So3krates2022",
     "So3krates2022Settings",

@@ -1,0 +1,123 @@
+"""Attention over neighbours by a softmax that neighbours enter and leave smoothly.
+
+Weights are w_ij = m_ij exp(a_ij) / (exp(a_ii) + sum over k of m_ik exp(a_ik)) and messages
+w_ij m_ij V_ij, with the cutoff function m. As a neighbour leaves, its message vanishes like m^2
+and its part of the denominator like m (MatterSim-MT, arXiv 2605.07927). The atom itself is always
+among the keys, with m = 1, so that the denominator never vanishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.segment import gather, segment_sum
+
+
+def bounded(logits: Tensor, bound: float) -> Tensor:
+    """The logit a where it is small, and never beyond the bound b: b tanh(a / b).
+
+    The steepness of weights at the cutoff grows with exp(a), which a bound keeps in check; it also
+    makes the subtraction of the largest logit needless.
+    """
+    return bound * torch.tanh(logits / bound)
+
+
+@dataclass(frozen=True)
+class Heads:
+    """How rows of flat features divide into modules, components and heads.
+
+    Attributes
+    ----------
+    components : sequence of int
+        Components c of each module: 1 for invariant features.
+    num_heads : int
+        Heads of each module.
+    num_features : int
+        Width F of each component of a module.
+    """
+
+    components: Sequence[int]
+    num_heads: int
+    num_features: int
+
+    @property
+    def width(self) -> int:
+        """Length of a flat row, the sum over modules of c F."""
+        return sum(self.components) * self.num_features
+
+    def split(self, flat: Tensor) -> tuple[Tensor, ...]:
+        """Flat rows (E, width) to (E, c, heads, F / heads) of each module."""
+        parts = flat.split([c * self.num_features for c in self.components], dim=-1)
+        return tuple(
+            part.unflatten(-1, (c, self.num_heads, -1))
+            for part, c in zip(parts, self.components, strict=True)
+        )
+
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """Scaled products of flat queries and keys: (E, width) to (E, modules * heads).
+
+        Invariant heads are divided by sqrt(F / heads), the others by sqrt(3 F / heads).
+        """
+        head_width = self.num_features // self.num_heads
+        parts = [
+            part.sum(dim=(1, 3)) * ((1 if c == 1 else 3) * head_width) ** -0.5
+            for part, c in zip(self.split(query * key), self.components, strict=True)
+        ]
+        return torch.cat(parts, dim=-1)
+
+    def spread(self, weights: Tensor) -> Tensor:
+        """Copy weights (E, modules * heads) to all features of their head: (E, width)."""
+        head_width = self.num_features // self.num_heads
+        parts = weights.split(self.num_heads, dim=-1)
+        spread = [
+            part[:, None, :, None].expand(-1, c, -1, head_width).flatten(1)
+            for part, c in zip(parts, self.components, strict=True)
+        ]
+        return torch.cat(spread, dim=-1)
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    heads: Heads,
+    edges: Edges,
+    *,
+    edge_bias: Tensor,
+    self_bias: Tensor,
+    bound: float,
+    on_edges: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """What every atom receives: flat rows (N, width) from queries, keys and values like it.
+
+    Parameters
+    ----------
+    query, key, value : Tensor, shape (N, width)
+    heads : Heads
+    edges : Edges
+    edge_bias : Tensor, shape (E, modules * heads)
+        Added to the logits of edges; bounded.
+    self_bias : Tensor, shape (modules * heads,)
+        Added to the logits of atoms with themselves; bounded.
+    bound : float
+        Of logits.
+    on_edges : callable, optional
+        From the senders' values (E, width) to those of the edges.
+    """
+    mask = edges.envelope[:, None]
+    on_edge = heads.scores(gather(query, edges.receiver), gather(key, edges.sender))
+    weight = torch.exp(bounded(on_edge, bound) + bounded(edge_bias, bound)) * mask
+    own = torch.exp(bounded(heads.scores(query, key), bound) + bounded(self_bias, bound))
+    values = gather(value, edges.sender)
+    if on_edges is not None:
+        values = on_edges(values)
+    messages = heads.spread(weight * mask) * values
+    received = segment_sum(torch.cat([messages, weight], -1), edges.receiver, query.shape[0])
+    total, denominator = received.split([heads.width, weight.shape[-1]], dim=-1)
+    inverse = 1.0 / (denominator + own)
+    return heads.spread(inverse) * total + heads.spread(own * inverse) * value
