@@ -37,8 +37,8 @@ class PotentialCalculator(Calculator):
     forces and, where the cell has a volume, stress at once, so that molecular dynamics and cell
     relaxation evaluate each geometry once. ``stresses`` is computed only when asked for. A
     potential that predicts charges gives ``charges`` and ``dipole``, the sum of charge times
-    position in e Å, as well. A potential that predicts forces directly (``conservative`` among
-    the parameters is False) has no stress, and dynamics with it does not conserve energy.
+    position in e Å, as well. A potential that predicts forces directly
+    (:attr:`conservative` is False) has no stress, and dynamics with it does not conserve energy.
 
     The total charge (e) and the spin multiplicity 2S+1 are read from ``atoms.info["charge"]``
     (default 0) and ``atoms.info["spin"]`` (default 1); nothing else in ``info`` matters.
@@ -104,12 +104,16 @@ class PotentialCalculator(Calculator):
             potential=potential_name(self.potential),
             device=str(place),
             dtype=str(self.potential.dtype).removeprefix("torch."),
-            conservative=self.potential.conservative,
             neighbors=neighbors,
             skin=skin,
             long_range_cutoff=long_range_cutoff,
             compile=compile,
         )
+
+    @property
+    def conservative(self) -> bool:
+        """Whether forces are the gradient of the energy."""
+        return self.potential.conservative
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
         """Refuse to change parameters, which are fixed when the calculator is made."""

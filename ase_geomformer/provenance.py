@@ -104,6 +104,7 @@ def _potential(calculator: Any) -> dict[str, Any]:
         "name": card.name if card else getattr(calculator, "name", None),
         "sha256": card.sha256 if card else None,
         "calculator": type(calculator).__name__,
+        **({} if potential is None else {"conservative": potential.conservative}),
     }
 
 

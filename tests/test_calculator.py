@@ -154,7 +154,7 @@ def test_undeclared_properties_are_refused(calculator: PotentialCalculator, etha
     ethanol.calc = calculator
     with pytest.raises(PropertyNotImplementedError):
         ethanol.get_dipole_moment()
-    with pytest.raises(PropertyNotImplementedError, match="magmoms cannot be computed; there is"):
+    with pytest.raises(PropertyNotImplementedError, match="magmoms cannot be computed; the potential gives"):
         calculator.calculate(ethanol, ["energy", "magmoms"])
 
 

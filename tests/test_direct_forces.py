@@ -94,7 +94,7 @@ def test_terms_add_their_gradients(pull: str, pair: Atoms) -> None:
 def test_there_is_no_stress_and_it_says_why(direct: Potential) -> None:
     calculator = PotentialCalculator(direct, device="cpu")
     assert not direct.conservative
-    assert calculator.parameters["conservative"] is False
+    assert not calculator.conservative
     assert {"stress", "stresses"}.isdisjoint(calculator.implemented_properties)
     atoms = bulk("Si")
     atoms.calc = calculator
