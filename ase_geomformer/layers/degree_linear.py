@@ -72,7 +72,8 @@ class SteerableNorm(nn.Module):
     def __init__(self, lmax: int, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.eps = eps
-        self.weight = nn.Parameter(torch.ones(lmax + 1, channels))
+        # Of three axes, as optimisers that orthogonalise matrices are to leave it alone.
+        self.weight = nn.Parameter(torch.ones(lmax + 1, 1, channels))
         owner = component_degrees(lmax)
         shares = 1.0 / ((lmax + 1) * (2.0 * owner.double() + 1.0) * channels)
         self.register_buffer("owner", owner, persistent=False)
@@ -81,7 +82,7 @@ class SteerableNorm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, (L+1)^2, C) to features of the same shape."""
         mean_square = (features * features * self.shares).sum(dim=(1, 2), keepdim=True)
-        weight = self.weight.index_select(0, self.owner)
+        weight = self.weight.index_select(0, self.owner).squeeze(1)
         return features * torch.rsqrt(mean_square + self.eps) * weight
 
 
