@@ -68,7 +68,8 @@ def hessian(
     Raises
     ------
     ValueError
-        If there is no such atom, or the structure cannot be evaluated.
+        If there is no such atom, the structure cannot be evaluated, or the potential's forces are
+        not the gradient of its energy.
     """
     if isinstance(potential, PotentialCalculator | BatchEvaluator):
         device = potential.potential.device if device is None else device
@@ -78,6 +79,11 @@ def hessian(
     place = resolve_device("auto" if device is None else device)
     with torch.inference_mode(False):
         model = as_potential(potential).copy(device=place, dtype=resolve_dtype(dtype))
+    if not model.conservative:
+        raise ValueError(
+            "the potential predicts forces directly, so that the second derivatives of its energy "
+            "are not the slope of its forces; use finite_difference_hessian"
+        )
     model.check_elements(np.unique(atoms.numbers))
     chosen = _atoms_of(rows, len(atoms))
     coordinates = (3 * chosen[:, None] + np.arange(3)).ravel()

@@ -15,13 +15,20 @@ VERBS = {
     "models": "list, show and verify the potentials at hand",
     "singlepoint": "energy, forces and stress of the structures in a file",
     "md": "molecular dynamics",
+    "relax": "relaxation of a structure and its cell",
+    "geomopt": "the same as relax",
+    "relax-many": "relaxation of many structures at once",
+    "vibrations": "vibrations of a molecule, and thermochemistry",
+    "selftest": "test a potential on a structure of yours",
     "evaluate": "errors of a potential on labelled structures",
     "train": "train a potential on labelled structures",
     "finetune": "train a potential further on other structures",
     "convert": "turn a published checkpoint into a potential",
 }
+# Verbs by another name, and verbs that are no names of modules.
+_MODULES = {"geomopt": "relax", "relax-many": "relax_many"}
 
 
 def load(verb: str) -> ModuleType:
     """The module of a verb."""
-    return importlib.import_module(f"{__name__}.{verb}")
+    return importlib.import_module(f"{__name__}.{_MODULES.get(verb, verb)}")

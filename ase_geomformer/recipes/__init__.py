@@ -15,11 +15,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ase_geomformer.recipes.base import RecipeResult
+    from ase_geomformer.recipes.many import RelaxManyResult, relax_many
+    from ase_geomformer.recipes.modes.result import VibrationsResult
+    from ase_geomformer.recipes.modes.run import vibrations
+    from ase_geomformer.recipes.modes.settings import VibrationsSettings
+    from ase_geomformer.recipes.relax_settings import RelaxManySettings, RelaxSettings
+    from ase_geomformer.recipes.relaxation import relax
+    from ase_geomformer.recipes.relaxing import RelaxResult
 
-__all__ = ["RecipeResult"]
+__all__ = [
+    "RecipeResult",
+    "RelaxManyResult",
+    "RelaxManySettings",
+    "RelaxResult",
+    "RelaxSettings",
+    "VibrationsResult",
+    "VibrationsSettings",
+    "relax",
+    "relax_many",
+    "vibrations",
+]
 
 _HOME = {
     "RecipeResult": "base",
+    "RelaxManyResult": "many",
+    "RelaxManySettings": "relax_settings",
+    "RelaxResult": "relaxing",
+    "RelaxSettings": "relax_settings",
+    "VibrationsResult": "modes.result",
+    "VibrationsSettings": "modes.settings",
+    "relax": "relaxation",
+    "relax_many": "many",
+    "vibrations": "modes.run",
 }
 
 

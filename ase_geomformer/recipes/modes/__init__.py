@@ -1,0 +1,1 @@
+"""Normal modes of molecules and adsorbates, and the thermochemistry that follows from them."""

@@ -1,0 +1,86 @@
+"""What a calculation of vibrations gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ase_geomformer.recipes.base import RecipeResult
+from ase_geomformer.recipes.modes.normal_modes import NormalModes
+from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VibrationsResult(RecipeResult):
+    """Vibrations in the harmonic approximation.
+
+    ``converged`` says that there are as many imaginary modes as expected.
+
+    Attributes
+    ----------
+    atoms : ase.Atoms
+        The structure, relaxed if that was asked for.
+    energy_eV : float
+    fmax_eV_per_A : float
+        Largest force on an atom that is free.
+    method : str
+        How the Hessian was made, ``exact`` or ``finite-difference``.
+    hessian : array, shape (3 n, 3 n)
+        Of the free atoms, eV/Å^2.
+    modes : NormalModes
+    symmetry_number : int or None
+        That of an ideal gas.
+    thermochemistry : list of ThermochemistryRow
+        By temperature; empty where there is none.
+    relax_steps : int
+        Steps made to relax the structure.
+    """
+
+    atoms: Atoms
+    energy_eV: float
+    fmax_eV_per_A: float
+    method: str
+    hessian: np.ndarray
+    modes: NormalModes
+    symmetry_number: int | None
+    thermochemistry: list[ThermochemistryRow]
+    relax_steps: int = 0
+
+    @property
+    def frequencies_per_cm(self) -> np.ndarray:
+        """Frequencies in ascending order; an imaginary one is given as a negative number."""
+        return self.modes.frequencies_per_cm
+
+    @property
+    def zero_point_energy_eV(self) -> float:
+        return self.modes.zero_point_energy_eV
+
+    def at(self, temperature_K: float) -> ThermochemistryRow:
+        """The thermochemistry at one of the temperatures."""
+        for row in self.thermochemistry:
+            if abs(row.temperature_K - temperature_K) < 1e-6:
+                return row
+        known = ", ".join(f"{row.temperature_K:g}" for row in self.thermochemistry)
+        raise ValueError(f"there is no row at {temperature_K} K; there is {known or 'none'}")
+
+    def summary(self) -> dict[str, Any]:
+        modes = self.modes
+        return {
+            **super().summary(),
+            "formula": self.atoms.get_chemical_formula(),
+            "energy_eV": self.energy_eV,
+            "fmax_eV_per_A": self.fmax_eV_per_A,
+            "relax_steps": self.relax_steps,
+            "hessian": self.method,
+            "frequencies_per_cm": modes.frequencies_per_cm,
+            "frequencies_meV": 1000.0 * modes.energies_eV,
+            "frequencies_THz": modes.frequencies_THz,
+            "number_of_imaginary_modes": len(modes.imaginary),
+            "whole_motions_per_cm": modes.whole_per_cm,
+            "zero_point_energy_eV": modes.zero_point_energy_eV,
+            "symmetry_number": self.symmetry_number,
+            "thermochemistry": self.thermochemistry,
+        }

@@ -1,0 +1,267 @@
+"""Vibrations of a structure: from atoms and a potential to modes, thermochemistry and files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.provenance import check_folder
+from ase_geomformer.recipes.base import (
+    PotentialLike,
+    RunFolder,
+    open_folder,
+    recipe_evaluator,
+)
+from ase_geomformer.recipes.modes import figure, thermochemistry
+from ase_geomformer.recipes.modes.normal_modes import (
+    NormalModes,
+    curvature,
+    free_atoms,
+    normal_modes,
+)
+from ase_geomformer.recipes.modes.result import VibrationsResult
+from ase_geomformer.recipes.modes.settings import VibrationsSettings
+from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow, symmetry_number
+from ase_geomformer.recipes.report import show
+
+ARRAYS_FILE = "vibrations.npz"
+FIGURE_FILE = "vibrations.png"
+FINAL_FILE = "final.extxyz"
+MODES_FOLDER = "modes"
+# Å; how far the atom that moves most goes in the file of a mode.
+AMPLITUDE = 0.4
+
+
+def vibrations(
+    atoms: Atoms,
+    potential: PotentialLike,
+    settings: VibrationsSettings | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    inputs: Mapping[str, Any] | None = None,
+) -> VibrationsResult:
+    """Vibrations of a relaxed structure in the harmonic approximation.
+
+    Translations and rotations are taken out, so that a molecule of N atoms has 3 N - 6 modes, a
+    linear one 3 N - 5. Atoms held by FixAtoms stand still, as those of a surface under an
+    adsorbate.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Left as it is. The spin multiplicity in ``info["spin"]`` counts for the entropy.
+    potential : str, path, Potential, ASE calculator or Evaluator
+    settings : VibrationsSettings, optional
+    output : path, optional
+        Folder for ``vibrations.npz`` (Hessian, frequencies, modes), ``vibrations.png``, one file
+        for each mode in ``modes``, ``final.extxyz``, ``settings.yaml`` and ``result.json``.
+    overwrite : bool
+        Replace the files of an earlier run in ``output``.
+    progress : bool
+        Show a progress bar, and a table at the end.
+    inputs : mapping, optional
+        What else the run was started from, written into ``settings.yaml``.
+
+    Returns
+    -------
+    VibrationsResult
+        ``converged`` is False where there are more or fewer imaginary modes than expected.
+
+    Raises
+    ------
+    ValueError
+        If the structure is not relaxed, or holds a constraint other than FixAtoms.
+    FileExistsError
+        If the output folder is not empty.
+    """
+    start = time.perf_counter()
+    settings = settings or VibrationsSettings()
+    if output is not None:
+        check_folder(output, overwrite=overwrite)
+    evaluate = recipe_evaluator(potential)
+    free_atoms(atoms)
+    atoms, steps = _relaxed(atoms, evaluate, settings)
+    energy, fmax = _check_relaxed(atoms, evaluate, settings)
+    folder = open_folder(output, settings, inputs=inputs, files=_files(output), overwrite=overwrite)
+    matrix, method = curvature(
+        evaluate, atoms, method=settings.hessian, step_A=settings.step_A, progress=progress
+    )
+    modes = normal_modes(atoms, matrix, settings.whole_motions)
+    symmetry, table = _thermochemistry(atoms, modes, energy, settings)
+    converged, reason = _verdict(modes, settings)
+    result = VibrationsResult(
+        converged=converged,
+        reason=reason,
+        wall_time=time.perf_counter() - start,
+        output=folder.path,
+        atoms=atoms,
+        energy_eV=energy,
+        fmax_eV_per_A=fmax,
+        method=method,
+        hessian=matrix,
+        modes=modes,
+        symmetry_number=symmetry,
+        thermochemistry=table,
+        relax_steps=steps,
+    )
+    _write(folder, result, settings)
+    folder.write_result(result, evaluate.calculator)
+    if progress:
+        _show(result, settings)
+    return result
+
+
+def _relaxed(atoms: Atoms, evaluate: Evaluator, settings: VibrationsSettings) -> tuple[Atoms, int]:
+    """A copy of the atoms, relaxed if that is asked for, and the steps it took."""
+    atoms = atoms.copy()
+    if not settings.relax:
+        return atoms, 0
+    from ase.optimize import BFGS
+
+    atoms.calc = evaluate.calculator
+    # Half the limit, so that rounding cannot put the forces back above it.
+    with BFGS(atoms, logfile=None) as optimizer:
+        optimizer.run(fmax=0.5 * settings.fmax_eV_per_A, steps=settings.relax_steps)
+        steps = int(optimizer.nsteps)
+    atoms.calc = None
+    return atoms, steps
+
+
+def _check_relaxed(
+    atoms: Atoms, evaluate: Evaluator, settings: VibrationsSettings
+) -> tuple[float, float]:
+    """Energy and largest force, which must be within the limit."""
+    (found,) = evaluate([atoms], ("energy", "forces"))
+    free = free_atoms(atoms)
+    sizes = np.linalg.norm(found["forces"][free], axis=1)
+    if not sizes.max() <= settings.fmax_eV_per_A:  # NaN is refused, too
+        worst = free[int(np.argmax(sizes))]
+        remedy = (
+            f"allow it more than relax_steps = {settings.relax_steps}"
+            if settings.relax
+            else "relax it first (relax = true does)"
+        )
+        raise ValueError(
+            f"the structure is not relaxed: atom {worst} ({atoms.symbols[worst]}) feels a force of "
+            f"{sizes.max():.3g} eV/Å, and fmax_eV_per_A is {settings.fmax_eV_per_A:g}; {remedy}, "
+            "or set a higher limit if its vibrations are wanted all the same"
+        )
+    return float(found["energy"]), float(sizes.max())
+
+
+def _thermochemistry(
+    atoms: Atoms, modes: NormalModes, energy: float, settings: VibrationsSettings
+) -> tuple[int | None, list[ThermochemistryRow]]:
+    """Symmetry number and table; none of a structure with imaginary modes that should not be."""
+    model = settings.thermochemistry
+    if model == "auto":
+        isolated = not (atoms.constraints or atoms.pbc.any())
+        model = "ideal-gas" if isolated else "harmonic"
+    if model == "none" or len(modes.imaginary) != settings.expected_imaginary:
+        return None, []
+    temperatures = settings.temperatures_K()
+    if model == "harmonic":
+        return None, thermochemistry.harmonic(modes.real_energies_eV, energy, temperatures)
+    symmetry = settings.symmetry_number or symmetry_number(atoms)
+    rows = thermochemistry.ideal_gas(
+        atoms,
+        modes.real_energies_eV,
+        energy,
+        temperatures,
+        pressure_bar=settings.pressure_bar,
+        symmetry=symmetry,
+    )
+    return symmetry, rows
+
+
+def _verdict(modes: NormalModes, settings: VibrationsSettings) -> tuple[bool, str]:
+    imaginary = modes.frequencies_per_cm[modes.imaginary]
+    kind = {0: "a minimum", 1: "a transition state"}
+    number = len(imaginary)
+    name = kind.get(number, f"a saddle of order {number}")
+    text = f"{number} imaginary mode{'s' if number != 1 else ''}: {name}"
+    if number:
+        text += f" ({', '.join(f'{-value:.1f}i' for value in imaginary)} cm^-1)"
+    if number == settings.expected_imaginary:
+        return True, text
+    return False, f"{text}, and expected_imaginary is {settings.expected_imaginary}"
+
+
+def _files(output: str | os.PathLike[str] | None) -> list[str]:
+    """Files of this recipe, and those that an earlier run left for its modes."""
+    files = [ARRAYS_FILE, FIGURE_FILE, FINAL_FILE]
+    if output is not None:
+        folder = Path(output).expanduser() / MODES_FOLDER
+        files += [f"{MODES_FOLDER}/{path.name}" for path in folder.glob("mode_*.extxyz")]
+    return files
+
+
+def _write(folder: RunFolder, result: VibrationsResult, settings: VibrationsSettings) -> None:
+    modes, atoms = result.modes, result.atoms
+    folder.save_arrays(
+        ARRAYS_FILE,
+        {
+            "hessian_eV_per_A2": result.hessian,
+            "free_atoms": free_atoms(atoms),
+            "frequencies_per_cm": modes.frequencies_per_cm,
+            "modes": modes.vectors,
+            "reduced_masses_amu": modes.reduced_masses_amu,
+            "masses_amu": atoms.get_masses(),
+            "positions_A": atoms.positions,
+        },
+    )
+    folder.save_atoms(FINAL_FILE, atoms)
+    if settings.mode_frames:
+        for index, frequency in enumerate(modes.frequencies_per_cm):
+            name = f"{MODES_FOLDER}/mode_{index + 1:03d}.extxyz"
+            frames = mode_frames(atoms, modes.vectors[index], frequency, settings.mode_frames)
+            folder.save_atoms(name, frames)
+    title = (
+        f"{atoms.get_chemical_formula()}: zero-point energy {result.zero_point_energy_eV:.3f} eV"
+    )
+    folder.save_figure(FIGURE_FILE, lambda: figure.plot(modes, title))
+
+
+def mode_frames(
+    atoms: Atoms, vectors: np.ndarray, frequency_per_cm: float, frames: int
+) -> list[Atoms]:
+    """One period of a mode, the atom that moves most by 0.4 Å."""
+    largest = np.linalg.norm(vectors, axis=1).max()
+    period = []
+    for phase in 2.0 * np.pi * np.arange(frames) / frames:
+        moved = atoms.copy()
+        moved.set_constraint()
+        moved.positions += AMPLITUDE / largest * np.sin(phase) * vectors
+        moved.info["frequency_per_cm"] = float(frequency_per_cm)
+        period.append(moved)
+    return period
+
+
+def _show(result: VibrationsResult, settings: VibrationsSettings) -> None:
+    modes = result.modes
+    rows = [
+        ("energy", f"{result.energy_eV:.6f}", "eV"),
+        ("largest force", f"{result.fmax_eV_per_A:.2e}", "eV/Å"),
+        ("Hessian", result.method, ""),
+        ("modes", str(len(modes.frequencies_per_cm)), ""),
+        ("imaginary", str(len(modes.imaginary)), ""),
+    ]
+    if len(modes.frequencies_per_cm):
+        ends = modes.frequencies_per_cm[[0, -1]]
+        rows.append(("frequencies", f"{ends[0]:.1f} to {ends[1]:.1f}", "cm^-1"))
+    rows.append(("zero-point energy", f"{modes.zero_point_energy_eV:.4f}", "eV"))
+    if result.thermochemistry:
+        row = result.at(settings.temperature_K)
+        at = f"at {row.temperature_K:g} K"
+        rows.append((f"entropy {at}", f"{1000.0 * row.entropy_eV_per_K:.4f}", "meV/K"))
+        rows.append((f"free energy {at}", f"{row.free_energy_eV:.4f}", "eV"))
+    show(result, f"Vibrations of {result.atoms.get_chemical_formula()}", rows)
