@@ -15,15 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ase_geomformer.recipes.base import RecipeResult
+    from ase_geomformer.recipes.lattice.nac import BornCharges
+    from ase_geomformer.recipes.lattice.result import PhononResult
+    from ase_geomformer.recipes.lattice.run import phonons
+    from ase_geomformer.recipes.lattice.settings import PhononSettings
     from ase_geomformer.recipes.many import RelaxManyResult, relax_many
     from ase_geomformer.recipes.modes.result import VibrationsResult
     from ase_geomformer.recipes.modes.run import vibrations
     from ase_geomformer.recipes.modes.settings import VibrationsSettings
+    from ase_geomformer.recipes.path.result import NEBResult
+    from ase_geomformer.recipes.path.run import neb
+    from ase_geomformer.recipes.path.saddle import refine_saddle
+    from ase_geomformer.recipes.path.settings import NEBSettings
     from ase_geomformer.recipes.relax_settings import RelaxManySettings, RelaxSettings
     from ase_geomformer.recipes.relaxation import relax
     from ase_geomformer.recipes.relaxing import RelaxResult
 
 __all__ = [
+    "NEBResult",
+    "NEBSettings",
+    "BornCharges",
+    "PhononResult",
+    "PhononSettings",
     "RecipeResult",
     "RelaxManyResult",
     "RelaxManySettings",
@@ -31,12 +44,20 @@ __all__ = [
     "RelaxSettings",
     "VibrationsResult",
     "VibrationsSettings",
+    "phonons",
+    "neb",
+    "refine_saddle",
     "relax",
     "relax_many",
     "vibrations",
 ]
 
 _HOME = {
+    "NEBResult": "path.result",
+    "NEBSettings": "path.settings",
+    "BornCharges": "lattice.nac",
+    "PhononResult": "lattice.result",
+    "PhononSettings": "lattice.settings",
     "RecipeResult": "base",
     "RelaxManyResult": "many",
     "RelaxManySettings": "relax_settings",
@@ -44,6 +65,9 @@ _HOME = {
     "RelaxSettings": "relax_settings",
     "VibrationsResult": "modes.result",
     "VibrationsSettings": "modes.settings",
+    "phonons": "lattice.run",
+    "neb": "path.run",
+    "refine_saddle": "path.saddle",
     "relax": "relaxation",
     "relax_many": "many",
     "vibrations": "modes.run",

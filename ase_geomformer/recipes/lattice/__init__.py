@@ -1,0 +1,1 @@
+"""Lattice dynamics: phonons, what follows from them, and their interaction."""

@@ -1,0 +1,134 @@
+"""The relaxation before a phonon calculation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from ase import Atoms
+
+from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.files import atomic_file
+from ase_geomformer.recipes.relax_settings import CellChange, RelaxManySettings, RelaxSettings
+
+_STEPS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxed:
+    """A crystal after relaxation, and whether it is in equilibrium."""
+
+    atoms: Atoms
+    converged: bool
+    reason: str
+
+
+def relaxed_crystal(
+    atoms: Atoms,
+    evaluator: Evaluator,
+    settings: RelaxSettings | None,
+    path: Path | None,
+    progress: bool,
+) -> Relaxed:
+    """Relax a crystal, or read what an earlier process has relaxed.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    evaluator : Evaluator
+    settings : RelaxSettings or None
+        None leaves the crystal as it is.
+    path : Path or None
+        Where the relaxed crystal is kept, to the last bit.
+    progress : bool
+    """
+    from ase.io import read, write
+
+    from ase_geomformer.recipes.relaxation import relax
+
+    if settings is None:
+        return Relaxed(bare(atoms), True, "not relaxed")
+    if path is not None and path.is_file():
+        found = cast(Atoms, read(path))
+        return Relaxed(bare(found), found.info["converged"], found.info["reason"])
+    result = relax(atoms, evaluator, settings, progress=progress)
+    reason = f"relaxed to {result.fmax:.1e} eV/Å" if result.converged else result.reason
+    crystal = bare(result.atoms)
+    if path is not None:
+        with atomic_file(path) as temporary:
+            kept = crystal.copy()
+            kept.info.update(converged=result.converged, reason=reason)
+            write(temporary, kept)
+    return Relaxed(crystal, result.converged, reason)
+
+
+def relaxed_volumes(
+    atoms: Atoms,
+    ratios: Sequence[float],
+    evaluator: Evaluator,
+    settings: RelaxManySettings | None,
+    path: Path | None,
+    progress: bool,
+) -> list[Relaxed]:
+    """Crystals of other volumes, relaxed together, or read from an earlier process.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    ratios : sequence of float
+        Volumes by that of ``atoms``.
+    evaluator : Evaluator
+    settings : RelaxManySettings or None
+        None leaves the crystals as they are.
+    path : Path or None
+        Where the relaxed crystals are kept, to the last bit.
+    progress : bool
+    """
+    from ase.io import read, write
+
+    from ase_geomformer.recipes.many import relax_many
+
+    if path is not None and path.is_file():
+        found = cast(list[Atoms], read(path, index=":"))
+        return [Relaxed(bare(one), one.info["converged"], one.info["reason"]) for one in found]
+    crystals = []
+    for ratio in ratios:
+        crystals.append(bare(atoms))
+        crystals[-1].set_cell(atoms.cell.array * ratio ** (1 / 3), scale_atoms=True)
+    if settings is None:
+        return [Relaxed(crystal, True, "not relaxed") for crystal in crystals]
+    results = relax_many(crystals, evaluator, settings, progress=progress).results
+    relaxed = [Relaxed(bare(one.atoms), one.converged, one.reason) for one in results]
+    if path is not None:
+        with atomic_file(path) as temporary:
+            kept = [one.atoms.copy() for one in relaxed]
+            for atoms_kept, one in zip(kept, relaxed, strict=True):
+                atoms_kept.info.update(converged=one.converged, reason=one.reason)
+            write(temporary, kept)
+    return relaxed
+
+
+def tight(cell: CellChange, fmax: float, symprec_A: float) -> RelaxSettings:
+    """Settings of a relaxation that phonons can start from: to small forces, symmetry kept."""
+    return RelaxSettings(
+        fmax=fmax,
+        # As strict as the forces: a force of fmax on a face of some 10 Å^2.
+        smax_GPa=max(16.0 * fmax, 1e-4),
+        steps=_STEPS,
+        cell=cell,
+        keep_symmetry=True,
+        symprec_A=symprec_A,
+    )
+
+
+def bare(atoms: Atoms) -> Atoms:
+    """Elements, masses, positions and cell, without results and constraints."""
+    return Atoms(
+        numbers=atoms.numbers,
+        positions=atoms.positions,
+        cell=atoms.cell,
+        masses=atoms.get_masses(),
+        pbc=True,
+    )
