@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
+from ase_geomformer.neighbors.problem import total_memory
 from ase_geomformer.potential import Potential
 
 # More at once gains no speed on a CPU; on a GPU the other half is left to its other users.
@@ -36,5 +38,18 @@ def kept_for_gradients(potential: Potential) -> Iterator[Callable[[], int]]:
 def budget_bytes(device: torch.device) -> float:
     """Bytes that evaluations on a device may take at once."""
     if device.type == "cuda":
-        return CUDA_SHARE_OF_FREE_MEMORY * float(torch.cuda.mem_get_info(device)[0])
+        return CUDA_SHARE_OF_FREE_MEMORY * free_memory(device)
     return float(CPU_BUDGET_BYTES)
+
+
+def free_memory(device: torch.device) -> float:
+    """Bytes that can still be taken on a device; infinite where it cannot be asked."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + unused)
+    report = Path("/proc/meminfo")
+    if device.type == "cpu" and report.is_file():
+        for line in report.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024.0 * int(line.split()[1])
+    return total_memory(device)

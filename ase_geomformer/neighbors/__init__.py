@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ase_geomformer.neighbors.edges import NeighborList
-from ase_geomformer.neighbors.pairs import pair_list
+from ase_geomformer.neighbors.pairs import batched_pair_list, pair_list
 from ase_geomformer.neighbors.search import BACKENDS, batched_neighbor_list, neighbor_list
 from ase_geomformer.neighbors.verlet import VerletList
 
@@ -12,6 +12,7 @@ __all__ = [
     "NeighborList",
     "VerletList",
     "batched_neighbor_list",
+    "batched_pair_list",
     "neighbor_list",
     "pair_list",
 ]

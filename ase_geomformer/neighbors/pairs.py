@@ -9,7 +9,12 @@ from torch import Tensor
 
 from ase_geomformer.neighbors.edges import NeighborList
 from ase_geomformer.neighbors.problem import BYTES_PER_EDGE, total_memory
-from ase_geomformer.neighbors.search import neighbor_list
+from ase_geomformer.neighbors.search import batched_neighbor_list, neighbor_list
+
+ENDLESS = (
+    "the pairs of a periodic structure are infinitely many: give a finite long-range cutoff, such "
+    "as 12 Å, or a structure without periodic boundaries"
+)
 
 
 def pair_list(
@@ -29,10 +34,7 @@ def pair_list(
     """
     periodic = bool(pbc.any())
     if cutoff == math.inf and periodic:
-        raise ValueError(
-            "the pairs of a periodic structure are infinitely many: give a finite long-range "
-            "cutoff, such as 12 Å, or a structure without periodic boundaries"
-        )
+        raise ValueError(ENDLESS)
     if not periodic and cutoff > _diagonal(positions):
         atoms = positions.shape[0]
         needed = 0.5 * atoms * (atoms - 1) * BYTES_PER_EDGE
@@ -43,7 +45,28 @@ def pair_list(
             )
         edge_index = torch.triu_indices(atoms, atoms, offset=1, device=positions.device)
         return NeighborList(edge_index, edge_index.new_zeros(edge_index.shape[1], 3))
-    both = neighbor_list(positions, cell, pbc, cutoff, backend=backend)
+    return _once(neighbor_list(positions, cell, pbc, cutoff, backend=backend))
+
+
+def batched_pair_list(
+    positions: Tensor, cells: Tensor, pbcs: Tensor, batch: Tensor, cutoff: float
+) -> NeighborList:
+    """The pairs of many structures in one search; arguments as in ``batched_neighbor_list``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`pair_list`.
+    """
+    if cutoff == math.inf:
+        if bool(pbcs.any()):
+            raise ValueError(ENDLESS)
+        cutoff = _diagonal(positions - positions[torch.searchsorted(batch, batch)])
+    return _once(batched_neighbor_list(positions, cells, pbcs, batch, cutoff))
+
+
+def _once(both: NeighborList) -> NeighborList:
+    """One of the two edges of each pair of a list."""
     first, second = both.edge_index
     kept = ((first < second) | ((first == second) & _positive(both.shifts))).nonzero().squeeze(1)
     return NeighborList(both.edge_index.index_select(1, kept), both.shifts.index_select(0, kept))

@@ -11,9 +11,10 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from ase_geomformer.architectures import Architecture, build
 from ase_geomformer.architectures.base import architecture_names
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.memory_model import OVERHEAD, GraphSize, MemoryModel, PeakMemory
 from ase_geomformer.potential import Potential
 
-from .structures import assortment, ethanol, graph_of, triclinic
+from .structures import assortment, crystal, ethanol, graph_of, triclinic
 
 
 class ContractChecks:
@@ -38,6 +39,19 @@ class ContractChecks:
         assert all(
             torch.equal(value, state[name]) for name, value in potential.state_dict().items()
         )
+
+    def test_memory_is_predicted(self, potential: Potential) -> None:
+        """From the numbers of atoms, edges and far pairs, for graphs unlike the probes."""
+        dense, large = (
+            crystal("fcc", potential.cutoff) * 2,
+            crystal("diamond", potential.cutoff) * 3,
+        )
+        for atoms in (dense, large):
+            graph = graph_of(potential, atoms)
+            with PeakMemory() as memory:
+                potential(graph, ("forces",))
+            predicted = MemoryModel(potential)(GraphSize.of(graph))
+            assert predicted == pytest.approx(OVERHEAD * memory.peak, rel=0.25)
 
     def test_seed_decides_the_weights(self, settings: dict[str, Any]) -> None:
         def weights(seed: int) -> Tensor:
