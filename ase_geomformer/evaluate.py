@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
 from ase_geomformer.ase_results import check_request, needed, to_ase
+from ase_geomformer.batching import graphs
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.graph import AtomGraph, electrons, geometry
-from ase_geomformer.memory import budget_bytes, kept_for_gradients
+from ase_geomformer.memory import budget_bytes
+from ase_geomformer.memory_model import GraphSize
 from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.potential import Potential
 
@@ -37,12 +39,11 @@ class BatchEvaluator:
     Parameters
     ----------
     potential : str, path, Potential or PotentialCalculator
-        A calculator lends its potential, device, type and neighbour backend.
+        A calculator lends its potential, device, type, neighbour backend and radial tables.
     max_edges : int, optional
         Edges plus atoms, and a tenth of the far pairs, in a batch; a larger structure is a batch
-        of its own. Left out, it is taken from the memory: evaluating the first structure shows
-        what an edge costs, and a batch may take 256 MiB on a CPU or half of the free memory of a
-        GPU.
+        of its own. Left out, batches take as much memory as is predicted to be 256 MiB on a CPU,
+        half of what is free on a GPU; see :class:`~ase_geomformer.memory_model.MemoryModel`.
     device, dtype, neighbors
         As in :class:`~ase_geomformer.calculator.PotentialCalculator`.
     """
@@ -58,12 +59,19 @@ class BatchEvaluator:
     ) -> None:
         if max_edges is not None and max_edges < 1:
             raise ValueError(f"max_edges must be at least 1, not {max_edges}")
+        tables: bool | Literal["auto"] = "auto"
         if isinstance(potential, PotentialCalculator):
             neighbors = potential.parameters["neighbors"]
+            # Another type has no use for this one's tables.
+            tables = potential.parameters["radial_tables"] if dtype is None else "auto"
             device = potential.potential.device if device is None else device
             potential = potential.potential
         self.calculator = PotentialCalculator(
-            potential, device="auto" if device is None else device, dtype=dtype, neighbors=neighbors
+            potential,
+            device="auto" if device is None else device,
+            dtype=dtype,
+            neighbors=neighbors,
+            radial_tables=tables,
         )
         self.neighbors = neighbors
         self._max_edges = max_edges
@@ -85,39 +93,51 @@ class BatchEvaluator:
         _check(structures, self.potential, properties)
         results: list[dict[str, Any]] = []
         with torch.inference_mode(False):
-            graphs = map(self._graph, _tracked(structures, progress))
-            for batch in self._batches(graphs):
-                graph = AtomGraph.join(batch).to(self.potential.device)
-                found = self.potential(graph, needed(properties))
-                members = structures[len(results) : len(results) + len(batch)]
+            for graph in self._batches(self._graphs(_tracked(structures, progress))):
+                self.calculator.memory.check(GraphSize.of(graph))
+                found = self.potential(graph.to(self.potential.device), needed(properties))
+                members = structures[len(results) : len(results) + graph.num_structures]
                 results += to_ase(found, members, properties)
         return results
 
-    def _graph(self, atoms: Atoms) -> AtomGraph:
+    def _graphs(self, structures: Iterable[Atoms]) -> Iterator[AtomGraph]:
         # One transfer of a whole batch is faster than building small graphs on a GPU.
-        return AtomGraph.from_atoms(
-            atoms,
+        return graphs(
+            structures,
             self.potential.cutoff,
             far_cutoff=self.potential.far_cutoff,
             neighbors=self.neighbors,
             dtype=self.potential.dtype,
         )
 
-    def _batches(self, graphs: Iterable[AtomGraph]) -> Iterator[list[AtomGraph]]:
-        """Consecutive graphs together, as many as the limit allows, one at least."""
+    def _batches(self, graphs: Iterable[AtomGraph]) -> Iterator[AtomGraph]:
+        """Consecutive structures together, as many as the limit allows, one at least."""
+        limit = self._limit
         batch: list[AtomGraph] = []
-        size = 0
+        total = 0.0
         for graph in graphs:
-            if self._max_edges is None:
-                self._max_edges = _edges_that_fit(self.potential, graph)
-            own = _size(graph)
-            if batch and size + own > self._max_edges:
-                yield batch
-                batch, size = [], 0
-            batch.append(graph)
-            size += own
+            for part in [graph] if self._cost(graph) <= limit else graph.split():
+                cost = self._cost(part)
+                if batch and total + cost > limit:
+                    yield AtomGraph.join(batch)
+                    batch, total = [], 0.0
+                batch.append(part)
+                total += cost
         if batch:
-            yield batch
+            yield AtomGraph.join(batch)
+
+    def _cost(self, graph: AtomGraph) -> float:
+        """What the limit is a limit of: bytes, or edges."""
+        if self._max_edges is None:
+            return self.calculator.memory.model(GraphSize.of(graph))
+        # Far pairs are many, but each takes little.
+        return graph.num_edges + graph.num_atoms + graph.num_far_pairs // 10
+
+    @property
+    def _limit(self) -> float:
+        if self._max_edges is not None:
+            return self._max_edges
+        return budget_bytes(self.potential.device)
 
 
 class SerialEvaluator:
@@ -186,7 +206,7 @@ def evaluate_many(
     Parameters
     ----------
     potential : str, path, Potential or PotentialCalculator
-        A calculator lends its potential, device, type and neighbour backend.
+        A calculator lends its potential, device, type, neighbour backend and radial tables.
     structures : iterable of ase.Atoms
         Left as they are, their calculators too.
     properties : sequence of str
@@ -225,23 +245,6 @@ def _check(structures: Sequence[Atoms], potential: Potential, properties: Sequen
             check_request(atoms, potential, properties)
         except (ValueError, PropertyNotImplementedError) as error:
             raise type(error)(f"structure {index} ({atoms.symbols}): {error}") from error
-
-
-def _size(graph: AtomGraph) -> int:
-    """What the limit of a batch counts; far pairs are many, but each takes little."""
-    return graph.num_edges + graph.num_atoms + graph.num_far_pairs // 10
-
-
-def _edges_that_fit(potential: Potential, graph: AtomGraph) -> int:
-    """Edges plus atoms whose evaluation fits the memory, from what ``graph`` takes.
-
-    Peak memory is taken as twice what the forward pass keeps for the gradient: the other half
-    stands for gradients and intermediate values.
-    """
-    with kept_for_gradients(potential) as kept_bytes:
-        potential(graph.to(potential.device), ("forces",))
-    per_edge = 2.0 * kept_bytes() / _size(graph)
-    return max(1, int(budget_bytes(potential.device) / max(per_edge, 1.0)))
 
 
 def _tracked(structures: Sequence[Atoms], progress: bool) -> Iterable[Atoms]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,14 +15,10 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 
 from ase_geomformer import PotentialCalculator, evaluate_many
-from ase_geomformer.evaluate import (
-    BatchEvaluator,
-    SerialEvaluator,
-    _edges_that_fit,
-    as_evaluator,
-)
+from ase_geomformer.batching import graphs
+from ase_geomformer.evaluate import BatchEvaluator, SerialEvaluator, as_evaluator
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.memory import CPU_BUDGET_BYTES
+from ase_geomformer.memory_model import GraphSize
 from ase_geomformer.neighbors import BACKENDS
 from ase_geomformer.neighbors.problem import Problem
 from ase_geomformer.neighbors.search import Pairs
@@ -80,21 +76,52 @@ def test_batches_keep_the_budget(
     assert sizes == [2, 2, 1, 1, 2]
 
 
-def test_budget_comes_from_what_the_gradient_keeps(
-    make_potential: Callable, ethanol: Atoms, silicon: Atoms
+def test_batches_fit_the_memory_predicted(
+    potential: Potential, ethanol: Atoms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    potential = make_potential().copy()
-    graph = AtomGraph.from_atoms(silicon * (2, 2, 2), potential.cutoff)
-    fit = _edges_that_fit(potential, graph)
-    assert fit == pytest.approx(
-        _edges_that_fit(potential, AtomGraph.from_atoms(silicon, potential.cutoff)), rel=0.1
-    )
-    # Two layers, at least ten numbers of width 32 for each edge and layer, in eight bytes.
-    assert CPU_BUDGET_BYTES / fit > 2 * 10 * 32 * 8
-    single = potential.copy(dtype=torch.float32)
-    assert _edges_that_fit(single, graph.to(dtype=torch.float32)) == pytest.approx(2 * fit, rel=0.2)
-    deep = make_potential(num_layers=4).copy()
-    assert _edges_that_fit(deep, graph) == pytest.approx(fit / 2, rel=0.2)
+    sizes = batch_sizes(potential, monkeypatch)
+    evaluate = BatchEvaluator(potential, device="cpu")
+    graph = AtomGraph.from_atoms(ethanol, potential.cutoff)
+    one = evaluate.calculator.memory.model(GraphSize.of(graph))
+    sizes.clear()
+    monkeypatch.setattr("ase_geomformer.evaluate.budget_bytes", lambda device: 3.5 * one)
+    evaluate([ethanol] * 8)
+    assert sizes == [3, 3, 2]
+
+
+def test_what_cannot_fit_is_refused_beforehand(
+    potential: Potential, silicon: Atoms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ase_geomformer.memory_model.free_memory", lambda device: 3e6)
+    evaluate = BatchEvaluator(potential, device="cpu")
+    large = silicon * (4, 4, 2)
+    with pytest.raises(ValueError, match=r"256 atoms with \d+ edges takes about .* GB are free"):
+        evaluate([large])
+    assert len(evaluate([silicon])) == 1
+
+
+@pytest.mark.parametrize("far_cutoff", [0.0, 7.0, math.inf])
+def test_small_structures_are_searched_together(
+    far_cutoff: float, structures: list[Atoms], silicon: Atoms
+) -> None:
+    if far_cutoff == math.inf:
+        structures = [atoms for atoms in structures if not atoms.pbc.any()]
+    large = molecule("C60") + molecule("C60") if far_cutoff == math.inf else silicon * 3
+    crowd = [*structures, large, *structures]
+    found = list(graphs(crowd, 4.0, far_cutoff=far_cutoff))
+    assert [graph.num_structures for graph in found] == [len(structures), 1, len(structures)]
+    expected = AtomGraph.from_atoms(crowd, 4.0, far_cutoff=far_cutoff)
+    for field in fields(AtomGraph):
+        joined = getattr(AtomGraph.join(found), field.name)
+        assert torch.equal(joined, getattr(expected, field.name)), field.name
+
+
+def test_a_chosen_backend_searches_one_by_one(
+    structures: list[Atoms], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ase_geomformer.batching.joint_graph", None)
+    found = list(graphs(structures, 4.0, neighbors="vesin"))
+    assert AtomGraph.join(found).num_structures == len(structures)
 
 
 @pytest.mark.parametrize("properties", ["energy", ("energy",), ("energies", "free_energy")])

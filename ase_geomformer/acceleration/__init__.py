@@ -2,5 +2,6 @@
 
 from ase_geomformer.acceleration.compiled import CompiledPotential
 from ase_geomformer.acceleration.compiler import compiler_available
+from ase_geomformer.acceleration.tables import TableErrors, can_tabulate, tabulate
 
-__all__ = ["CompiledPotential", "compiler_available"]
+__all__ = ["CompiledPotential", "TableErrors", "can_tabulate", "compiler_available", "tabulate"]

@@ -34,7 +34,7 @@ from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
 from ase_geomformer.layers.embedding import element_embedding
 from ase_geomformer.layers.harmonics import DegreeNorm, SphericalHarmonics
 from ase_geomformer.layers.nonlocality import UNIFORM, nonlocal_envelope
-from ase_geomformer.layers.radial import RADIAL_BASES
+from ase_geomformer.layers.radial import RADIAL_BASES, FadedBasis
 from ase_geomformer.layers.readout import EnergyHead
 from ase_geomformer.layers.segment import gather, segment_sum
 from ase_geomformer.layers.self_mix import SelfMix
@@ -226,10 +226,10 @@ class So3krates2022(Architecture, name="so3krates-2022", settings=So3krates2022S
         super().__init__(settings)
         width = settings.num_features
         degree_norm = DegreeNorm(settings.degrees, settings.softening)
-        self.radial_basis = RADIAL_BASES[settings.radial_basis](
-            settings.num_radial_basis, settings.cutoff
-        )
         self.envelope = CUTOFFS[settings.cutoff_function]
+        basis = RADIAL_BASES[settings.radial_basis](settings.num_radial_basis, settings.cutoff)
+        # The paper's filters see a radial basis that fades at the cutoff.
+        self.radial_basis = FadedBasis(basis, self.envelope, settings.cutoff)
         self.harmonics = SphericalHarmonics(settings.degrees)
         self.element_embedding = element_embedding(width)
         self.layers = nn.ModuleList(
@@ -265,12 +265,10 @@ class So3krates2022(Architecture, name="so3krates-2022", settings=So3krates2022S
         )
 
     def _expand(self, index: Tensor, vectors: Tensor) -> Edges:
-        # The paper's vectors point from sender to receiver, which odd degrees tell apart; and its
-        # filters see a radial basis that fades at the cutoff.
-        edges = Edges.expand(
+        # The paper's vectors point from sender to receiver, which odd degrees tell apart.
+        return Edges.expand(
             index, -vectors, self.radial_basis, self.envelope, self.harmonics, self.cutoff
         )
-        return replace(edges, radial=edges.radial * edges.envelope[:, None])
 
     def initial_geometry(self, edges: Edges, num_atoms: int) -> Tensor:
         """Mean harmonics (N, M) of the neighbours, weighted by the cutoff function."""

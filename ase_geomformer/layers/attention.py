@@ -21,16 +21,21 @@ from ase_geomformer.layers.harmonics import (
     SphericalHarmonics,
     distances_and_directions,
 )
+from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.segment import gather, segment_sum
+from ase_geomformer.layers.spline import SplinePoint
 
 
 @dataclass(frozen=True)
 class Edges:
-    """What all layers read of the edges: indices (E,), basis (E, K), cutoff (E,), Y (E, M)."""
+    """What all layers read of the edges: indices (E,), basis (E, K), cutoff (E,), Y (E, M).
+
+    Instead of the basis there are places on a grid where the filters are tabulated.
+    """
 
     receiver: Tensor
     sender: Tensor
-    radial: Tensor
+    radial: Tensor | SplinePoint
     envelope: Tensor
     harmonics: Tensor
 
@@ -69,7 +74,7 @@ class Edges:
         )
 
 
-class FilterNetwork(nn.Module):
+class FilterNetwork(RadialFunction):
     """Attention filter (E, F): one network of the radial basis plus one of the ev differences.
 
     Parameters
@@ -103,10 +108,15 @@ class FilterNetwork(nn.Module):
         self.spherical_1 = dense(num_degrees, narrow) if spherical else None
         self.spherical_2 = dense(narrow, num_features) if spherical else None
 
-    def forward(self, radial: Tensor, invariants: Tensor) -> Tensor:
+    def of_radial(self, radial: Tensor) -> Tensor:
+        """Basis (E, K) to what the distance contributes to the filter (E, F)."""
+        values: Tensor = self.radial_2(self.activation(self.radial_1(radial)))
+        return values
+
+    def forward(self, radial: Tensor | SplinePoint, invariants: Tensor) -> Tensor:
         """Basis (E, K) and invariants of the ev differences (E, degrees) to (E, F)."""
         act = self.activation
-        values = self.radial_2(act(self.radial_1(radial)))
+        values = self.radial_values(radial)
         if self.spherical_1 is None or self.spherical_2 is None:
             return values
         return values + self.spherical_2(act(self.spherical_1(invariants)))

@@ -1,5 +1,8 @@
 """Radial bases: K smooth functions of the distance, the input of every radial filter.
 
+Filters mark what they make of the distance alone by :class:`RadialFunction`, so that splines can
+take its place, see :mod:`ase_geomformer.acceleration.tables`.
+
 Formulas: PhysNet (Unke and Meuwly, J. Chem. Theory Comput. 15, 3678 (2019)), Bernstein (Unke et
 al., Nat. Commun. 12, 7273 (2021)), Bessel (Gasteiger et al., ICLR 2020) and Gaussian (Schütt et
 al., J. Chem. Phys. 148, 241722 (2018)).
@@ -8,9 +11,12 @@ al., J. Chem. Phys. 148, 241722 (2018)).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+
+from ase_geomformer.layers.spline import SplinePoint, SplineTable
 
 
 class PhysNetBasis(nn.Module):
@@ -101,6 +107,45 @@ class GaussianBasis(nn.Module):
     def forward(self, distances: Tensor) -> Tensor:
         """Distances (E,) in Å to basis values (E, K)."""
         return torch.exp(-0.5 * ((distances[:, None] - self.centres) / self.widths) ** 2)
+
+
+class RadialFunction(nn.Module):
+    """A module, part of which is a function of the distance alone.
+
+    A subclass defines :meth:`of_radial` and calls :meth:`radial_values`; it then reads a table
+    where it has been given one. Its architecture must keep the radial basis it reads as
+    ``radial_basis``, and nothing else may read that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table: SplineTable | None = None
+
+    def of_radial(self, radial: Tensor) -> Tensor:
+        """Basis (E, K) to values (E, F)."""
+        raise NotImplementedError
+
+    def radial_values(self, radial: Tensor | SplinePoint) -> Tensor:
+        """The same, or by the table, whose input the architecture then has instead of a basis."""
+        if self.table is not None and isinstance(radial, SplinePoint):
+            values: Tensor = self.table(radial)
+            return values
+        return self.of_radial(radial)  # type: ignore[arg-type]
+
+
+class FadedBasis(nn.Module):
+    """A radial basis times a cutoff function."""
+
+    def __init__(
+        self, basis: nn.Module, envelope: Callable[[Tensor, float], Tensor], cutoff: float
+    ) -> None:
+        super().__init__()
+        self.basis, self.envelope, self.cutoff = basis, envelope, cutoff
+
+    def forward(self, distances: Tensor) -> Tensor:
+        """Distances (E,) in Å to basis values (E, K)."""
+        values: Tensor = self.basis(distances) * self.envelope(distances, self.cutoff)[:, None]
+        return values
 
 
 RADIAL_BASES: dict[str, type[nn.Module]] = {
