@@ -1,0 +1,65 @@
+"""Structures from wherever they lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ase import Atoms
+
+StructureSource = str | os.PathLike[str] | Iterable[Atoms]
+
+
+def read_structures(source: StructureSource, index: str = ":") -> tuple[list[Atoms], list[str]]:
+    """Structures with a name for each.
+
+    Parameters
+    ----------
+    source : path or iterable of ase.Atoms
+        A folder, whose files are read in the order of their names, or a file in any format that
+        ASE reads, an ASE database or a list.
+    index : str
+        Frames of each file, as in ase.io.read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file or folder.
+    ValueError
+        If there is no structure, or a file cannot be read.
+    """
+    if not isinstance(source, str | os.PathLike):
+        given = list(source)
+        if not given:
+            raise ValueError("the list of structures is empty")
+        return given, [f"structure {i} ({atoms.symbols})" for i, atoms in enumerate(given)]
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file or folder {str(source)!r} with structures")
+    files = _files(path) if path.is_dir() else [path]
+    structures: list[Atoms] = []
+    names: list[str] = []
+    for file in files:
+        frames = _read(file, index)
+        structures += frames
+        several = len(frames) > 1
+        names += [f"{file.name}:{i}" if several else file.name for i in range(len(frames))]
+    if not structures:
+        raise ValueError(f"there are no structures in {str(source)!r}")
+    return structures, names
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+
+
+def _read(file: Path, index: str) -> list[Atoms]:
+    from ase.io import read
+
+    try:
+        found = read(file, index=index)
+    except Exception as error:  # each of ASE's readers has errors of its own
+        detail = str(error) or "it ends too early"
+        raise ValueError(f"no structures can be read from {str(file)!r}: {detail}") from error
+    return found if isinstance(found, list) else [found]

@@ -1,0 +1,26 @@
+"""Space groups of structures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ase import Atoms
+
+
+def symmetry_dataset(atoms: Atoms, symprec_A: float) -> Any:
+    """What spglib knows of a crystal's symmetry; None where it is no crystal, or none is found."""
+    import spglib
+
+    if not len(atoms) or not atoms.pbc.all() or atoms.cell.rank < 3:
+        return None
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    try:
+        return spglib.get_symmetry_dataset(cell, symprec=symprec_A)
+    except spglib.SpglibError:
+        return None
+
+
+def space_group(atoms: Atoms, symprec_A: float) -> str | None:
+    """Space group as "Fm-3m (225)"; None where there is none."""
+    found = symmetry_dataset(atoms, symprec_A)
+    return None if found is None else f"{found.international} ({found.number})"
