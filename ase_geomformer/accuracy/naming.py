@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 UNITS = {
+    "_meV_per_atom_per_ps": "meV/atom/ps",
     "_meV_per_atom": "meV/atom",
     "_meV_per_A": "meV/Å",
     "_eV_per_atom": "eV/atom",
