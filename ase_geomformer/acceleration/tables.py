@@ -119,13 +119,13 @@ def _functions(potential: Potential) -> Iterator[RadialFunction]:
 
 def _install(potential: Potential, exact: Potential, num_intervals: int) -> None:
     """Give a potential tables of the functions of another with the same weights, in float64."""
-    place = {"device": potential.device, "dtype": potential.dtype}
+    device, dtype = potential.device, potential.dtype
     basis = exact.architecture.radial_basis
     assert isinstance(basis, nn.Module)
     for function, original in zip(_functions(potential), _functions(exact), strict=True):
         coefficients = _fit(basis, original, num_intervals, exact.cutoff)
-        function.table = SplineTable(coefficients).to(**place)
-    potential.architecture.radial_basis = SplineGrid(num_intervals, exact.cutoff).to(**place)
+        function.table = SplineTable(coefficients).to(device, dtype)
+    potential.architecture.radial_basis = SplineGrid(num_intervals, exact.cutoff).to(device, dtype)
 
 
 def _fit(basis: nn.Module, function: RadialFunction, num_intervals: int, cutoff: float) -> Tensor:
