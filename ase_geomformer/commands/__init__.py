@@ -22,6 +22,7 @@ VERBS = {
     "vibrations": "vibrations of a molecule, and thermochemistry",
     "selftest": "test a potential on a structure of yours",
     "phonons": "vibrations of a crystal: bands, densities of states, thermodynamics",
+    "qha": "thermal expansion and Grüneisen parameters, from phonons at several volumes",
     "evaluate": "errors of a potential on labelled structures",
     "train": "train a potential on labelled structures",
     "finetune": "train a potential further on other structures",

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ase_geomformer.recipes.base import RecipeResult
     from ase_geomformer.recipes.lattice.nac import BornCharges
+    from ase_geomformer.recipes.lattice.qha import QHAResult, qha
+    from ase_geomformer.recipes.lattice.qha_settings import QHASettings
     from ase_geomformer.recipes.lattice.result import PhononResult
     from ase_geomformer.recipes.lattice.run import phonons
     from ase_geomformer.recipes.lattice.settings import PhononSettings
@@ -37,6 +39,8 @@ __all__ = [
     "BornCharges",
     "PhononResult",
     "PhononSettings",
+    "QHAResult",
+    "QHASettings",
     "RecipeResult",
     "RelaxManyResult",
     "RelaxManySettings",
@@ -45,6 +49,7 @@ __all__ = [
     "VibrationsResult",
     "VibrationsSettings",
     "phonons",
+    "qha",
     "neb",
     "refine_saddle",
     "relax",
@@ -58,6 +63,8 @@ _HOME = {
     "BornCharges": "lattice.nac",
     "PhononResult": "lattice.result",
     "PhononSettings": "lattice.settings",
+    "QHAResult": "lattice.qha",
+    "QHASettings": "lattice.qha_settings",
     "RecipeResult": "base",
     "RelaxManyResult": "many",
     "RelaxManySettings": "relax_settings",
@@ -66,6 +73,7 @@ _HOME = {
     "VibrationsResult": "modes.result",
     "VibrationsSettings": "modes.settings",
     "phonons": "lattice.run",
+    "qha": "lattice.qha",
     "neb": "path.run",
     "refine_saddle": "path.saddle",
     "relax": "relaxation",

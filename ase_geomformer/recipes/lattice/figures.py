@@ -43,19 +43,22 @@ def draw_bands(result: PhononResult) -> Figure:
 
 def plot_bands(axes: Axes, bands: Bands, colour: str, label: str | None = None) -> None:
     """Draw bands, with the names of the path's points below."""
-    ticks: dict[float, str] = {}
-    for number, (ends, distances, frequencies) in enumerate(
-        zip(bands.labels, bands.distances, bands.frequencies_THz, strict=True)
+    for number, (distances, frequencies) in enumerate(
+        zip(bands.distances, bands.frequencies_THz, strict=True)
     ):
         lines = axes.plot(distances, frequencies, color=colour, lw=1.0)
         if number == 0 and label:
             lines[0].set_label(label)
-        for end, place in zip(ends, (distances[0], distances[-1]), strict=True):
-            there = ticks.get(float(place))
-            if there is None or there == end:
-                ticks[float(place)] = end
-            elif end not in there.split("|"):
-                ticks[float(place)] = f"{there}|{end}"
+    label_path(axes, bands)
+
+
+def label_path(axes: Axes, bands: Bands) -> None:
+    """Name the points of the path below, and draw lines at them and at zero."""
+    ticks: dict[float, str] = {}
+    for ends, distances in zip(bands.labels, bands.distances, strict=True):
+        for end, place in zip(ends, (float(distances[0]), float(distances[-1])), strict=True):
+            there = ticks.get(place, end)
+            ticks[place] = there if end in there.split("|") else f"{there}|{end}"
     dress(axes)
     axes.grid(visible=False, axis="x")
     for place in ticks:

@@ -25,7 +25,7 @@ ARRAYS_FILE = "phonons.npz"
 KEPT_FILES = (RELAXED_FILE, *FORCE_FILES)
 
 
-def _save(phonon: Phonopy, path: Path) -> None:
+def save_phonopy(phonon: Phonopy, path: Path) -> None:
     """All that phonopy needs to go on: crystal, force sets or constants, Born charges."""
     settings = {"force_sets": True, "displacements": True}
     if not _has_force_sets(phonon):
@@ -52,7 +52,7 @@ def _has_force_sets(phonon: Phonopy) -> bool:
 
 
 _WRITERS: dict[str, Callable[[Phonopy, Path], None]] = {
-    "phonopy.yaml": _save,
+    "phonopy.yaml": save_phonopy,
     "FORCE_SETS": _write_force_sets,
     "FORCE_CONSTANTS": _write_force_constants,
     "band.yaml": lambda phonon, path: phonon.write_yaml_band_structure(filename=path),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
@@ -66,7 +67,7 @@ def relaxed_crystal(
 
 def relaxed_volumes(
     atoms: Atoms,
-    ratios: Sequence[float],
+    ratios: Sequence[float] | np.ndarray,
     evaluator: Evaluator,
     settings: RelaxManySettings | None,
     path: Path | None,

@@ -1,0 +1,300 @@
+"""Quasi-harmonic approximation: thermal expansion and what goes with it, in one call."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms, units
+
+from ase_geomformer.files import atomic_file, write_text
+from ase_geomformer.recipes import report
+from ase_geomformer.recipes.base import (
+    PotentialLike,
+    RecipeResult,
+    RunFolder,
+    open_folder,
+    recipe_evaluator,
+)
+from ase_geomformer.recipes.lattice import stability
+from ase_geomformer.recipes.lattice.bands import Bands, band_structure
+from ase_geomformer.recipes.lattice.cells import check_crystal, supercell_matrix, to_ase
+from ase_geomformer.recipes.lattice.force_constants import SOURCES
+from ase_geomformer.recipes.lattice.gruneisen import GruneisenParameters, gruneisen_parameters
+from ase_geomformer.recipes.lattice.outputs import KEPT_FILES, RELAXED_FILE, save_phonopy
+from ase_geomformer.recipes.lattice.qha_figures import draw_gruneisen, draw_qha
+from ase_geomformer.recipes.lattice.qha_settings import QHASettings
+from ase_geomformer.recipes.lattice.relaxation import relaxed_crystal, relaxed_volumes
+from ase_geomformer.recipes.lattice.run import finish_force_constants, make_phonopy
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
+
+VOLUMES_FILE = "volumes.traj"
+ENERGIES_FILE = "e-v.dat"
+PHONOPY_FILE = "phonopy-{}.yaml"
+ARRAYS_FILE = "qha.npz"
+FIGURES = {"qha.png": draw_qha, "gruneisen.png": draw_gruneisen}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class QHAResult(RecipeResult):
+    """Result of a quasi-harmonic calculation; extensive quantities are by primitive cell.
+
+    ``converged`` is False where a relaxation did not reach its goal or, unless the settings
+    ignore them, where a volume has imaginary modes.
+
+    Attributes
+    ----------
+    atoms : ase.Atoms
+        The relaxed cell, without vibrations.
+    static_volume_A3 : float
+        Of its primitive cell.
+    volumes_A3, energies_eV : array (volumes,)
+        Static energies.
+    stabilities : list of Stability
+        Lowest frequency at each volume.
+    temperatures_K : array (temperatures,)
+    free_energies_eV : array (temperatures, volumes)
+        Static energy, free energy of the vibrations and pressure times volume.
+    equilibrium_volumes_A3 : array (temperatures,)
+    gibbs_energy_eV : array (temperatures,)
+    thermal_expansion_per_K : array (temperatures,)
+        Volumetric; a third of it is linear in a cubic crystal.
+    bulk_modulus_GPa : array (temperatures,)
+        Isothermal.
+    heat_capacity_eV_per_K : array (temperatures,)
+        At constant pressure.
+    thermal_gruneisen : array (temperatures,)
+        Thermodynamic Grüneisen parameter.
+    modes : GruneisenParameters
+        Of each mode at the volume of ``atoms``.
+    bands : Bands
+        At the volume of ``atoms``.
+    """
+
+    atoms: Atoms
+    static_volume_A3: float
+    volumes_A3: np.ndarray
+    energies_eV: np.ndarray
+    stabilities: list[stability.Stability]
+    temperatures_K: np.ndarray
+    free_energies_eV: np.ndarray
+    equilibrium_volumes_A3: np.ndarray
+    gibbs_energy_eV: np.ndarray
+    thermal_expansion_per_K: np.ndarray
+    bulk_modulus_GPa: np.ndarray
+    heat_capacity_eV_per_K: np.ndarray
+    thermal_gruneisen: np.ndarray
+    modes: GruneisenParameters
+    bands: Bands
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            **super().summary(),
+            "static_volume_A3": self.static_volume_A3,
+            "volumes_A3": self.volumes_A3,
+            "energies_eV": self.energies_eV,
+            "lowest_frequencies_THz": [one.lowest_frequency_THz for one in self.stabilities],
+            "temperatures_K": self.temperatures_K,
+            "equilibrium_volumes_A3": self.equilibrium_volumes_A3,
+            "gibbs_energy_eV": self.gibbs_energy_eV,
+            "thermal_expansion_per_K": self.thermal_expansion_per_K,
+            "bulk_modulus_GPa": self.bulk_modulus_GPa,
+            "heat_capacity_eV_per_K": self.heat_capacity_eV_per_K,
+            "thermal_gruneisen": self.thermal_gruneisen,
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Arrays that are too large for ``result.json``."""
+        modes = self.modes
+        return {
+            "free_energies_eV": self.free_energies_eV,
+            "mesh_q_points": modes.q_points,
+            "mesh_weights": modes.weights,
+            "mesh_frequencies_THz": modes.frequencies_THz,
+            "mesh_gruneisen": modes.parameters,
+            "band_distances_per_A": np.concatenate(modes.band_distances),
+            "band_frequencies_THz": np.concatenate(modes.band_frequencies_THz),
+            "band_gruneisen": np.concatenate(modes.band_parameters),
+        }
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """What the table at the end shows."""
+        warm = int(np.argmin(np.abs(self.temperatures_K - 300.0)))
+        at = f"at {self.temperatures_K[warm]:g} K"
+        return [
+            ("volume of primitive cell, static", f"{self.static_volume_A3:.3f}", "Å³"),
+            (f"volume {at}", f"{self.equilibrium_volumes_A3[warm]:.3f}", "Å³"),
+            (
+                f"thermal expansion {at}",
+                f"{1e6 * self.thermal_expansion_per_K[warm]:.2f}",
+                "1e-6/K",
+            ),
+            (f"bulk modulus {at}", f"{self.bulk_modulus_GPa[warm]:.2f}", "GPa"),
+            (f"Grüneisen parameter {at}", f"{self.thermal_gruneisen[warm]:.3f}", ""),
+        ]
+
+
+def qha(
+    atoms: Atoms,
+    potential: PotentialLike,
+    settings: QHASettings | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    inputs: Mapping[str, Any] | None = None,
+) -> QHAResult:
+    """Thermal expansion, heat capacity at constant pressure, bulk modulus, Grüneisen parameters.
+
+    The crystal is relaxed, then its shape and atoms at each of a number of volumes; the displaced
+    supercells of all volumes are evaluated in batches. The free energy at each temperature is
+    fitted to an equation of state by phonopy.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        A crystal; left as it is.
+    potential : str, path, Potential, ASE calculator or Evaluator
+        A potential by its name, path or itself computes in float64.
+    settings : QHASettings, optional
+    output : path, optional
+        Folder for ``e-v.dat`` and ``phonopy-N.yaml``, which phonopy goes on from, ``qha.npz``,
+        figures, ``settings.yaml`` and ``result.json``; nothing is written without it.
+    resume, overwrite, progress, inputs
+        As in :func:`~ase_geomformer.recipes.phonons`.
+
+    Raises
+    ------
+    ImaginaryModesError
+        If a volume has imaginary modes and ``settings.phonons.imaginary`` is "error".
+    ValueError
+        If the structure is no crystal, or settings do not fit it.
+    """
+    start = time.perf_counter()
+    settings = settings or QHASettings()
+    check_crystal(atoms)
+    evaluator = recipe_evaluator(potential)
+    names = [PHONOPY_FILE.format(number) for number in range(settings.volumes)]
+    folder = open_folder(
+        output, settings, inputs=inputs,
+        files=(*KEPT_FILES, VOLUMES_FILE, ENERGIES_FILE, ARRAYS_FILE, *FIGURES, *names),
+        kept=(*KEPT_FILES, VOLUMES_FILE), resume=resume, overwrite=overwrite,
+    )  # fmt: skip
+    chosen = settings.phonons
+    relaxed = relaxed_crystal(
+        atoms, evaluator, chosen.relaxation, folder.file(RELAXED_FILE), progress
+    )
+    crystals = relaxed_volumes(
+        relaxed.atoms, settings.ratios, evaluator, settings.relaxation,
+        folder.file(VOLUMES_FILE), progress,
+    )  # fmt: skip
+    matrix = supercell_matrix(
+        relaxed.atoms, chosen.supercell, chosen.supercell_length_A, chosen.symprec_A
+    )
+    found = [make_phonopy(crystal.atoms, chosen, matrix) for crystal in crystals]
+    SOURCES[chosen.force_constants](found, evaluator, chosen, folder, progress)
+    for phonon in found:
+        finish_force_constants(phonon, evaluator, chosen)
+    energies = [
+        result["energy"]
+        for result in evaluator([to_ase(phonon.primitive) for phonon in found], ("energy",))
+    ]
+    bad = [one.reason for one in (relaxed, *crystals) if not one.converged]
+    result = _result(relaxed.atoms, found, energies, settings, bad, start, folder.path)
+    _write_phonopy_files(found[: settings.volumes], result, folder)
+    folder.save_arrays(ARRAYS_FILE, result.arrays())
+    for name, draw in FIGURES.items():
+        folder.save_figure(name, lambda draw=draw: draw(result))  # type: ignore[misc]
+    folder.write_result(result, evaluator.calculator)
+    if progress:
+        report.show(result, f"{atoms.get_chemical_formula()}, quasi-harmonic", result.rows())
+    for one in result.stabilities:
+        stability.report(one, chosen.imaginary)
+    return result
+
+
+def _result(
+    atoms: Atoms,
+    phonons: Sequence[Phonopy],
+    energies: Sequence[float],
+    settings: QHASettings,
+    bad: list[str],
+    start: float,
+    output: Path | None,
+) -> QHAResult:
+    """What follows from force constants and energies (n + 3) at all volumes."""
+    from phonopy import run_qha
+
+    chosen = settings.phonons
+    stabilities = [_stability(phonon, settings) for phonon in phonons]
+    unstable = [str(one) for one in stabilities if not one.stable]
+    if unstable and chosen.imaginary != "ignore":
+        bad = [*bad, f"{len(unstable)} of {len(phonons)} volumes have {unstable[0]}"]
+    middle, larger, smaller = phonons[settings.volumes :]
+    bands = band_structure(middle, chosen.band_points)
+    # phonopy's differences use up a temperature.
+    temperatures = np.append(
+        chosen.temperatures_K, chosen.temperatures_K[-1] + chosen.temperature_step_K
+    )
+    found = run_qha(
+        phonons[: settings.volumes],
+        temperatures,
+        energies[: settings.volumes],
+        mesh=chosen.q_mesh,
+        pressure=settings.pressure_GPa,
+        eos=settings.eos,
+        exclude_gamma_acoustic=True,
+    )
+    return QHAResult(
+        converged=not bad,
+        reason="; ".join(bad) or "all volumes are relaxed and have no imaginary modes",
+        wall_time=time.perf_counter() - start,
+        output=output,
+        atoms=atoms,
+        static_volume_A3=float(middle.primitive.volume),
+        volumes_A3=np.array(found.volumes),
+        energies_eV=np.array(energies[: settings.volumes]),
+        stabilities=stabilities,
+        temperatures_K=np.array(found.temperatures),
+        free_energies_eV=np.array(found.helmholtz_volume),
+        equilibrium_volumes_A3=np.array(found.equilibrium_volumes),
+        gibbs_energy_eV=np.array(found.gibbs_free_energies),
+        thermal_expansion_per_K=np.array(found.thermal_expansion),
+        bulk_modulus_GPa=np.array(found.bulk_moduli) / units.GPa,
+        heat_capacity_eV_per_K=np.array(found.heat_capacity_P.heat_capacities),
+        thermal_gruneisen=np.array(found.gruneisen_parameters),
+        modes=gruneisen_parameters(
+            middle, larger, smaller, bands, settings.gruneisen_mesh_length_A
+        ),
+        bands=bands,
+    )
+
+
+def _stability(phonon: Phonopy, settings: QHASettings) -> stability.Stability:
+    found = phonon.run_mesh(settings.gruneisen_mesh_length_A, is_gamma_center=True)
+    return stability.stability(
+        np.array(found.qpoints),
+        np.array(found.frequencies),
+        settings.phonons.imaginary_tolerance_THz,
+    )
+
+
+def _write_phonopy_files(phonons: Sequence[Phonopy], result: QHAResult, folder: RunFolder) -> None:
+    """Force sets of each volume, and volumes with energies as phonopy-qha reads them."""
+    for number, phonon in enumerate(phonons):
+        path = folder.file(PHONOPY_FILE.format(number))
+        if path is not None:
+            with atomic_file(path) as temporary:
+                save_phonopy(phonon, temporary)
+    path = folder.file(ENERGIES_FILE)
+    if path is not None:
+        rows = zip(result.volumes_A3, result.energies_eV, strict=True)
+        write_text(path, "".join(f"{volume:.10f} {energy:.10f}\n" for volume, energy in rows))
