@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from ase_geomformer.recipes.relaxing import RelaxResult
 
 __all__ = [
+    "BornCharges",
     "NEBResult",
     "NEBSettings",
-    "BornCharges",
     "PhononResult",
     "PhononSettings",
     "QHAResult",
@@ -48,9 +48,9 @@ __all__ = [
     "RelaxSettings",
     "VibrationsResult",
     "VibrationsSettings",
+    "neb",
     "phonons",
     "qha",
-    "neb",
     "refine_saddle",
     "relax",
     "relax_many",
@@ -58,9 +58,9 @@ __all__ = [
 ]
 
 _HOME = {
+    "BornCharges": "lattice.nac",
     "NEBResult": "path.result",
     "NEBSettings": "path.settings",
-    "BornCharges": "lattice.nac",
     "PhononResult": "lattice.result",
     "PhononSettings": "lattice.settings",
     "QHAResult": "lattice.qha",
@@ -72,9 +72,9 @@ _HOME = {
     "RelaxSettings": "relax_settings",
     "VibrationsResult": "modes.result",
     "VibrationsSettings": "modes.settings",
+    "neb": "path.run",
     "phonons": "lattice.run",
     "qha": "lattice.qha",
-    "neb": "path.run",
     "refine_saddle": "path.saddle",
     "relax": "relaxation",
     "relax_many": "many",
