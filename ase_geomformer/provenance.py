@@ -100,11 +100,13 @@ def provenance(calculator: Any, *, seed: int | None = None) -> dict[str, Any]:
 def _potential(calculator: Any) -> dict[str, Any]:
     potential = getattr(calculator, "potential", None)
     card = getattr(potential, "card", None)
+    members = calculator.parameters.get("members")  # of a committee
     return {
         "name": card.name if card else getattr(calculator, "name", None),
         "sha256": card.sha256 if card else None,
         "calculator": type(calculator).__name__,
         **({} if potential is None else {"conservative": potential.conservative}),
+        **({"members": members} if members else {}),
     }
 
 

@@ -15,13 +15,14 @@ USAGE = "--potential NAME --structure FILE --output DIR [OPTION ...]"
 DESCRIPTION = (
     "Molecular dynamics of one structure. Writes trajectory.FORMAT, log.csv, final.extxyz, "
     "md.png, settings.yaml, result.json and restart.npz, from which the same command with "
-    "--resume goes on to the last bit. The exit code is 1 when the run had to stop early."
+    "--resume goes on to the last bit. With several potentials, frames that they disagree about "
+    "are kept in harvest.extxyz. The exit code is 1 when the run had to stop early."
 )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    common.add_input(parser, index="-1")
+    common.add_input(parser, index="-1", committee=True)
     common.add_compile(parser)
     common.add_output(parser, required=True)
     parser.add_argument(
@@ -48,7 +49,7 @@ def run(options: Namespace) -> int:
         )
     result = run_md(
         found[0],
-        common.calculator(options),
+        common.calculator_or_committee(options),
         settings,
         output=options.output,
         resume=options.resume,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.calculators.calculator import Calculator
     from jsonargparse import ArgumentParser, Namespace
 
     from ase_geomformer.calculator import PotentialCalculator
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
 _NOT_INPUTS = {"config", "output", "overwrite", "resume", "progress", "json"}
 
 
-def add_input(parser: ArgumentParser, index: str) -> None:
-    """Potential, structure, device and type; ``index`` is the default choice of frames."""
+def add_input(parser: ArgumentParser, index: str, *, committee: bool = False) -> None:
+    """Potential, structure, device and type.
+
+    ``index`` is the default choice of frames, and ``committee`` allows several potentials.
+    """
     group = parser.add_argument_group("what to compute, and where")
+    several = "; [NAME, ...], or a folder of potentials, for a committee" if committee else ""
     group.add_argument(
-        "--potential", required=True, metavar="NAME", help="name or path of a potential"
-    )
+        "--potential", type=list[str] | str if committee else str, required=True, metavar="NAME",
+        help=f"name or path of a potential{several}",
+    )  # fmt: skip
     group.add_argument(
         "--structure", required=True, metavar="FILE", help="file in any format that ASE reads"
     )
@@ -61,13 +67,24 @@ def calculator(options: Namespace) -> PotentialCalculator:
     """The calculator that the options ask for."""
     from ase_geomformer.calculator import PotentialCalculator
 
-    dtype = None if options.dtype == "auto" else options.dtype
-    return PotentialCalculator(
-        options.potential,
-        device=options.device,
-        dtype=dtype,
-        compile=options.get("compile", False),
-    )
+    return PotentialCalculator(options.potential, **_calculator_options(options))
+
+
+def calculator_or_committee(options: Namespace) -> Calculator:
+    """The calculator that the options ask for, of one potential or of several."""
+    from ase_geomformer.committee import CommitteeCalculator, is_committee
+
+    if is_committee(options.potential):
+        return CommitteeCalculator(options.potential, **_calculator_options(options))
+    return calculator(options)
+
+
+def _calculator_options(options: Namespace) -> dict[str, Any]:
+    return {
+        "device": options.device,
+        "dtype": None if options.dtype == "auto" else options.dtype,
+        "compile": options.get("compile", False),
+    }
 
 
 def structures(options: Namespace) -> list[Atoms]:

@@ -103,10 +103,7 @@ def run_md(
         reason, stopped = _run(simulation, files, observers, progress)
     finally:
         files.close()
-    files.write_end(stopped)
-    result = _result(simulation, files, reason, stopped)
-    if folder is not None:
-        _write(folder, result, settings)
+    result = finish(simulation, files, reason, stopped)
     if progress:
         report.show(result, settings)
     return result
@@ -119,9 +116,7 @@ def _run(
     settings, dynamics = simulation.settings, simulation.dynamics
     with report.progress_bar(simulation, progress) as advance:
         # In this order, so that no bad frame is written and a checkpoint knows all that is.
-        dynamics.attach(simulation.ramp, 1)
-        dynamics.attach(lambda: simulation.guards(simulation), 1)
-        files.attach()
+        watch(simulation, files)
         for observer in observers:
             dynamics.attach(observer, observer.interval, simulation)
         dynamics.attach(files.checkpoint, settings.checkpoint_interval)
@@ -134,6 +129,22 @@ def _run(
             return f"interrupted at step {simulation.step}", False
     files.save()
     return f"all {settings.steps} steps made", False
+
+
+def watch(simulation: Simulation, files: Output) -> None:
+    """Have the dynamics follow its target, mind its guards and write its files."""
+    simulation.dynamics.attach(simulation.ramp, 1)
+    simulation.dynamics.attach(lambda: simulation.guards(simulation), 1)
+    files.attach()
+
+
+def finish(simulation: Simulation, files: Output, reason: str, stopped: bool) -> MDResult:
+    """Write what there is to write at the end of a run, and give its result."""
+    files.write_end(stopped)
+    result = _result(simulation, files, reason, stopped)
+    if files.folder is not None:
+        _write(files.folder, result, simulation.settings)
+    return result
 
 
 def _result(simulation: Simulation, files: Output, reason: str, stopped: bool) -> MDResult:

@@ -17,6 +17,11 @@ from ase.md.md import MolecularDynamics
 
 from ase_geomformer.md.settings import MDSettings
 
+# Independent components of a symmetric matrix.
+_SYMMETRIC = 6
+# Cosines below this are those of right angles up to rounding.
+_RIGHT_ANGLE = 1e-6
+
 
 @dataclass(frozen=True)
 class Ensemble:
@@ -44,10 +49,11 @@ class Ensemble:
     conserves_momentum: bool = True
     has_barostat: bool = False
 
-    def check(self, atoms: Atoms, name: str) -> None:
+    def check(self, atoms: Atoms, settings: MDSettings) -> None:
         """Raise ValueError if the structure does not suit the ensemble."""
         if not self.has_barostat:
             return
+        name = settings.ensemble
         if not (atoms.pbc.all() and atoms.cell.rank == 3):
             raise ValueError(
                 f"{name} changes the volume and needs a structure periodic in three directions; "
@@ -55,6 +61,8 @@ class Ensemble:
             )
         if atoms.constraints:
             raise ValueError(f"{name} does not work with constraints; remove them, or take nvt")
+        if settings.barostat == "axes" and name == "npt-mtk":
+            _check_axes(atoms, settings)
 
 
 def _nve(atoms: Atoms, settings: MDSettings, *_: Any) -> MolecularDynamics:
@@ -113,18 +121,64 @@ def _nose_hoover(
 def _mtk(
     atoms: Atoms, settings: MDSettings, _: np.random.Generator, degrees_of_freedom: int
 ) -> MolecularDynamics:
-    from ase.md.nose_hoover_chain import MTKNPT, IsotropicMTKNPT
-
-    shapes = {"isotropic": IsotropicMTKNPT, "full": MTKNPT}
-    dynamics = shapes[settings.barostat](
-        atoms,
-        _timestep(settings),
+    dynamics = _MTK_SHAPES[settings.barostat](
+        settings,
+        atoms=atoms,
+        timestep=_timestep(settings),
         temperature_K=settings.temperature_K,
         pressure_au=settings.pressure_GPa * units.GPa,
         tdamp=settings.thermostat_time_fs * units.fs,
         pdamp=settings.barostat_time_fs * units.fs,
     )
     return _recount(dynamics, settings, degrees_of_freedom)
+
+
+def _mtk_isotropic(_: MDSettings, **options: Any) -> Any:
+    from ase.md.nose_hoover_chain import IsotropicMTKNPT
+
+    return IsotropicMTKNPT(**options)
+
+
+def _mtk_full(_: MDSettings, **options: Any) -> Any:
+    from ase.md.nose_hoover_chain import MTKNPT
+
+    dynamics = MTKNPT(**options)
+    # The cell's momentum is a symmetric matrix: six motions, and not the nine that ASE counts,
+    # which would keep the cell at one and a half times the temperature.
+    barostat = dynamics._barostat
+    barostat._cell_dof = _SYMMETRIC
+    barostat._R[0] = _SYMMETRIC * barostat._kT * barostat._pdamp**2
+    return dynamics
+
+
+def _mtk_axes(settings: MDSettings, **options: Any) -> Any:
+    try:
+        from ase.md.nose_hoover_chain import MaskedMTKNPT
+    except ImportError as error:
+        raise ImportError(
+            "barostat axes needs a newer ASE, such as 3.29; pip install -U ase"
+        ) from error
+    # As an array: a tuple of bools, which ASE asks for, indexes nothing at all in NumPy.
+    mask: Any = _free_axes(settings)
+    return MaskedMTKNPT(**options, mask=mask)
+
+
+def _free_axes(settings: MDSettings) -> np.ndarray:
+    """Which of the cell vectors a, b, c may change their lengths (3,)."""
+    return np.array([axis not in settings.fixed_axes for axis in "abc"])
+
+
+def _check_axes(atoms: Atoms, settings: MDSettings) -> None:
+    """The length of an axis can change on its own only if it is normal to the other two."""
+    directions = atoms.cell.array / atoms.cell.lengths()[:, None]
+    cosines = np.abs(directions @ directions.T - np.eye(3))
+    skewed = (cosines > _RIGHT_ANGLE).any(axis=1) & _free_axes(settings)
+    if skewed.any():
+        raise ValueError(
+            f"barostat axes changes lengths of cell vectors that are normal to the others, and "
+            f"{'abc'[int(skewed.argmax())]} is not: the angles are "
+            f"{np.round(atoms.cell.angles(), 3).tolist()}. Fix that axis, or take barostat full"
+        )
 
 
 def _berendsen(
@@ -194,6 +248,12 @@ def _set_berendsen(dynamics: Any, temperature_K: float, degrees_of_freedom: int)
     share = degrees_of_freedom / dynamics.atoms.get_number_of_degrees_of_freedom()
     dynamics.set_temperature(temperature_K=share * temperature_K)
 
+
+_MTK_SHAPES: dict[str, Callable[..., Any]] = {
+    "isotropic": _mtk_isotropic,
+    "full": _mtk_full,
+    "axes": _mtk_axes,
+}
 
 ENSEMBLES: dict[str, Ensemble] = {
     "nve": Ensemble(

@@ -32,6 +32,8 @@ class GuardSettings:
         Time over which the drift is measured; shorter ones mistake oscillation for drift.
     max_gap_A : float or None
         An atom that had a neighbour within this distance at the start must keep one.
+    max_forces_spread_eV_per_A : float or None
+        Largest disagreement of a committee about the force on an atom (standard deviation).
     pair_interval : int
         Steps between looks at distances, which cost more than the rest.
 
@@ -51,6 +53,7 @@ class GuardSettings:
     max_drift_meV_per_atom_per_ps: float | None = 50.0
     drift_window_fs: float = 1000.0
     max_gap_A: float | None = 6.0
+    max_forces_spread_eV_per_A: float | None = None
     pair_interval: int = 10
 
     def __post_init__(self) -> None:

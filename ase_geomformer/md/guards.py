@@ -156,6 +156,20 @@ def _lost_atom(simulation: Simulation, memory: dict[str, Any]) -> str | None:
     )
 
 
+def _forces_spread(simulation: Simulation, _: dict[str, Any]) -> str | None:
+    limit = simulation.settings.guards.max_forces_spread_eV_per_A
+    if limit is None:
+        return None
+    atoms = simulation.atoms
+    spread = atoms.calc.results["forces_spread"]
+    if spread.max() <= limit:
+        return None
+    return (
+        f"the committee's forces on {_name(atoms, spread.argmax())} differ by {spread.max():.3g} "
+        f"eV/Å, more than guards.max_forces_spread_eV_per_A = {limit:g}"
+    )
+
+
 def _window(simulation: Simulation, quantity: str, unit: str, value: float) -> str | None:
     name = f"{quantity}_{unit}"
     low = getattr(simulation.settings.guards, f"min_{name}")
@@ -188,6 +202,7 @@ GUARDS: tuple[Callable[[Simulation, dict[str, Any]], str | None], ...] = (
     _finite,
     _closest_pair,
     _largest_force,
+    _forces_spread,
     _temperature,
     _pressure,
     _drift,

@@ -13,9 +13,18 @@ from ase.md.md import MolecularDynamics
 
 @dataclass(frozen=True)
 class IntegratorState:
-    """The variables of a kind of integrator, by the path of their attributes."""
+    """The variables of a kind of integrator, by the path of their attributes.
+
+    Attributes
+    ----------
+    variables : tuple of str
+        All that must be saved.
+    momenta : tuple of str
+        Those of them that are momenta.
+    """
 
     variables: tuple[str, ...] = ()
+    momenta: tuple[str, ...] = ()
 
     def save(self, dynamics: MolecularDynamics) -> dict[str, np.ndarray]:
         """Copies of the variables."""
@@ -24,22 +33,37 @@ class IntegratorState:
     def restore(self, dynamics: MolecularDynamics, saved: Mapping[str, np.ndarray]) -> None:
         """Set the variables to what :meth:`save` gave."""
         for path in self.variables:
-            *owners, name = path.split(".")
-            owner: Any = attrgetter(".".join(owners))(dynamics) if owners else dynamics
             value = saved[path]
-            setattr(owner, name, value.copy() if value.ndim else value.item())
+            _set(dynamics, path, value.copy() if value.ndim else value.item())
+
+    def scale_momenta(self, dynamics: MolecularDynamics, factor: float) -> None:
+        """Multiply the momenta by a factor."""
+        for path in self.momenta:
+            _set(dynamics, path, factor * attrgetter(path)(dynamics))
 
 
-_CHAIN = ("_q", "_p", "_thermostat._eta", "_thermostat._p_eta")
-_CELL_CHAIN = (*_CHAIN, "_barostat._xi", "_barostat._p_xi")
+def _set(dynamics: MolecularDynamics, path: str, value: Any) -> None:
+    *owners, name = path.split(".")
+    setattr(attrgetter(".".join(owners))(dynamics) if owners else dynamics, name, value)
+
+
+_CHAIN_MOMENTA = ("_p", "_thermostat._p_eta")
+_CELL_MOMENTA = (*_CHAIN_MOMENTA, "_barostat._p_xi")
+_CHAIN = ("_q", "_thermostat._eta", *_CHAIN_MOMENTA)
+_CELL_CHAIN = ("_q", "_thermostat._eta", "_barostat._xi", *_CELL_MOMENTA)
 
 # By the name of the class, so that nothing is imported that is not used.
 INTEGRATORS: dict[str, IntegratorState] = {
     "VelocityVerlet": IntegratorState(),
     "MeteredLangevin": IntegratorState(("accel", "heat")),
     "Bussi": IntegratorState(("transferred_energy",)),
-    "NoseHooverChainNVT": IntegratorState(_CHAIN),
-    "IsotropicMTKNPT": IntegratorState((*_CELL_CHAIN, "_cell0", "_volume0", "_eps", "_p_eps")),
-    "MTKNPT": IntegratorState((*_CELL_CHAIN, "_h", "_p_g")),
+    "NoseHooverChainNVT": IntegratorState(_CHAIN, _CHAIN_MOMENTA),
+    "IsotropicMTKNPT": IntegratorState(
+        (*_CELL_CHAIN, "_cell0", "_volume0", "_eps", "_p_eps"), (*_CELL_MOMENTA, "_p_eps")
+    ),
+    "MTKNPT": IntegratorState((*_CELL_CHAIN, "_h", "_p_g"), (*_CELL_MOMENTA, "_p_g")),
+    "MaskedMTKNPT": IntegratorState(
+        (*_CELL_CHAIN, "_h", "_h0_basis", "_p_c"), (*_CELL_MOMENTA, "_p_c")
+    ),
     "NPTBerendsen": IntegratorState(),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from ase_geomformer.files import atomic_file
 from ase_geomformer.md import restart
+from ase_geomformer.md.harvest import HARVEST_FILE, Harvest
 from ase_geomformer.md.recorder import Recorder
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation
@@ -25,7 +26,13 @@ FIGURE_FILE = "md.png"
 # What a run writes at its end, and what it adds to on its way.
 END_FILES = (FINAL_FILE, OFFENDING_FILE, LAST_GOOD_FILE, FIGURE_FILE)
 # The restart file first: what is left of a run that is only half removed cannot be resumed.
-FILES = (RESTART_FILE, LOG_FILE, *(f"trajectory.{suffix}" for suffix in TRAJECTORIES), *END_FILES)
+FILES = (
+    RESTART_FILE,
+    LOG_FILE,
+    HARVEST_FILE,
+    *(f"trajectory.{suffix}" for suffix in TRAJECTORIES),
+    *END_FILES,
+)
 
 
 class Output:
@@ -48,6 +55,7 @@ class Output:
         self.simulation, self.folder = simulation, folder
         self._start = time.perf_counter()
         self._trajectory: TrajectoryFile | None = None
+        self._harvest: Harvest | None = None
         if folder is None:
             self.recorder = Recorder(simulation)
             return
@@ -57,6 +65,7 @@ class Output:
         self._trajectory = TRAJECTORIES[name](
             folder / f"trajectory.{name}", simulation, files.get("trajectory")
         )
+        self._harvest = Harvest(folder / HARVEST_FILE, simulation, files.get("harvest"))
 
     def attach(self) -> None:
         """Have the dynamics write on its way."""
@@ -64,6 +73,8 @@ class Output:
         dynamics.attach(self.recorder, settings.log_interval)
         if self._trajectory is not None:
             dynamics.attach(self._trajectory.write, settings.trajectory_interval)
+        if self._harvest is not None:
+            dynamics.attach(self._harvest, 1)
 
     def checkpoint(self) -> None:
         """Make the present step one that the run can resume from."""
@@ -73,10 +84,18 @@ class Output:
 
     def save(self) -> None:
         """Write the restart file."""
-        if self.folder is None or self._trajectory is None:
-            return
-        files = {"log": self.recorder.position, "trajectory": self._trajectory.position()}
-        restart.save(self.folder / RESTART_FILE, self.simulation, files, self.wall_time())
+        if self.folder is not None:
+            path = self.folder / RESTART_FILE
+            restart.save(path, self.simulation, self.positions(), self.wall_time())
+
+    def positions(self) -> dict[str, Any]:
+        """Lengths of the files, with all that was written so far safely in them."""
+        found: dict[str, Any] = {"log": self.recorder.position}
+        if self._trajectory is not None:
+            found["trajectory"] = self._trajectory.position()
+        if self._harvest is not None:
+            found["harvest"] = self._harvest.position()
+        return found
 
     def wall_time(self) -> float:
         """Seconds that the run has taken so far, in earlier processes too."""
@@ -132,7 +151,7 @@ def find_checkpoint(
     folder = Path(output).expanduser()
     if (folder / RESTART_FILE).exists():
         checkpoint = restart.load(folder / RESTART_FILE)
-        _check_files(folder, checkpoint)
+        check_files(folder, checkpoint)
         return checkpoint
     names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
     if (folder / RESULT_FILE).exists() or not {
@@ -142,7 +161,7 @@ def find_checkpoint(
     return None
 
 
-def _check_files(folder: Path, checkpoint: restart.Checkpoint) -> None:
+def check_files(folder: Path, checkpoint: restart.Checkpoint) -> None:
     """Refuse to go on with files that are gone, or hold less than they did."""
     files = checkpoint.facts["files"]
     trajectory = f"trajectory.{checkpoint.settings.trajectory_format}"

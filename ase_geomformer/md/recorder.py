@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -73,6 +74,8 @@ class Recorder:
             "total_energy_eV": potential + kinetic,
             "temperature_K": simulation.temperature(),
         }
+        if simulation.exchanges:
+            row["target_temperature_K"] = simulation.target_temperature_K
         conserved = simulation.conserved_energy()
         if conserved is not None:
             row["conserved_energy_eV"] = conserved
@@ -96,12 +99,16 @@ class Recorder:
 
     def columns(self) -> dict[str, np.ndarray]:
         """The log by column."""
-        names = self.rows[0] if self.rows else {}
-        return {name: np.array([row[name] for row in self.rows]) for name in names}
+        return columns(self.rows)
 
     def close(self) -> None:
         if self._file:
             self._file.close()
+
+
+def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """Rows of a log by column."""
+    return {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {})}
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

@@ -19,13 +19,13 @@ from ase_geomformer.md.ensembles import ENSEMBLES
 from ase_geomformer.md.guards import Guards
 from ase_geomformer.md.integrators import INTEGRATORS
 from ase_geomformer.md.settings import MDSettings
-from ase_geomformer.md.simulation import Simulation, as_calculator, reset
+from ase_geomformer.md.simulation import Simulation, as_calculator, check_spread, reset
 
 VERSION = 1
 # What a resumed run may do otherwise than before: how long it is, and what it writes and minds.
 FREE = {
     "steps", "equilibration_steps", "log_interval", "trajectory_interval", "checkpoint_interval",
-    "guards",
+    "guards", "harvest",
 }  # fmt: skip
 # Energies per atom this far apart are of different potentials, not of different machines.
 _SAME_ENERGY_EV = 1e-3
@@ -79,6 +79,12 @@ def save(path: Path, simulation: Simulation, files: Mapping[str, Any], wall_time
     wall_time : float
         Seconds that the run has taken so far.
     """
+    checkpoint = snapshot(simulation, files, wall_time)
+    write(path, checkpoint.facts, flat(checkpoint))
+
+
+def snapshot(simulation: Simulation, files: Mapping[str, Any], wall_time: float) -> Checkpoint:
+    """What the restart file of a simulation holds; see :func:`save`."""
     atoms, dynamics = simulation.atoms, simulation.dynamics
     facts = {
         "version": VERSION,
@@ -88,24 +94,36 @@ def save(path: Path, simulation: Simulation, files: Mapping[str, Any], wall_time
         "degrees_of_freedom": simulation.degrees_of_freedom,
         "initial_velocities": simulation.initial_velocities,
         "conserved_offset_eV": simulation.conserved_offset,
+        "exchanged_temperature_K": simulation.exchanged_temperature_K,
         "wall_time_s": wall_time,
         "info": encode(_encodable(atoms.info)),
         "constraints": json.loads(encode([entry.todict() for entry in atoms.constraints])),
         "files": dict(files),
     }
-    groups = {
+    arrays = {
         "atoms": {**atoms.arrays, "cell": atoms.cell.array, "pbc": atoms.pbc},
         "results": _numbers(getattr(atoms.calc, "results", {})),
         "integrator": INTEGRATORS[type(dynamics).__name__].save(dynamics),
         "guards": simulation.guards.memory,
     }
-    arrays = {
-        f"{group}/{name}": values for group, held in groups.items() for name, values in held.items()
-    }
+    return Checkpoint(facts, arrays)
+
+
+def write(path: Path, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write facts and arrays into one file, atomically."""
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, facts=np.array(json.dumps(facts)), **arrays)
         file.flush()
         os.fsync(file.fileno())  # or a power failure could leave an empty file under the name
+
+
+def flat(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The arrays of a checkpoint under one name each."""
+    return {
+        f"{group}/{name}": values
+        for group, held in checkpoint.arrays.items()
+        for name, values in held.items()
+    }
 
 
 def load(path: Path) -> Checkpoint:
@@ -116,6 +134,12 @@ def load(path: Path) -> Checkpoint:
     ValueError
         If it is none.
     """
+    facts, found = read(path)
+    return assemble(facts, found)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Facts and arrays of a file that :func:`write` wrote; ValueError if it is none."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             found = {name: stored[name] for name in stored.files}
@@ -126,6 +150,11 @@ def load(path: Path) -> Checkpoint:
         raise ValueError(
             f"{path} is of version {facts['version']}, and this program reads version {VERSION}"
         )
+    return facts, found
+
+
+def assemble(facts: dict[str, Any], found: Mapping[str, np.ndarray]) -> Checkpoint:
+    """A checkpoint of its facts and of arrays as :func:`flat` names them."""
     arrays: dict[str, dict[str, np.ndarray]] = {
         group: {} for group in ("atoms", "results", "integrator", "guards")
     }
@@ -144,9 +173,10 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
         If settings that must not change do, or the calculator is of another potential.
     """
     facts = checkpoint.facts
-    _check_settings(checkpoint, settings)
+    check_settings(asdict(checkpoint.settings), asdict(settings), facts["step"])
     atoms = checkpoint.atoms()
     atoms.calc = as_calculator(calculator)
+    check_spread(atoms.calc, settings)
     reset(atoms)
     _restore_results(atoms, checkpoint.arrays["results"])
     rng = np.random.default_rng()
@@ -164,8 +194,9 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
         Guards(checkpoint.arrays["guards"]),
         facts["conserved_offset_eV"],
         facts["wall_time_s"],
+        facts.get("exchanged_temperature_K"),
     )
-    simulation.resume_ramp()
+    simulation.resume_target()
     return simulation
 
 
@@ -179,10 +210,10 @@ def check_structure(checkpoint: Checkpoint, atoms: Atoms | None) -> None:
         )
 
 
-def _check_settings(checkpoint: Checkpoint, settings: MDSettings) -> None:
-    before, now = asdict(checkpoint.settings), asdict(settings)
+def check_settings(before: Mapping[str, Any], now: Mapping[str, Any], step: int) -> None:
+    """Refuse to go on, from a step, with settings that a run cannot change on its way."""
     fixed = before.keys() - FREE
-    if settings.temperature_end_K is not None:
+    if now["temperature_end_K"] is not None:
         fixed |= {"steps"}  # the ramp goes by them
     for name in sorted(fixed):
         if now[name] != before[name]:
@@ -190,11 +221,8 @@ def _check_settings(checkpoint: Checkpoint, settings: MDSettings) -> None:
                 f"{name} = {now[name]!r} cannot be resumed with: the run was begun with "
                 f"{before[name]!r}. Only {', '.join(sorted(FREE))} may change"
             )
-    if settings.steps < checkpoint.facts["step"]:
-        raise ValueError(
-            f"steps = {settings.steps}, but the run to resume has already made "
-            f"{checkpoint.facts['step']}"
-        )
+    if now["steps"] < step:
+        raise ValueError(f"steps = {now['steps']}, but the run to resume has already made {step}")
 
 
 def _restore_results(atoms: Atoms, saved: Mapping[str, np.ndarray]) -> None:

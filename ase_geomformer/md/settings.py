@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, get_args
 
 from ase_geomformer.md.guard_settings import GuardSettings
+from ase_geomformer.md.harvest_settings import HarvestSettings
 
 EnsembleName = Literal[
     "nve", "nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk", "npt-berendsen"
 ]
-BarostatShape = Literal["isotropic", "full"]
+BarostatShape = Literal["isotropic", "full", "axes"]
 TrajectoryFormat = Literal["traj", "h5md", "extxyz"]
 
 _CHOICES = {
@@ -20,6 +21,7 @@ _CHOICES = {
     "barostat": get_args(BarostatShape),
     "trajectory_format": get_args(TrajectoryFormat),
 }
+_FIXED_AXES = ("", "a", "b", "c", "ab", "ac", "bc")
 _POSITIVE = (
     "timestep_fs",
     "steps",
@@ -63,7 +65,10 @@ class MDSettings:
     barostat_time_fs : float
         Relaxation time of the barostats.
     barostat : str
-        Change of the cell under npt-mtk: its volume only, or its full shape.
+        Change of the cell under npt-mtk: its volume only (isotropic), its full shape (full), or
+        the length of each cell vector that is normal to the others by itself (axes).
+    fixed_axes : str
+        Cell vectors, of a, b and c, that keep their length under barostat axes: "ab" leaves c.
     compressibility_per_GPa : float
         Rough compressibility of the material for npt-berendsen (liquid water 0.46, silicon
         0.01); an error of it only rescales the relaxation time.
@@ -81,6 +86,8 @@ class MDSettings:
         loses no more than these.
     guards : GuardSettings
         Limits beyond which a run stops by itself.
+    harvest : HarvestSettings
+        Frames to keep for labelling.
 
     Raises
     ------
@@ -99,6 +106,7 @@ class MDSettings:
     thermostat_time_fs: float = 100.0
     barostat_time_fs: float = 1000.0
     barostat: BarostatShape = "isotropic"
+    fixed_axes: str = ""
     compressibility_per_GPa: float = 0.05
     equilibration_steps: int = 0
     log_interval: int = 10
@@ -106,10 +114,13 @@ class MDSettings:
     trajectory_format: TrajectoryFormat = "traj"
     checkpoint_interval: int = 1000
     guards: GuardSettings = field(default_factory=GuardSettings)
+    harvest: HarvestSettings = field(default_factory=HarvestSettings)
 
     def __post_init__(self) -> None:
         if isinstance(self.guards, Mapping):  # as settings.yaml has them
             object.__setattr__(self, "guards", GuardSettings(**self.guards))
+        if isinstance(self.harvest, Mapping):
+            object.__setattr__(self, "harvest", HarvestSettings(**self.harvest))
         for name, choices in _CHOICES.items():
             self._require(getattr(self, name) in choices, name, choices)
         for entry in fields(self):
@@ -123,6 +134,13 @@ class MDSettings:
             self._require(
                 self.ensemble != "nve", "temperature_end_K", "left out: nve has no thermostat"
             )
+        self._require(
+            self.fixed_axes in _FIXED_AXES,
+            "fixed_axes",
+            "one or two of a, b, c, in order",
+        )
+        if self.fixed_axes:
+            self._require(self.barostat == "axes", "fixed_axes", "left out unless barostat is axes")
         last_logged = self.steps - self.steps % self.log_interval
         self._require(
             self.equilibration_steps <= last_logged,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +15,7 @@ from ase.md.md import MolecularDynamics
 from ase_geomformer.md import velocities
 from ase_geomformer.md.ensembles import ENSEMBLES, Ensemble
 from ase_geomformer.md.guards import Guards
+from ase_geomformer.md.integrators import INTEGRATORS
 from ase_geomformer.md.settings import MDSettings
 
 
@@ -36,6 +39,10 @@ class Simulation:
         it is not drift.
     wall_time : float
         Seconds that earlier processes worked on the run.
+    exchanged_temperature_K : float or None
+        Target temperature from the last exchange with another replica, if there was one.
+    exchanges : bool
+        Whether there are such exchanges.
     """
 
     settings: MDSettings
@@ -46,6 +53,8 @@ class Simulation:
     guards: Guards = field(default_factory=Guards)
     conserved_offset: float = 0.0
     wall_time: float = 0.0
+    exchanged_temperature_K: float | None = None
+    exchanges: bool = False
 
     @property
     def atoms(self) -> Atoms:
@@ -62,6 +71,13 @@ class Simulation:
     @property
     def time_fs(self) -> float:
         return float(self.dynamics.get_time() / units.fs)
+
+    @property
+    def target_temperature_K(self) -> float:
+        """Present temperature of the thermostat."""
+        if self.exchanged_temperature_K is not None:
+            return self.exchanged_temperature_K
+        return self.settings.target_temperature_K(self.step)
 
     def temperature(self) -> float:
         """Present temperature in K."""
@@ -80,17 +96,29 @@ class Simulation:
 
     def ramp(self) -> None:
         """Set the thermostat to the present target temperature."""
-        if self.settings.temperature_end_K is None:
-            return
-        before = self.conserved_energy()
-        self._set_target()
-        after = self.conserved_energy()
-        if before is not None and after is not None:
-            self.conserved_offset += after - before
-
-    def resume_ramp(self) -> None:
-        """Set the thermostat as it was when the simulation was saved."""
         if self.settings.temperature_end_K is not None:
+            with self._outside_work():
+                self._set_target()
+
+    def take_temperature(self, temperature_K: float) -> None:
+        """Go on at another temperature, with all momenta scaled to it.
+
+        The momenta of thermostat and barostat count, too, so that canonical momenta of the old
+        temperature become canonical ones of the new (Mori and Okamoto, J. Phys. Soc. Jpn. 79,
+        074003 (2010)).
+        """
+        factor = float(np.sqrt(temperature_K / self.target_temperature_K))
+        with self._outside_work():
+            INTEGRATORS[type(self.dynamics).__name__].scale_momenta(self.dynamics, factor)
+            momenta = factor * self.atoms.get_momenta()
+            self.atoms.set_momenta(momenta, apply_constraint=False)
+            self.exchanged_temperature_K = temperature_K
+            self._set_target()
+
+    def resume_target(self) -> None:
+        """Set the thermostat as it was when the simulation was saved."""
+        ramped = self.settings.temperature_end_K is not None
+        if ramped or self.exchanged_temperature_K is not None:
             self._set_target()
 
     def forget(self) -> None:
@@ -103,8 +131,18 @@ class Simulation:
         reset(self.atoms)
 
     def _set_target(self) -> None:
-        target = self.settings.target_temperature_K(self.step)
-        self.ensemble.set_temperature(self.dynamics, target, self.degrees_of_freedom)
+        self.ensemble.set_temperature(
+            self.dynamics, self.target_temperature_K, self.degrees_of_freedom
+        )
+
+    @contextmanager
+    def _outside_work(self) -> Iterator[None]:
+        """Changes made meanwhile are work from outside, and not drift."""
+        before = self.conserved_energy()
+        yield
+        after = self.conserved_energy()
+        if before is not None and after is not None:
+            self.conserved_offset += after - before
 
 
 def begin(atoms: Atoms, calculator: Any, settings: MDSettings) -> Simulation:
@@ -120,7 +158,8 @@ def begin(atoms: Atoms, calculator: Any, settings: MDSettings) -> Simulation:
         raise ValueError("the structure has no atoms; give an Atoms object with at least one")
     atoms = atoms.copy()
     atoms.calc = as_calculator(calculator)
-    ensemble.check(atoms, settings.ensemble)
+    check_spread(atoms.calc, settings)
+    ensemble.check(atoms, settings)
     rng = np.random.default_rng(settings.seed)
     drawn = not atoms.get_momenta().any()
     if drawn:
@@ -139,6 +178,20 @@ def as_calculator(calculator: Any) -> Any:
 
         return PotentialCalculator(calculator)
     return calculator
+
+
+def check_spread(calculator: Any, settings: MDSettings) -> None:
+    """Refuse limits of the spread for a calculator that has none."""
+    limits = {
+        "guards.max_forces_spread_eV_per_A": settings.guards.max_forces_spread_eV_per_A,
+        "harvest.min_forces_spread_eV_per_A": settings.harvest.min_forces_spread_eV_per_A,
+    }
+    for name, value in limits.items():
+        if value is not None and "forces_spread" not in calculator.implemented_properties:
+            raise ValueError(
+                f"{name} = {value} needs a committee, and {type(calculator).__name__} is a single "
+                "potential; give several"
+            )
 
 
 def reset(atoms: Atoms) -> None:

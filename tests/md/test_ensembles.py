@@ -99,7 +99,7 @@ def test_drift_is_not_made_up(copper: Atoms) -> None:
     assert run_md(copper, EMT(), settings, progress=False).drift_meV_per_atom_per_ps is None
 
 
-@pytest.mark.parametrize("barostat", ["isotropic", "full"])
+@pytest.mark.parametrize("barostat", ["isotropic", "full", "axes"])
 @pytest.mark.parametrize("ensemble", BAROSTATS)
 def test_a_compressed_crystal_expands(ensemble: str, barostat: str, copper: Atoms) -> None:
     copper.set_cell(0.97 * copper.cell, scale_atoms=True)
@@ -127,3 +127,42 @@ def test_barostats_refuse_constraints(ensemble: str, copper: Atoms) -> None:
     copper.set_constraint(FixAtoms([0]))
     with pytest.raises(ValueError, match="constraints"):
         run_md(copper, EMT(), MDSettings(ensemble=ensemble), progress=False)
+
+
+@pytest.mark.parametrize(("fixed", "free"), [("", "abc"), ("c", "ab"), ("ab", "c"), ("ac", "b")])
+def test_fixed_axes_stay(fixed: str, free: str, copper: Atoms) -> None:
+    copper.set_cell(0.97 * copper.cell, scale_atoms=True)
+    settings = MDSettings(
+        ensemble="npt-mtk", barostat="axes", fixed_axes=fixed, timestep_fs=2.0, steps=60,
+        barostat_time_fs=200.0,
+    )  # fmt: skip
+    result = run_md(copper, EMT(), settings, progress=False)
+    before, after = copper.cell.array, result.atoms.cell.array
+    changes = dict(zip("abc", np.linalg.norm(after - before, axis=1), strict=True))
+    assert all(changes[axis] == 0.0 for axis in fixed)
+    assert all(changes[axis] > 0.02 for axis in free)
+    np.testing.assert_allclose(result.atoms.cell.angles(), 90.0, atol=1e-9)
+    assert result.averages["conserved_energy_eV"].std < 0.01
+
+
+def test_axes_at_odd_angles_are_refused() -> None:
+    slab = bulk("Mg")  # a and b at 120 degrees, c normal to both
+    settings = MDSettings(ensemble="npt-mtk", barostat="axes", timestep_fs=2.0, steps=4)
+    with pytest.raises(ValueError, match="normal to the others, and a is not"):
+        run_md(slab, EMT(), settings, progress=False)
+
+
+@pytest.mark.parametrize(("barostat", "motions"), [("isotropic", 1), ("full", 6), ("axes", 3)])
+def test_the_barostat_counts_the_motions_of_the_cell(
+    barostat: str, motions: int, copper: Atoms
+) -> None:
+    settings = MDSettings(ensemble="npt-mtk", barostat=barostat)
+    copper.calc = EMT()
+    dynamics = ENSEMBLES["npt-mtk"].build(copper, settings, np.random.default_rng(), 9)
+    period = settings.barostat_time_fs * units.fs
+    energy = dynamics._barostat.get_barostat_energy
+    before = energy()
+    dynamics._barostat._xi[0] += 1.0
+    assert energy() - before == pytest.approx(motions * units.kB * 300.0)
+    per_motion = 9 if barostat == "isotropic" else motions  # MTK's choice of the mass
+    assert dynamics._barostat._R[0] == pytest.approx(per_motion * units.kB * 300.0 * period**2)

@@ -28,7 +28,10 @@ SETTINGS = MDSettings(
 )  # fmt: skip
 # The columns of the log that tell of the process rather than of the physics.
 OF_THE_PROCESS = {"steps_per_second", "list_rebuilds"}
-VARIANTS = [(name, "isotropic") for name in ENSEMBLES] + [("npt-mtk", "full")]
+VARIANTS = [(name, "isotropic") for name in ENSEMBLES] + [
+    ("npt-mtk", "full"),
+    ("npt-mtk", "axes"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from docstring_parser import parse
 
-from ase_geomformer.md import ENSEMBLES, GuardSettings, MDSettings
+from ase_geomformer.md import ENSEMBLES, GuardSettings, HarvestSettings, MDSettings
 from ase_geomformer.md.settings import EnsembleName, TrajectoryFormat
 from ase_geomformer.md.trajectories import TRAJECTORIES
 
@@ -20,7 +20,7 @@ def test_every_trajectory_format_can_be_named() -> None:
     assert set(get_args(TrajectoryFormat)) == set(TRAJECTORIES)
 
 
-@pytest.mark.parametrize("settings", [MDSettings, GuardSettings])
+@pytest.mark.parametrize("settings", [MDSettings, GuardSettings, HarvestSettings])
 def test_every_setting_is_described(settings: type[Any]) -> None:
     described = {entry.arg_name for entry in parse(settings.__doc__ or "").params}
     assert described == {field.name for field in dataclasses.fields(settings)}
@@ -48,6 +48,8 @@ def test_settings_come_back_from_a_file() -> None:
         ("thermostat_time_fs", 0.0),
         ("barostat_time_fs", 0.0),
         ("compressibility_per_GPa", 0.0),
+        ("fixed_axes", "abc"),
+        ("fixed_axes", "c"),
         ("equilibration_steps", 1001),
         ("log_interval", 0),
         ("trajectory_interval", 0),

@@ -1,0 +1,133 @@
+"""Several potentials that answer together, and how much they disagree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from ase_geomformer.ase_results import ASE_PROPERTIES, CHARGE_PROPERTIES
+from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.checkpoint import CARD_FILE
+from ase_geomformer.potential import Potential
+
+Member = str | os.PathLike[str] | Potential | Calculator
+SPREADS = ("energy_spread", "forces_spread")
+# What is averaged where every member gives it.
+_AVERAGED = (
+    "energy",
+    "free_energy",
+    "energies",
+    "forces",
+    "stress",
+    "stresses",
+    "charges",
+    "dipole",
+)
+
+
+class CommitteeCalculator(Calculator):
+    """ASE calculator of the mean of several potentials, with their spread.
+
+    Potentials that were trained alike, but from different random weights or on different parts of
+    the data, agree where they know the structure and differ where they do not, so that their
+    spread warns of a structure that should be labelled (Seung et al., COLT 1992; Schran et al.,
+    J. Chem. Phys. 153, 104105 (2020)). It shows what the members do not know together, and not
+    the errors that they share.
+
+    Beside the means, every calculation gives ``energy_spread``, the sample standard deviation of
+    the energies in eV, and ``forces_spread`` (N,), for each atom the root of the sample variance
+    of its force vector, sqrt(sum_m |F_m - <F>|^2 / (M - 1)), in eV/Å.
+
+    Parameters
+    ----------
+    members : sequence of str, path, Potential or ASE calculator; or path
+        Two potentials at least, or a folder that holds the folders of several.
+    **options
+        Of :class:`~ase_geomformer.calculator.PotentialCalculator`, for members that are not
+        calculators already: device, dtype, neighbors, skin, long_range_cutoff, compile.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two members.
+    FileNotFoundError
+        If there is no potential of one of the names.
+    """
+
+    name = "committee"
+
+    def __init__(self, members: Sequence[Member] | str | os.PathLike[str], **options: Any) -> None:
+        super().__init__()
+        given = folders(members) if isinstance(members, str | os.PathLike) else list(members)
+        if len(given) < 2:
+            raise ValueError(f"a committee needs two potentials at least, and {members!r} is one")
+        self.members: list[Calculator] = [
+            member if isinstance(member, Calculator) else PotentialCalculator(member, **options)
+            for member in given
+        ]
+        common = set.intersection(*(set(member.implemented_properties) for member in self.members))
+        self._shared = [name for name in _AVERAGED if name in common]
+        self.implemented_properties = [*self._shared, *SPREADS]
+        self.parameters.update(
+            members=[_describe(member) for member in self.members],
+            **{key: self.members[0].parameters.get(key) for key in ("device", "dtype")},
+        )
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Ask every member, and store means and spreads."""
+        super().calculate(atoms, properties, system_changes)
+        wanted = {name for name in properties if name not in SPREADS} | {"energy", "forces"}
+        for member in self.members:
+            for name in sorted(wanted, reverse=True):  # forces, which give all, before energy
+                member.get_property(name, self.atoms)
+        # What came along with what was asked for costs nothing, such as stress.
+        found = [name for name in self._shared if all(name in m.results for m in self.members)]
+        for name in found:
+            values = np.array([member.results[name] for member in self.members])
+            mean = values.mean(axis=0)
+            self.results[name] = float(mean) if mean.ndim == 0 else mean
+        energies = np.array([member.results["energy"] for member in self.members])
+        forces = np.array([member.results["forces"] for member in self.members])
+        self.results["energy_spread"] = float(energies.std(ddof=1))
+        variances = forces.var(axis=0, ddof=1).sum(axis=1)
+        self.results["forces_spread"] = np.sqrt(variances)
+
+    def reset(self) -> None:
+        """Forget results, the members' too."""
+        super().reset()
+        for member in getattr(self, "members", ()):
+            member.reset()
+
+
+def folders(path: str | os.PathLike[str]) -> list[Path]:
+    """The folders of potentials in a folder, by name."""
+    found = sorted(card.parent for card in Path(path).expanduser().glob(f"*/{CARD_FILE}"))
+    if not found:
+        raise FileNotFoundError(f"there are no folders of potentials in {os.fspath(path)!r}")
+    return found
+
+
+def is_committee(potential: Any) -> bool:
+    """Whether a list, or a folder that is no potential's but holds some, is meant."""
+    if not isinstance(potential, str | os.PathLike):
+        return isinstance(potential, Sequence)
+    path = Path(potential).expanduser()
+    return not (path / CARD_FILE).exists() and any(path.glob(f"*/{CARD_FILE}"))
+
+
+def _describe(member: Calculator) -> dict[str, Any]:
+    card = getattr(getattr(member, "potential", None), "card", None)
+    if card is not None:
+        return {"name": card.name, "sha256": card.sha256}
+    return {"name": getattr(member, "name", None) or type(member).__name__, "sha256": None}
