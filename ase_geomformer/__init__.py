@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ase_geomformer.graph import AtomGraph
     from ase_geomformer.potential import Potential
     from ase_geomformer.registry import list_potentials, load_potential
+    from ase_geomformer.trust.run import selftest
 
     __version__: str
 
@@ -26,6 +27,7 @@ __all__ = [
     "evaluate_many",
     "list_potentials",
     "load_potential",
+    "selftest",
 ]
 
 _HOME = {
@@ -35,6 +37,7 @@ _HOME = {
     "evaluate_many": "evaluate",
     "list_potentials": "registry",
     "load_potential": "registry",
+    "selftest": "trust.run",
 }
 
 

@@ -1,0 +1,81 @@
+"""What a check is, and what it finds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ase_geomformer.trust.subject import Subject
+
+
+class NotApplicableError(Exception):
+    """A check has nothing to test on this structure or calculator; the message says why."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number and what it may be at most."""
+
+    quantity: str
+    value: float
+    unit: str
+    limit: float
+
+    @property
+    def passed(self) -> bool:
+        return math.isfinite(self.value) and abs(self.value) <= self.limit
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found.
+
+    Attributes
+    ----------
+    check : str
+        Its name.
+    meaning : str
+        What it asks, in one line.
+    status : str
+        ``passed``, ``failed`` or ``skipped``.
+    figures : tuple of Figure
+    note : str
+        Why it was skipped, or the error that stopped it.
+    """
+
+    check: str
+    meaning: str
+    status: str
+    figures: tuple[Figure, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named test of a subject."""
+
+    name: str
+    meaning: str
+    test: Callable[[Subject], Iterable[Figure]]
+
+    def __call__(self, subject: Subject) -> Finding:
+        """Test, and turn an error into a failure, so that the other checks still run."""
+        try:
+            figures = tuple(self.test(subject))
+        except NotApplicableError as reason:
+            return Finding(self.name, self.meaning, "skipped", note=str(reason))
+        except Exception as error:  # calculators of other packages have errors of their own
+            note = f"{type(error).__name__}: {error}"
+            return Finding(self.name, self.meaning, "failed", note=note)
+        passed = all(figure.passed for figure in figures)
+        return Finding(self.name, self.meaning, "passed" if passed else "failed", figures)
+
+
+def check(name: str) -> Callable[[Callable[[Subject], Iterable[Figure]]], Check]:
+    """Make a function of a subject a check; the first line of its docstring is its meaning."""
+
+    def made(test: Callable[[Subject], Iterable[Figure]]) -> Check:
+        return Check(name, (test.__doc__ or "").partition("\n")[0].rstrip("."), test)
+
+    return made

@@ -1,0 +1,104 @@
+"""Checks that the ways to one result agree: types, batches, lists, time, and the card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.checkpoint import CheckpointError, verify
+from ase_geomformer.evaluate import BatchEvaluator
+from ase_geomformer.trust.check import Figure, NotApplicableError, check
+from ase_geomformer.trust.limits import LIMITS
+from ase_geomformer.trust.subject import Subject
+from ase_geomformer.trust.symmetry import differences
+
+GOLDEN_LIMIT = 1e-8
+
+
+def _ours(subject: Subject) -> PotentialCalculator:
+    if subject.ours is None:
+        raise NotApplicableError("the calculator is not one of this package's potentials")
+    return subject.ours
+
+
+@check("repetition")
+def repetition(subject: Subject) -> Iterator[Figure]:
+    """The same structure gives the same result, and is left as it was."""
+    atoms = subject.atoms.copy()
+    if hasattr(subject.calculator, "reset"):
+        subject.calculator.reset()
+    energy, forces = subject.energy(atoms), subject.forces(atoms)
+    yield from differences(subject, energy, forces)
+    changed = sum(
+        not np.array_equal(value, atoms.arrays.get(name))
+        for name, value in subject.atoms.arrays.items()
+    )
+    changed += not np.array_equal(atoms.cell.array, subject.atoms.cell.array)
+    yield Figure("arrays changed", float(changed), "", 0.0)
+
+
+@check("float32 and float64")
+def precisions(subject: Subject) -> Iterator[Figure]:
+    """Single precision is close to double precision."""
+    calculator = _ours(subject)
+    found = {}
+    for dtype in ("float32", "float64"):
+        other = PotentialCalculator(
+            calculator.potential, device=calculator.potential.device, dtype=dtype
+        )
+        atoms = subject.atoms.copy()
+        found[dtype] = (
+            other.get_property("energy", atoms) / len(atoms),
+            other.get_property("forces", atoms),
+        )
+    (energy, forces), (exact_energy, exact_forces) = found["float32"], found["float64"]
+    limits = LIMITS["float32"]
+    yield Figure("energy", abs(energy - exact_energy), "eV/atom", limits.energy)
+    yield Figure("forces", float(np.abs(forces - exact_forces).max()), "eV/Å", limits.forces)
+
+
+@check("batch")
+def batch(subject: Subject) -> Iterator[Figure]:
+    """Structures evaluated together give what each gives alone."""
+    evaluate = BatchEvaluator(_ours(subject))
+    structures = [subject.scattered(), subject.atoms.copy(), subject.scattered(0.1)]
+    second = evaluate(structures)[1]
+    yield from differences(subject, second["energy"], second["forces"])
+
+
+@check("neighbour list")
+def neighbor_list(subject: Subject) -> Iterator[Figure]:
+    """The list that is kept while atoms move misses no neighbour."""
+    calculator = _ours(subject)
+    rng = subject.rng()
+    atoms = subject.atoms.copy()
+    by_atom = apart = 0.0
+    for _ in range(10):
+        atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+        if atoms.pbc.all():
+            atoms.set_cell(atoms.cell.array * (1 - 0.01 * rng.random()), scale_atoms=True)
+        kept = calculator.get_property("energy", atoms), calculator.get_property("forces", atoms)
+        fresh = PotentialCalculator(
+            calculator.potential, device=calculator.potential.device, skin=0.0
+        )
+        energy, forces = fresh.get_property("energy", atoms), fresh.get_property("forces", atoms)
+        by_atom = max(by_atom, abs(kept[0] - energy) / len(atoms))
+        apart = max(apart, float(np.abs(kept[1] - forces).max()))
+    yield Figure("energy", by_atom, "eV/atom", subject.limits.energy)
+    yield Figure("forces", apart, "eV/Å", subject.limits.forces)
+
+
+@check("golden vectors")
+def golden(subject: Subject) -> Iterator[Figure]:
+    """The potential gives what its card says it gave where it was made."""
+    potential = _ours(subject).potential
+    if potential.card is None or not potential.card.golden:
+        raise NotApplicableError("the potential has no card with golden vectors")
+    try:
+        found = verify(potential)
+    except CheckpointError as error:
+        raise NotApplicableError(str(error)) from error
+    yield Figure("energy", found["energy_eV_per_atom"], "eV/atom", GOLDEN_LIMIT)
+    yield Figure("forces", found["forces_eV_per_A"], "eV/Å", GOLDEN_LIMIT)

@@ -1,0 +1,117 @@
+"""The self-test: every check on one structure."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from ase import Atoms
+
+from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.potential import Potential
+from ase_geomformer.trust import consistency, derivatives, dynamics, symmetry
+from ase_geomformer.trust.check import Check
+from ase_geomformer.trust.limits import LIMITS
+from ase_geomformer.trust.report import SelfTest
+from ase_geomformer.trust.subject import Subject
+
+CHECKS = {
+    entry.name: entry
+    for room in (symmetry, derivatives, consistency, dynamics)
+    for entry in vars(room).values()
+    if isinstance(entry, Check)
+}
+"""All checks by name, in the order in which they run."""
+
+
+def selftest(
+    potential: str | os.PathLike[str] | Potential | Any,
+    atoms: Atoms,
+    *,
+    device: torch.device | str = "auto",
+    dtype: torch.dtype | str | None = None,
+    checks: Sequence[str] | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> SelfTest:
+    """Test a potential, or any ASE calculator, on a structure.
+
+    Parameters
+    ----------
+    potential : str, path, Potential or ASE calculator
+        A calculator is tested as it is.
+    atoms : ase.Atoms
+        Left as it is.
+    device, dtype
+        For a potential, as in :class:`~ase_geomformer.calculator.PotentialCalculator`. For a
+        calculator of another package ``dtype`` is the type it computes in, by which the limits
+        are chosen: float64 when left out.
+    checks : sequence of str, optional
+        Names of the checks to run; all of them when left out.
+    seed : int
+        Of the random displacements, rotations and velocities.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    SelfTest
+
+    Raises
+    ------
+    ValueError
+        If a check or the type is unknown, or the calculator cannot evaluate the structure.
+    """
+    chosen = list(CHECKS) if checks is None else list(checks)
+    unknown = [name for name in chosen if name not in CHECKS]
+    if unknown:
+        raise ValueError(f"there is no check {unknown[0]!r}; choose from {', '.join(CHECKS)}")
+    subject = _subject(potential, atoms, device, dtype, seed)
+    start = time.perf_counter()
+    findings = tuple(CHECKS[name](subject) for name in _tracked(chosen, progress))
+    return SelfTest(
+        formula=atoms.get_chemical_formula(),
+        precision=subject.precision,
+        findings=findings,
+        wall_time=time.perf_counter() - start,
+    )
+
+
+def _subject(
+    potential: Any,
+    atoms: Atoms,
+    device: torch.device | str,
+    dtype: torch.dtype | str | None,
+    seed: int,
+) -> Subject:
+    """The subject, once its calculator has evaluated the structure."""
+    if isinstance(potential, str | os.PathLike | Potential):
+        potential = PotentialCalculator(potential, device=device, dtype=dtype)
+    elif not hasattr(potential, "get_property"):
+        raise TypeError(
+            "give a potential by its name, path or itself, or an ASE calculator, not "
+            f"{type(potential).__name__}"
+        )
+    if isinstance(potential, PotentialCalculator):
+        precision = str(potential.parameters["dtype"])
+    else:
+        precision = str(dtype or "float64").removeprefix("torch.")
+    if precision not in LIMITS:
+        raise ValueError(f"there are no limits for {precision}; choose from {', '.join(LIMITS)}")
+    atoms = atoms.copy()
+    atoms.calc = None
+    subject = Subject(atoms, potential, precision, seed)
+    # What is wrong with the structure itself is an error, not a failed check.
+    _ = subject.reference_energy, subject.reference_forces
+    return subject
+
+
+def _tracked(names: list[str], progress: bool) -> Any:
+    if not progress:
+        return names
+    from rich.progress import track
+
+    return track(names, description="Testing", transient=True)
