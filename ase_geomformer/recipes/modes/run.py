@@ -29,6 +29,8 @@ from ase_geomformer.recipes.modes.normal_modes import (
 from ase_geomformer.recipes.modes.result import VibrationsResult
 from ase_geomformer.recipes.modes.settings import VibrationsSettings
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow, symmetry_number
+from ase_geomformer.recipes.relax_settings import RelaxSettings
+from ase_geomformer.recipes.relaxation import relax
 from ase_geomformer.recipes.report import show
 
 ARRAYS_FILE = "vibrations.npz"
@@ -125,15 +127,11 @@ def _relaxed(atoms: Atoms, evaluate: Evaluator, settings: VibrationsSettings) ->
     atoms = atoms.copy()
     if not settings.relax:
         return atoms, 0
-    from ase.optimize import BFGS
-
-    atoms.calc = evaluate.calculator
     # Half the limit, so that rounding cannot put the forces back above it.
-    with BFGS(atoms, logfile=None) as optimizer:
-        optimizer.run(fmax=0.5 * settings.fmax_eV_per_A, steps=settings.relax_steps)
-        steps = int(optimizer.nsteps)
-    atoms.calc = None
-    return atoms, steps
+    wanted = RelaxSettings(fmax=0.5 * settings.fmax, steps=settings.relax_steps)
+    found = relax(atoms, evaluate, wanted, progress=False)
+    atoms.positions = found.atoms.positions
+    return atoms, found.steps
 
 
 def _check_relaxed(
@@ -143,7 +141,7 @@ def _check_relaxed(
     (found,) = evaluate([atoms], ("energy", "forces"))
     free = free_atoms(atoms)
     sizes = np.linalg.norm(found["forces"][free], axis=1)
-    if not sizes.max() <= settings.fmax_eV_per_A:  # NaN is refused, too
+    if not sizes.max() <= settings.fmax:  # NaN is refused, too
         worst = free[int(np.argmax(sizes))]
         remedy = (
             f"allow it more than relax_steps = {settings.relax_steps}"
@@ -152,7 +150,7 @@ def _check_relaxed(
         )
         raise ValueError(
             f"the structure is not relaxed: atom {worst} ({atoms.symbols[worst]}) feels a force of "
-            f"{sizes.max():.3g} eV/Å, and fmax_eV_per_A is {settings.fmax_eV_per_A:g}; {remedy}, "
+            f"{sizes.max():.3g} eV/Å, and fmax is {settings.fmax:g}; {remedy}, "
             "or set a higher limit if its vibrations are wanted all the same"
         )
     return float(found["energy"]), float(sizes.max())

@@ -24,8 +24,8 @@ class VibrationsSettings:
         Displacement of the finite differences.
     relax : bool
         Relax the atoms first, the cell fixed.
-    fmax_eV_per_A : float
-        Largest force of a structure that counts as relaxed; one that is not is refused.
+    fmax : float
+        Largest force in eV/Å of a structure that counts as relaxed; one that is not is refused.
     relax_steps : int
         Largest number of steps of the relaxation.
     whole_motions : str
@@ -61,7 +61,7 @@ class VibrationsSettings:
     hessian: HessianMethod = "auto"
     step_A: float = 0.005
     relax: bool = False
-    fmax_eV_per_A: float = 1e-3
+    fmax: float = 1e-3
     relax_steps: int = 500
     whole_motions: WholeMotions = "auto"
     expected_imaginary: int = 0
@@ -78,7 +78,7 @@ class VibrationsSettings:
         check_settings(
             self,
             positive=(
-                "step_A", "fmax_eV_per_A", "temperature_K", "table_start_K", "table_step_K",
+                "step_A", "fmax", "temperature_K", "table_start_K", "table_step_K",
                 "pressure_bar", "symmetry_number",
             ),
             not_negative=("relax_steps", "expected_imaginary", "mode_frames"),

@@ -20,7 +20,7 @@ from ase_geomformer.recipes import VibrationsSettings, vibrations
 from ase_geomformer.recipes.modes.normal_modes import curvature
 
 POTENTIAL = "so3krates-rmd17-ethanol"
-TIGHT = VibrationsSettings(relax=True, fmax_eV_per_A=1e-5)
+TIGHT = VibrationsSettings(relax=True, fmax=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_exact_frequencies_are_those_of_finite_differences(ethanol: Any) -> None
     assert ethanol.method == "exact"
     assert ethanol.converged
     assert len(ethanol.frequencies_per_cm) == 21
-    differences = VibrationsSettings(hessian="finite-difference", step_A=0.002, fmax_eV_per_A=1e-5)
+    differences = VibrationsSettings(hessian="finite-difference", step_A=0.002, fmax=1e-5)
     other = vibrations(ethanol.atoms, POTENTIAL, differences, progress=False)
     assert other.method == "finite-difference"
     gap = np.abs(other.frequencies_per_cm - ethanol.frequencies_per_cm)
@@ -101,12 +101,12 @@ def test_an_adsorbate_on_a_bridge_is_a_transition_state() -> None:
     # Only up and down, so that it stays on the bridge.
     for _ in range(200):
         slab.positions[8, 2] += 0.02 * slab.get_forces()[8, 2]
-    settings = VibrationsSettings(fmax_eV_per_A=0.1)
+    settings = VibrationsSettings(fmax=0.1)
     result = vibrations(slab, EMT(), settings, progress=False)
     assert not result.converged
     assert "1 imaginary mode: a transition state" in result.reason
     assert result.thermochemistry == []
-    expected = VibrationsSettings(fmax_eV_per_A=0.1, expected_imaginary=1)
+    expected = VibrationsSettings(fmax=0.1, expected_imaginary=1)
     again = vibrations(slab, EMT(), expected, progress=False)
     assert again.converged
     assert again.at(298.15).enthalpy_eV is None

@@ -1,0 +1,1 @@
+"""Reaction paths: nudged elastic bands and saddle points."""

@@ -1,0 +1,142 @@
+"""What the search for a reaction path gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.utils.forcecurve import ForceFit, fit_raw
+
+from ase_geomformer.recipes.base import RecipeResult
+from ase_geomformer.recipes.path.saddle import Saddle
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NEBResult(RecipeResult):
+    """A reaction path.
+
+    ``converged`` says that the forces on the band, measured after its last step, are within the
+    limit, and that the saddle point, where it was looked for, is one.
+
+    Attributes
+    ----------
+    images : list of ase.Atoms
+        The path, ends included, with energies and forces.
+    steps : int
+        Steps made.
+    fmax : float
+        Largest force on an atom of an image, springs included, in eV/Å.
+    image_fmax : array, shape (images - 2,)
+        The same of each image between the ends.
+    fit : ForceFit
+        ASE's cubic segments through energies and slopes: ``path``, ``energies``, ``fit_path`` and
+        ``fit_energies``, in Å and in eV above the initial state.
+    saddle : Saddle or None
+        The saddle point to which the highest image was refined.
+    batches, evaluations : int
+        Calls of the evaluator for the band, and structures evaluated in them.
+    history : array, shape (steps + 1,)
+        ``fmax`` at each step.
+    """
+
+    images: list[Atoms]
+    steps: int
+    fmax: float
+    image_fmax: np.ndarray
+    fit: ForceFit
+    saddle: Saddle | None
+    batches: int
+    evaluations: int
+    history: np.ndarray
+
+    @property
+    def reaction_energy_eV(self) -> float:
+        """Energy of the final state above the initial one."""
+        return float(self.fit.energies[-1])
+
+    @property
+    def highest(self) -> int:
+        """Index of the highest image."""
+        return int(np.argmax(self.fit.energies))
+
+    @property
+    def barrier_forward_eV(self) -> float:
+        """From the initial state to the saddle point, or to the top of the fit without one."""
+        if self.saddle is not None and self.saddle.converged:
+            return self.saddle.energy_eV - self.images[0].get_potential_energy()
+        return float(max(self.fit.fit_energies))
+
+    @property
+    def barrier_reverse_eV(self) -> float:
+        """The same from the final state."""
+        return self.barrier_forward_eV - self.reaction_energy_eV
+
+    @property
+    def intermediates(self) -> list[int]:
+        """Images between the ends that lie lower than both neighbours."""
+        energies = self.fit.energies
+        return [
+            i
+            for i in range(1, len(energies) - 1)
+            if energies[i] < min(energies[i - 1], energies[i + 1])
+        ]
+
+    def summary(self) -> dict[str, Any]:
+        found = {
+            **super().summary(),
+            "formula": self.images[0].get_chemical_formula(),
+            "number_of_images": len(self.images),
+            "steps": self.steps,
+            "fmax_eV_per_A": self.fmax,
+            "image_fmax_eV_per_A": self.image_fmax,
+            "barrier_forward_eV": self.barrier_forward_eV,
+            "barrier_reverse_eV": self.barrier_reverse_eV,
+            "reaction_energy_eV": self.reaction_energy_eV,
+            "fit_barrier_forward_eV": float(max(self.fit.fit_energies)),
+            "highest_image": self.highest,
+            "highest_image_eV": float(self.fit.energies[self.highest]),
+            "intermediate_minima": self.intermediates,
+            "path_A": self.fit.path,
+            "energies_eV": self.fit.energies,
+            "band_batches": self.batches,
+            "band_evaluations": self.evaluations,
+        }
+        return found | ({} if self.saddle is None else {"saddle": _saddle(self.saddle)})
+
+
+def _saddle(saddle: Saddle) -> dict[str, Any]:
+    modes = saddle.modes
+    return {
+        "converged": saddle.converged,
+        "steps": saddle.steps,
+        "energy_eV": saddle.energy_eV,
+        "fmax_eV_per_A": saddle.fmax_eV_per_A,
+        "moved_A": saddle.moved_A,
+        "imaginary_per_cm": None if modes is None else modes.frequencies_per_cm[modes.imaginary],
+        "is_transition_state": saddle.is_transition_state,
+    }
+
+
+def fit_path(images: list[Atoms]) -> ForceFit:
+    """ASE's fit of images that have energies and forces and no jumps between them."""
+    return fit_raw(
+        [atoms.get_potential_energy() for atoms in images],
+        [atoms.get_forces() for atoms in images],
+        [atoms.positions for atoms in images],
+    )
+
+
+def tangent(images: list[Atoms], index: int) -> np.ndarray:
+    """Direction of the path at an image (N, 3)."""
+    before, after = images[max(index - 1, 0)], images[min(index + 1, len(images) - 1)]
+    way = after.positions - before.positions
+    direction: np.ndarray = way / np.linalg.norm(way)
+    return direction
+
+
+def lengths(images: list[Atoms]) -> np.ndarray:
+    """Distance in Å from each image to the next."""
+    return np.array([np.linalg.norm(b.positions - a.positions) for a, b in pairwise(images)])

@@ -1,0 +1,329 @@
+"""Reaction paths: from two structures and a potential to a barrier and its files."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.io import iread
+from ase.mep.neb import NEBOptimizer
+from ase.optimize import FIRE
+
+from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.provenance import check_folder
+from ase_geomformer.recipes.base import (
+    PotentialLike,
+    RunFolder,
+    open_folder,
+    recipe_evaluator,
+)
+from ase_geomformer.recipes.modes.normal_modes import free_atoms
+from ase_geomformer.recipes.path import figure
+from ase_geomformer.recipes.path.band import Band, BandBroken
+from ase_geomformer.recipes.path.ends import (
+    check_different,
+    checked_path,
+    interpolated,
+    is_free_molecule,
+)
+from ase_geomformer.recipes.path.result import NEBResult, fit_path, tangent
+from ase_geomformer.recipes.path.saddle import Saddle, refine_saddle
+from ase_geomformer.recipes.path.settings import NEBSettings
+from ase_geomformer.recipes.relax_settings import RelaxSettings
+from ase_geomformer.recipes.relaxation import relax
+from ase_geomformer.recipes.report import Advance, progress_bar, show
+
+IMAGES_FILE = "images.traj"
+SADDLE_FILE = "saddle.extxyz"
+ARRAYS_FILE = "neb.npz"
+FIGURE_FILE = "neb.png"
+FILES = (IMAGES_FILE, SADDLE_FILE, ARRAYS_FILE, FIGURE_FILE)
+# What a resumed run may ask for otherwise than before.
+FREE = (
+    "steps", "fmax", "climb", "climb_below_eV_per_A", "optimizer", "refine", "saddle_fmax",
+    "saddle_steps", "vibrational_check", "checkpoint_interval",
+)  # fmt: skip
+STEP_KEY = "neb_step"
+
+OPTIMIZERS: dict[str, Callable[..., Any]] = {"fire": FIRE, "ode": NEBOptimizer}
+
+
+def neb(
+    path: Sequence[Atoms],
+    potential: PotentialLike,
+    settings: NEBSettings | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    inputs: Mapping[str, Any] | None = None,
+) -> NEBResult:
+    """Find the path of least energy between two minima, and its barrier.
+
+    All images are evaluated together at each step. Convergence is measured on the forces after
+    the last step. The highest image is then refined to the saddle point, whose vibrations must
+    have exactly one imaginary mode.
+
+    Parameters
+    ----------
+    path : sequence of ase.Atoms
+        The initial and the final structure, or all images of a first path. Atoms in the same
+        order; left as they are. Atoms held by FixAtoms in the first stay in all.
+    potential : str, path, Potential, ASE calculator or Evaluator
+    settings : NEBSettings, optional
+    output : path, optional
+        Folder for ``images.traj`` (the path, with energies and forces), ``saddle.extxyz``,
+        ``neb.npz``, ``neb.png``, ``settings.yaml`` and ``result.json``.
+    resume : bool
+        Go on from the last images in ``output``, or begin if there are none; the optimizer starts
+        anew.
+    overwrite : bool
+        Replace the files of an earlier run in ``output``.
+    progress : bool
+        Show a progress bar, and a table at the end.
+    inputs : mapping, optional
+        What else the run was started from, written into ``settings.yaml``.
+
+    Returns
+    -------
+    NEBResult
+
+    Raises
+    ------
+    ValueError
+        If the structures are not ends of one reaction; see
+        :func:`~ase_geomformer.recipes.path.ends.checked_path`.
+    FileExistsError
+        If the output folder is not empty.
+    """
+    start = time.perf_counter()
+    settings = settings or NEBSettings()
+    if output is not None:
+        check_folder(output, overwrite=overwrite or resume)
+    evaluate = recipe_evaluator(potential)
+    given = checked_path(path, settings)
+    check_different(given[0], given[-1])
+    free_atoms(given[0])
+    evaluate([given[0], given[-1]], ("energy", "forces"))  # what is wrong comes out now
+    folder = open_folder(
+        output, settings, inputs=inputs, files=FILES, kept=(IMAGES_FILE,), free=FREE,
+        resume=resume, overwrite=overwrite,
+    )  # fmt: skip
+    images, first_step = _images(given, evaluate, settings, folder)
+    run = _Run(images, evaluate, settings, folder, first_step)
+    with progress_bar("neb", settings.steps, progress) as advance:
+        reason = run.optimize(advance)
+    result = _result(run, reason, start)
+    _write(folder, result)
+    folder.write_result(result, evaluate.calculator)
+    if progress:
+        _show(result)
+    return result
+
+
+def _images(
+    given: list[Atoms], evaluate: Evaluator, settings: NEBSettings, folder: RunFolder
+) -> tuple[list[Atoms], int]:
+    """The images to begin with, and the step that they are of."""
+    file = folder.file(IMAGES_FILE)
+    if folder.resumed and file is not None and file.exists():
+        images = list(iread(file))
+        if (images[0].numbers != given[0].numbers).any():
+            raise ValueError(
+                f"the run to resume is of {images[0].symbols}, and the structures given are of "
+                f"{given[0].symbols}; give the same, or start a new run"
+            )
+        step = int(images[0].info.get(STEP_KEY, 0))
+        for image in images:
+            image.calc = None
+        return images, step
+    ends = [given[0], given[-1]]
+    if settings.relax_ends:
+        wanted = RelaxSettings(fmax=settings.ends_fmax)
+        for name, end in zip(("initial", "final"), ends, strict=True):
+            found = relax(end, evaluate, wanted, progress=False)
+            if not found.converged:
+                raise ValueError(
+                    f"the {name} structure could not be relaxed: {found.reason}; give a minimum, "
+                    "or set relax_ends to false"
+                )
+            end.positions = found.atoms.positions
+        given = checked_path(given, settings)
+        check_different(given[0], given[-1], " minimum once they are relaxed")
+    images = given if len(given) > 2 else interpolated(given[0], given[-1], settings)
+    return images, 0
+
+
+@dataclass(eq=False)
+class _Run:
+    """A band on its way."""
+
+    images: list[Atoms]
+    evaluate: Evaluator
+    settings: NEBSettings
+    folder: RunFolder
+    step: int
+    history: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.band = Band(
+            self.images,
+            self.evaluate,
+            spring=self.settings.spring_eV_per_A2,
+            align=is_free_molecule(self.images[0]),
+        )
+        self.good = self.band.get_positions()
+
+    def optimize(self, advance: Advance) -> str:
+        """Relax the band, first without a climbing image; what stopped it, if not its goal."""
+        settings, band = self.settings, self.band
+        phases = [(False, settings.fmax)]
+        if settings.climb:
+            phases = [(False, max(settings.fmax, settings.climb_below_eV_per_A)),
+                      (True, settings.fmax)]  # fmt: skip
+        try:
+            for climb, goal in phases:
+                band.climb = climb
+                self._phase(goal, advance)
+        except BandBroken as broken:
+            band.set_positions(self.good)
+            return f"stopped at step {self.step}: {broken}"
+        except KeyboardInterrupt:
+            return f"interrupted at step {self.step}"
+        finally:
+            # The forces that count are those of the last images, however the optimizer ended.
+            band.get_forces()
+            band.update(ends=True)
+            self.save()
+        return ""
+
+    def _phase(self, goal: float, advance: Advance) -> None:
+        settings, first = self.settings, self.step
+        if first >= settings.steps:
+            return
+        with OPTIMIZERS[settings.optimizer](self.band, logfile=None) as optimizer:
+
+            def observe() -> None:
+                self.step = first + optimizer.nsteps
+                if self.history and optimizer.nsteps == 0:
+                    return
+                self.good = self.band.get_positions()
+                self.history.append(self.band.get_residual())
+                advance(self.step, f"{self.history[-1]:.2e} eV/Å")
+                if self.step % settings.checkpoint_interval == 0:
+                    self.save()
+
+            optimizer.attach(observe)
+            optimizer.run(fmax=goal, steps=settings.steps - first)
+
+    def save(self) -> None:
+        """Write the images, from which the run can go on."""
+        for image in self.band.images:
+            image.info[STEP_KEY] = self.step
+        self.folder.save_atoms(IMAGES_FILE, self.band.images)
+
+
+def _result(run: _Run, reason: str, start: float) -> NEBResult:
+    settings, band = run.settings, run.band
+    images, fmax = band.images, band.get_residual()
+    fit = fit_path(images)
+    saddle = None
+    converged = not reason and fmax <= settings.fmax
+    if not reason:
+        reason = (
+            f"the largest force on the band is {fmax:.2e} eV/Å after {run.step} steps"
+            if converged
+            else f"the largest force on the band is {fmax:.2e} eV/Å after {run.step} steps, above "
+            f"fmax = {settings.fmax:g}"
+        )
+    top = int(np.argmax(fit.energies))
+    if top in (0, len(images) - 1):
+        reason += "; the path has no barrier between its ends"
+    elif converged and (settings.refine or settings.vibrational_check):
+        saddle = _saddle(images, top, run.evaluate, settings)
+        good, text = _verdict(saddle)
+        converged, reason = converged and good, f"{reason}; {text}"
+    return NEBResult(
+        converged=converged,
+        reason=reason,
+        wall_time=time.perf_counter() - start,
+        output=run.folder.path,
+        images=images,
+        steps=run.step,
+        fmax=fmax,
+        image_fmax=band.image_fmax,
+        fit=fit,
+        saddle=saddle,
+        batches=band.batches,
+        evaluations=band.evaluations,
+        history=np.array(run.history),
+    )
+
+
+def _saddle(images: list[Atoms], top: int, evaluate: Evaluator, settings: NEBSettings) -> Saddle:
+    """The saddle point next to the highest image, or that image itself."""
+    return refine_saddle(
+        images[top],
+        evaluate,
+        fmax=settings.saddle_fmax if settings.refine else np.inf,
+        steps=settings.saddle_steps if settings.refine else 0,
+        direction=tangent(images, top),
+        method=settings.hessian,
+        step_A=settings.step_A,
+        check_modes=settings.vibrational_check,
+    )
+
+
+def _verdict(saddle: Saddle) -> tuple[bool, str]:
+    """Whether a saddle point is a transition state, in words, too."""
+    if not saddle.converged:
+        return False, (
+            f"the saddle point was not found: its largest force is {saddle.fmax_eV_per_A:.2e} "
+            f"eV/Å after {saddle.steps} steps"
+        )
+    if saddle.modes is None:
+        return True, "the saddle point was not checked"
+    imaginary = saddle.modes.frequencies_per_cm[saddle.modes.imaginary]
+    listed = ", ".join(f"{-value:.1f}i" for value in imaginary) or "none"
+    text = f"imaginary modes at the saddle point: {listed} cm^-1"
+    return len(imaginary) == 1, text if len(imaginary) == 1 else f"{text}, and there must be one"
+
+
+def _write(folder: RunFolder, result: NEBResult) -> None:
+    fit = result.fit
+    arrays = {
+        "path_A": fit.path,
+        "energies_eV": fit.energies,
+        "fit_path_A": fit.fit_path,
+        "fit_energies_eV": fit.fit_energies,
+        "fmax_history_eV_per_A": result.history,
+    }
+    if result.saddle is not None:
+        folder.save_atoms(SADDLE_FILE, result.saddle.atoms)
+        if result.saddle.modes is not None:
+            arrays["saddle_frequencies_per_cm"] = result.saddle.modes.frequencies_per_cm
+            arrays["saddle_modes"] = result.saddle.modes.vectors
+    folder.save_arrays(ARRAYS_FILE, arrays)
+    folder.save_figure(FIGURE_FILE, lambda: figure.plot(result))
+
+
+def _show(result: NEBResult) -> None:
+    rows = [
+        ("barrier", f"{result.barrier_forward_eV:.4f}", "eV"),
+        ("barrier back", f"{result.barrier_reverse_eV:.4f}", "eV"),
+        ("reaction energy", f"{result.reaction_energy_eV:+.4f}", "eV"),
+        ("images", str(len(result.images)), ""),
+        ("steps", str(result.steps), ""),
+        ("largest force", f"{result.fmax:.2e}", "eV/Å"),
+    ]
+    if result.saddle is not None and result.saddle.modes is not None:
+        modes = result.saddle.modes
+        imaginary = modes.frequencies_per_cm[modes.imaginary]
+        rows.append(("imaginary modes", ", ".join(f"{-v:.0f}i" for v in imaginary), "cm^-1"))
+    show(result, f"Reaction path of {result.images[0].get_chemical_formula()}", rows)

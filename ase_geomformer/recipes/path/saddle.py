@@ -1,0 +1,135 @@
+"""From near a saddle point to it, by the Hessian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.recipes.modes.normal_modes import (
+    HessianMethod,
+    NormalModes,
+    curvature,
+    default_motions,
+    free_atoms,
+    normal_modes,
+    whole_motion_vectors,
+)
+
+# Å; the atom that moves most goes no further in one step.
+LONGEST_STEP = 0.1
+# eV/Å^2; flatter directions count as this stiff, so that no step runs away along them.
+SOFTEST = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Saddle:
+    """A saddle point, or how far the way to it came.
+
+    Attributes
+    ----------
+    atoms : ase.Atoms
+    energy_eV : float
+    fmax_eV_per_A : float
+        Largest force on an atom that is free.
+    steps : int
+    converged : bool
+        Whether the largest force is within the limit.
+    moved_A : float
+        Largest distance of an atom from where it started.
+    modes : NormalModes or None
+        At the saddle point, where they were asked for.
+    """
+
+    atoms: Atoms
+    energy_eV: float
+    fmax_eV_per_A: float
+    steps: int
+    converged: bool
+    moved_A: float
+    modes: NormalModes | None = None
+
+    @property
+    def is_transition_state(self) -> bool | None:
+        """Whether exactly one mode is imaginary; None if there are no modes to tell."""
+        return None if self.modes is None else len(self.modes.imaginary) == 1
+
+
+def refine_saddle(
+    atoms: Atoms,
+    evaluate: Evaluator,
+    *,
+    fmax: float = 1e-3,
+    steps: int = 30,
+    direction: np.ndarray | None = None,
+    method: HessianMethod = "auto",
+    step_A: float = 0.005,
+    check_modes: bool = True,
+) -> Saddle:
+    """Follow one eigenvector of the Hessian uphill and all others downhill.
+
+    Newton steps with the absolute values of the curvatures (C. J. Cerjan, W. H. Miller, J. Chem.
+    Phys. 75, 2800 (1981)), no longer than 0.1 Å for any atom. Near the saddle point a few steps
+    are enough.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Near a saddle point; left as it is. Atoms held by FixAtoms stay.
+    evaluate : Evaluator
+    fmax : float
+        Largest force in eV/Å on an atom at the saddle point.
+    steps : int
+        Most steps to make.
+    direction : array, shape (N, 3), optional
+        Of the reaction, such as the tangent of a path; the softest mode when left out.
+    method, step_A
+        Of the Hessian, as in :func:`~ase_geomformer.recipes.modes.normal_modes.curvature`.
+    check_modes : bool
+        Compute the vibrations at the end.
+    """
+    free = free_atoms(atoms)
+    moved = atoms.copy()
+    mode = None if direction is None else np.asarray(direction)[free].ravel()
+    for step in range(steps + 1):
+        (found,) = evaluate([moved], ("energy", "forces"))
+        forces = found["forces"][free]
+        largest = float(np.linalg.norm(forces, axis=1).max())
+        if largest <= fmax or step == steps or not np.isfinite(largest):
+            break
+        matrix, _ = curvature(evaluate, moved, method=method, step_A=step_A)
+        way, mode = _step(moved, free, forces.ravel(), matrix, mode)
+        moved.positions[free] += way.reshape(-1, 3)
+    converged = largest <= fmax
+    modes = None
+    if check_modes and converged:
+        matrix, _ = curvature(evaluate, moved, method=method, step_A=step_A)
+        modes = normal_modes(moved, matrix)
+    return Saddle(
+        atoms=moved,
+        energy_eV=float(found["energy"]),
+        fmax_eV_per_A=largest,
+        steps=step,
+        converged=converged,
+        moved_A=float(np.linalg.norm(moved.positions - atoms.positions, axis=1).max()),
+        modes=modes,
+    )
+
+
+def _step(
+    atoms: Atoms, free: np.ndarray, forces: np.ndarray, matrix: np.ndarray, mode: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """One step of the free coordinates, and the mode that it followed uphill."""
+    equal = np.ones(len(free))
+    whole = whole_motion_vectors(atoms.positions[free], equal, default_motions(atoms))
+    space = np.linalg.svd(whole)[2][len(whole) :].T
+    values, vectors = np.linalg.eigh(space.T @ matrix @ space)
+    vectors = space @ vectors
+    uphill = 0 if mode is None else int(np.argmax(np.abs(mode @ vectors)))
+    lengths = (forces @ vectors) / np.maximum(np.abs(values), SOFTEST)
+    lengths[uphill] *= -1.0
+    way = vectors @ lengths
+    longest = np.linalg.norm(way.reshape(-1, 3), axis=1).max()
+    return way * min(1.0, LONGEST_STEP / longest), vectors[:, uphill]
