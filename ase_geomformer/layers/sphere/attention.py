@@ -23,7 +23,8 @@ from ase_geomformer.layers.sphere.kernels import (
     softmax_weights,
 )
 from ase_geomformer.layers.sphere.linear import uniform_linear
-from ase_geomformer.layers.sphere.points import PointSet, point_set
+from ase_geomformer.layers.sphere.points import point_set
+from ase_geomformer.layers.sphere.quadrature import PointSet
 from ase_geomformer.layers.sphere.stages import BandLimitedStages, TokenStages
 from ase_geomformer.layers.sphere.transform import SphericalFourier
 

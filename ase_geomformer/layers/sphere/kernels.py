@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ase_geomformer.layers.sphere.points import SPHERE_AREA
+from ase_geomformer.layers.sphere.quadrature import SPHERE_AREA
 
 LOGIT_CAP = 5.0
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ase_geomformer.layers.sphere.points import SPHERE_AREA
+from ase_geomformer.layers.sphere.quadrature import SPHERE_AREA
 
 
 def uniform_linear(num_in: int, num_out: int, *, bias: bool = True, gain: float = 1.0) -> nn.Linear:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.layers.sphere.points import SPHERE_AREA
+from ase_geomformer.layers.sphere.quadrature import SPHERE_AREA
 
 NORM_EPS = 1e-5
 

@@ -6,15 +6,14 @@ Fibonacci lattices are exact for none but the constants.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
 from numpy.typing import NDArray
 
-SPHERE_AREA = 4.0 * math.pi
+from ase_geomformer.layers.sphere.designs import t_design
+from ase_geomformer.layers.sphere.quadrature import PointSet
 
 # Degrees of scipy's Lebedev rules, without 13, 25 and 27: some of their weights are negative.
 # fmt: off
@@ -23,34 +22,6 @@ LEBEDEV_DEGREES = (
     107, 113, 119, 125, 131,
 )
 # fmt: on
-
-
-@dataclass(frozen=True)
-class PointSet:
-    """Points of the sphere and their quadrature weights.
-
-    Attributes
-    ----------
-    points
-        Unit vectors (S, 3).
-    weights
-        Positive weights (S,) that sum to 4 pi.
-    degree
-        Highest degree of the polynomials that are integrated exactly; 0 for lattices.
-    """
-
-    points: NDArray[np.float64]
-    weights: NDArray[np.float64]
-    degree: int
-
-    @property
-    def num_points(self) -> int:
-        return len(self.points)
-
-    @classmethod
-    def equally_weighted(cls, points: NDArray[np.float64], degree: int) -> PointSet:
-        """Points that all have the weight 4 pi / S."""
-        return cls(points, np.full(len(points), SPHERE_AREA / len(points)), degree)
 
 
 def lebedev(degree: int) -> PointSet:
@@ -71,15 +42,15 @@ def lebedev(degree: int) -> PointSet:
 
 
 def gauss_legendre(degree: int) -> PointSet:
-    """Gauss-Legendre nodes in y times uniform azimuths about y; antipodal with even many."""
+    """Gauss-Legendre nodes in y times uniform azimuths about y; antipodal, of an odd degree."""
     rings = degree // 2 + 1
-    azimuths = degree + 1 + (degree + 1) % 2
+    azimuths = 2 * rings
     heights, ring_weights = leggauss(rings)
     angles = np.linspace(0.0, 2.0 * np.pi, azimuths, endpoint=False)
     everywhere = np.repeat(heights.astype(np.float64), azimuths)
     points = _about_y(everywhere, np.tile(angles, rings))
     weights = np.repeat(ring_weights * (2.0 * np.pi / azimuths), azimuths)
-    return PointSet(points, weights, degree)
+    return PointSet(points, weights, 2 * rings - 1)
 
 
 def fibonacci_poles(num_points: int) -> PointSet:
@@ -101,6 +72,7 @@ def lattice_size(degree: int) -> int:
 
 POINT_RULES: dict[str, Callable[[int], PointSet]] = {
     "lebedev": lebedev,
+    "t_design": t_design,
     "gauss_legendre": gauss_legendre,
     "fibonacci_poles": lambda degree: fibonacci_poles(lattice_size(degree)),
     "fibonacci_midpoint": lambda degree: fibonacci_midpoint(lattice_size(degree)),

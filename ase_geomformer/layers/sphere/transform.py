@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ase_geomformer.layers.sphere.points import PointSet
+from ase_geomformer.layers.sphere.quadrature import PointSet
 
 
 def real_harmonics(lmax: int, points: NDArray[np.float64]) -> Tensor:
