@@ -15,6 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ase_geomformer.recipes.base import RecipeResult
+    from ase_geomformer.recipes.crystal_settings import ElasticSettings, EOSSettings
+    from ase_geomformer.recipes.defects import (
+        cohesive_energy,
+        surface_energy,
+        vacancy_formation_energy,
+    )
+    from ase_geomformer.recipes.elasticity import ElasticResult, elastic
+    from ase_geomformer.recipes.equation_of_state import EOSResult, eos
     from ase_geomformer.recipes.lattice.nac import BornCharges
     from ase_geomformer.recipes.lattice.qha import QHAResult, qha
     from ase_geomformer.recipes.lattice.qha_settings import QHASettings
@@ -35,6 +43,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BornCharges",
+    "EOSResult",
+    "EOSSettings",
+    "ElasticResult",
+    "ElasticSettings",
     "NEBResult",
     "NEBSettings",
     "PhononResult",
@@ -48,17 +60,26 @@ __all__ = [
     "RelaxSettings",
     "VibrationsResult",
     "VibrationsSettings",
+    "cohesive_energy",
+    "elastic",
+    "eos",
     "neb",
     "phonons",
     "qha",
     "refine_saddle",
     "relax",
     "relax_many",
+    "surface_energy",
+    "vacancy_formation_energy",
     "vibrations",
 ]
 
 _HOME = {
     "BornCharges": "lattice.nac",
+    "EOSResult": "equation_of_state",
+    "EOSSettings": "crystal_settings",
+    "ElasticResult": "elasticity",
+    "ElasticSettings": "crystal_settings",
     "NEBResult": "path.result",
     "NEBSettings": "path.settings",
     "PhononResult": "lattice.result",
@@ -72,12 +93,17 @@ _HOME = {
     "RelaxSettings": "relax_settings",
     "VibrationsResult": "modes.result",
     "VibrationsSettings": "modes.settings",
+    "cohesive_energy": "defects",
+    "elastic": "elasticity",
+    "eos": "equation_of_state",
     "neb": "path.run",
     "phonons": "lattice.run",
     "qha": "lattice.qha",
     "refine_saddle": "path.saddle",
     "relax": "relaxation",
     "relax_many": "many",
+    "surface_energy": "defects",
+    "vacancy_formation_energy": "defects",
     "vibrations": "modes.run",
 }
 

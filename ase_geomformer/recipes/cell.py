@@ -43,14 +43,14 @@ class LogStrainFilter(FrechetCellFilter):
         undeformed = np.linalg.solve(self.deform_grad(), self.atoms.positions.T).T
         return np.concatenate([undeformed, log_strain * self.exp_cell_factor])
 
-    def set_positions(self, positions: np.ndarray, **options: Any) -> None:
+    def set_positions(self, new: np.ndarray, **options: Any) -> None:  # type: ignore[override]
         """Set cell and positions from what :meth:`get_positions` gives."""
         count = len(self.atoms)
-        self._log_strain = positions[count:] / self.exp_cell_factor
+        self._log_strain = new[count:] / self.exp_cell_factor
         # What is masked stays exactly, although the exponential mixes the components a little.
         deformation = np.eye(3) + (expm(self._log_strain) - np.eye(3)) * self.mask
         self.atoms.set_cell(self.orig_cell @ deformation.T, scale_atoms=True)
-        self.atoms.set_positions(positions[:count] @ deformation.T, **options)
+        self.atoms.set_positions(new[:count] @ deformation.T, **options)
 
     def get_forces(self, **options: Any) -> np.ndarray:
         """Negative gradient (n + 3, 3); ``stress`` is then what is left of it to relax."""

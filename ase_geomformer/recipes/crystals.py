@@ -1,0 +1,36 @@
+"""What recipes of crystals share."""
+
+from __future__ import annotations
+
+from ase import Atoms
+
+from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.recipes.relax_settings import RelaxSettings
+from ase_geomformer.recipes.relaxation import relax
+
+
+def check_crystal(atoms: Atoms, purpose: str) -> None:
+    """Refuse what is no crystal.
+
+    Raises
+    ------
+    ValueError
+        If the structure has no atoms or is not periodic along three axes.
+    """
+    if not len(atoms):
+        raise ValueError("the structure has no atoms; give a crystal")
+    if not atoms.pbc.all() or atoms.cell.rank < 3:
+        raise ValueError(
+            f"{purpose} needs a crystal, periodic along three axes with a cell of three vectors; "
+            f"{atoms.symbols} has pbc = {atoms.pbc.tolist()} and a cell of rank {atoms.cell.rank}"
+        )
+
+
+def relaxed_start(
+    atoms: Atoms, evaluator: Evaluator, settings: RelaxSettings
+) -> tuple[Atoms, list[str]]:
+    """The relaxed crystal, and what went wrong on the way."""
+    found = relax(atoms, evaluator, settings, progress=False)
+    if found.converged and found.damage is None:
+        return found.atoms, []
+    return found.atoms, [f"the crystal did not relax: {found.reason}"]
