@@ -46,7 +46,8 @@ def check_request(atoms: Atoms, potential: Potential, properties: Collection[str
     PropertyNotImplementedError
         If a property is unknown, or stress is asked of a structure without a volume.
     ValueError
-        If the potential does not know one of the elements.
+        If the potential does not know one of the elements, or sums over the reciprocal lattice of
+        a structure without one.
     """
     known = ase_properties(potential)
     unknown = sorted(set(properties) - set(known))
@@ -59,6 +60,12 @@ def check_request(atoms: Atoms, potential: Potential, properties: Collection[str
         raise PropertyNotImplementedError(
             f"stress needs a cell with a volume, and the cell is {atoms.cell.tolist()} Å; "
             "set one with atoms.set_cell or atoms.center(vacuum=...)"
+        )
+    if potential.is_reciprocal and not (atoms.pbc.all() and has_volume(atoms)):
+        raise ValueError(
+            f"the potential's Ewald sum needs a structure that is periodic in three directions, "
+            f"and this one has pbc {atoms.pbc.tolist()}; leave ewald out, or make a wide cell "
+            "with atoms.center(vacuum=...) and atoms.pbc = True"
         )
     potential.check_elements(np.unique(atoms.numbers))
 

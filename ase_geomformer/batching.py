@@ -69,6 +69,7 @@ def joint_graph(
         charge=torch.tensor([total["charge"] for total in totals], dtype=dtype),
         spin=torch.tensor([total["spin"] for total in totals], dtype=dtype),
         cell=cell.to(dtype),
+        positions=place.to(dtype),
         **pairs,
     )
 

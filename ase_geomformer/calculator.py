@@ -62,6 +62,10 @@ class PotentialCalculator(Calculator):
         Cutoff in Å of electrostatics and dispersion, for a potential that has them; None for no
         cutoff, which only structures without periodic boundaries can have. ``"auto"`` is the
         cutoff the potential comes with.
+    ewald : bool
+        Sum the charges of crystals over all images, with Ewald's method, instead of within a
+        cutoff; for a potential with electrostatics, and structures that are periodic in three
+        directions. Such potentials have no ``stresses``.
     compile : bool
         Compile at the first step, for a minute or two, to be faster from then on; forces repeat
         to rounding, not to the bit. See :class:`~ase_geomformer.acceleration.CompiledPotential`.
@@ -99,6 +103,7 @@ class PotentialCalculator(Calculator):
         neighbors: str = "auto",
         skin: float = 0.5,
         long_range_cutoff: LongRangeCutoff = "auto",
+        ewald: bool = False,
         compile: bool = False,
         radial_tables: bool | Literal["auto"] = "auto",
     ) -> None:
@@ -106,7 +111,7 @@ class PotentialCalculator(Calculator):
         place, kind = resolve_device(device), resolve_dtype(dtype)
         choose(neighbors, place)  # An unknown backend is an error now, not at the first step.
         self.potential = as_potential(potential).copy(
-            device=place, dtype=kind, long_range_cutoff=long_range_cutoff
+            device=place, dtype=kind, long_range_cutoff=long_range_cutoff, ewald=ewald
         )
         if radial_tables == "auto":
             radial_tables = self.potential.dtype == torch.float32 and place.type == "cpu"
@@ -125,6 +130,7 @@ class PotentialCalculator(Calculator):
             neighbors=neighbors,
             skin=skin,
             long_range_cutoff=long_range_cutoff,
+            ewald=ewald,
             compile=compile,
             radial_tables=radial_tables,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,11 +14,22 @@ from ase_geomformer.layers.segment import segment_sum
 
 @dataclass(frozen=True, eq=False)
 class Slope:
-    """dE/dr_ij ``values`` (E + P, 3) of edges and far pairs, their ``vectors`` and ``index``."""
+    """How the energy changes with the geometry.
+
+    Attributes
+    ----------
+    index, vectors, values : Tensor
+        Ends (2, E + P), vectors (E + P, 3) and dE/dr_ij (E + P, 3) of edges and far pairs.
+    positions, strain : Tensor or None
+        Derivatives with respect to positions (N, 3) and strain (B, 3, 3), of energies that are no
+        sums over pairs.
+    """
 
     index: Tensor
     vectors: Tensor
     values: Tensor
+    positions: Tensor | None = None
+    strain: Tensor | None = None
 
     @property
     def virials(self) -> Tensor:
@@ -28,15 +39,40 @@ class Slope:
         return 0.5 * (outer + outer.mT)
 
 
+def strained(graph: AtomGraph) -> tuple[AtomGraph, list[Tensor]]:
+    """A graph whose positions and cell follow two new leaves, positions and a strain of zero.
+
+    Returns
+    -------
+    AtomGraph
+        With positions r (1 + strain) and cell h (1 + strain); edges stay as they are.
+    list of Tensor
+        Positions (N, 3) and strain (B, 3, 3).
+    """
+    positions = graph.positions.detach().requires_grad_()
+    strain = torch.zeros_like(graph.cell).requires_grad_()
+    deformation = strain + torch.eye(3, dtype=strain.dtype, device=strain.device)
+    by_atom = deformation[graph.batch]
+    moved = replace(
+        graph,
+        positions=(positions[:, None] @ by_atom)[:, 0],
+        cell=graph.cell @ deformation,
+    )
+    return moved, [positions, strain]
+
+
 def _forces(graph: AtomGraph, slope: Slope) -> Tensor:
     """Forces (N, 3): r_ij = r_j - r_i, so i is pulled along +dE/dr_ij and j along the reverse."""
     both_ends = torch.cat([slope.values, -slope.values])
-    return segment_sum(both_ends, slope.index.flatten(), graph.num_atoms)
+    forces = segment_sum(both_ends, slope.index.flatten(), graph.num_atoms)
+    return forces if slope.positions is None else forces - slope.positions
 
 
 def _stress(graph: AtomGraph, slope: Slope) -> Tensor:
     owner = graph.batch[slope.index[0]]
     virial = segment_sum(slope.virials, owner, graph.num_structures)
+    if slope.strain is not None:
+        virial = virial + 0.5 * (slope.strain + slope.strain.mT)
     return _per_volume(virial, graph.volume)
 
 

@@ -52,6 +52,8 @@ class AtomGraph:
         First and second atom of every far pair, ordered by the first. None by default.
     far_vectors : Tensor, shape (P, 3), floating, Å
         From the first atom to the second.
+    positions : Tensor, shape (N, 3) or (0, 3), floating, Å
+        For sums over the reciprocal lattice, which know no pairs; empty by default.
     """
 
     atomic_numbers: Tensor
@@ -64,11 +66,14 @@ class AtomGraph:
     # Left out, they become empty tensors on the device and of the type of the edges.
     far_index: Tensor = None  # type: ignore[assignment]
     far_vectors: Tensor = None  # type: ignore[assignment]
+    positions: Tensor = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         if cast("Tensor | None", self.far_index) is None:
             object.__setattr__(self, "far_index", self.edge_index.new_zeros(2, 0))
             object.__setattr__(self, "far_vectors", self.edge_vectors.new_zeros(0, 3))
+        if cast("Tensor | None", self.positions) is None:
+            object.__setattr__(self, "positions", self.edge_vectors.new_zeros(0, 3))
         atoms, edges, structures = self.num_atoms, self.num_edges, self.num_structures
         shapes = {
             "atomic_numbers": (atoms,),
@@ -80,6 +85,7 @@ class AtomGraph:
             "cell": (structures, 3, 3),
             "far_index": (2, self.num_far_pairs),
             "far_vectors": (self.num_far_pairs, 3),
+            "positions": (atoms if self.positions.shape[0] else 0, 3),
         }
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
@@ -190,6 +196,7 @@ class AtomGraph:
             charge=torch.tensor([total["charge"]], dtype=dtype, device=device),
             spin=torch.tensor([total["spin"]], dtype=dtype, device=device),
             cell=cell.to(dtype).reshape(1, 3, 3),
+            positions=positions.to(dtype),
             **pairs,
         )
 
@@ -238,6 +245,7 @@ class AtomGraph:
                 cell=self.cell[index : index + 1],
                 far_index=self.far_index[:, far : far + f] - atom,
                 far_vectors=self.far_vectors[far : far + f],
+                positions=self.positions[atom : atom + n],
             )
             atom, edge, far = atom + n, edge + e, far + f
 
@@ -277,6 +285,7 @@ class AtomGraph:
             cell=torch.zeros(1, 3, 3, dtype=dtype, device=device),
             far_index=torch.full((2, ghost_pairs), ghosts - 1, dtype=torch.int64, device=device),
             far_vectors=far.expand(ghost_pairs, 3),
+            positions=self.positions.new_zeros(ghosts if self.positions.shape[0] else 0, 3),
         )
         return AtomGraph.join([self, ghost])
 

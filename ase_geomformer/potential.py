@@ -12,13 +12,14 @@ from ase.data import chemical_symbols
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.base import Architecture, build
-from ase_geomformer.derivatives import FROM_SLOPE, Slope
+from ase_geomformer.derivatives import FROM_SLOPE, Slope, strained
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.segment import segment_sum
 from ase_geomformer.physics import (
     EnergyTerm,
     LongRangeCutoff,
     build_terms,
+    with_ewald_sum,
     with_long_range_cutoff,
 )
 
@@ -126,8 +127,15 @@ class Potential(nn.Module):
     def properties(self) -> tuple[str, ...]:
         """What the potential can be asked for: its architecture may give charges, for example."""
         mechanical = PROPERTIES if self.conservative else (*ENERGY_PROPERTIES, "forces")
+        # A sum over the reciprocal lattice has no share of each atom.
+        mechanical = tuple(n for n in mechanical if n != "stresses" or not self.is_reciprocal)
         further = (n for n in self.architecture.outputs if n not in (*PROPERTIES, DIRECT_FORCES))
         return (*mechanical, *further)
+
+    @property
+    def is_reciprocal(self) -> bool:
+        """Whether a term sums over the reciprocal lattice, as only full crystals have one."""
+        return any(cast(EnergyTerm, term).is_reciprocal for term in self.terms.values())
 
     @property
     def device(self) -> torch.device:
@@ -203,18 +211,24 @@ class Potential(nn.Module):
             edges = graph.edge_vectors.detach().requires_grad_()
             pairs = graph.far_vectors.detach().requires_grad_()
             graph = replace(graph, edge_vectors=edges, far_vectors=pairs)
-            results = self._evaluate(graph)
-            slopes = torch.autograd.grad(
+            leaves = [edges, pairs]
+            moved = graph
+            if self.is_reciprocal:
+                moved, further = strained(graph)
+                leaves += further
+            results = self._evaluate(moved)
+            by_edge, by_pair, *by_structure = torch.autograd.grad(
                 results[_SLOPING].sum(),
-                (edges, pairs),
+                leaves,
                 create_graph=create_graph,
                 allow_unused=True,
                 materialize_grads=True,
             )
             slope = Slope(
-                index=torch.cat([graph.edge_index, graph.far_index], dim=1),
-                vectors=torch.cat([edges, pairs]),
-                values=torch.cat(slopes),
+                torch.cat([graph.edge_index, graph.far_index], dim=1),
+                torch.cat([edges, pairs]),
+                torch.cat([by_edge, by_pair]),
+                *by_structure,
             )
             for name in wanted_slopes:
                 gradient = FROM_SLOPE[name](graph, slope)
@@ -250,6 +264,8 @@ class Potential(nn.Module):
 
     def check_pairs(self, graph: AtomGraph) -> None:
         """Raise ValueError if a graph lacks the far pairs that the potential's terms need."""
+        if self.is_reciprocal and not graph.positions.shape[0]:
+            raise ValueError("the potential needs positions and the graph has none")
         if self.far_cutoff >= self.cutoff and graph.num_edges and not graph.num_far_pairs:
             raise ValueError(
                 f"the potential needs the pairs up to {self.far_cutoff} Å and the graph has none: "
@@ -262,19 +278,22 @@ class Potential(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         long_range_cutoff: LongRangeCutoff = "auto",
+        ewald: bool = False,
     ) -> Potential:
         """An independent, frozen copy for evaluation, on another device or in another type.
 
         The architecture is built anew, so that its fixed constants are exact in the new type
         even if this potential has been through float32. The long-range terms keep their cutoff
-        with ``"auto"``; a number is one in Å, None is no cutoff.
+        with ``"auto"``; a number is one in Å, None is no cutoff. With ``ewald`` the sum over
+        charges within a cutoff becomes one over the whole crystal.
 
         Raises
         ------
         ValueError
-            If a long-range cutoff is given and the potential has no term it could apply to.
+            If a long-range cutoff or an Ewald sum is asked for and the potential has no term it
+            could apply to.
         """
-        terms = self.terms_settings
+        terms = with_ewald_sum(self.terms_settings) if ewald else self.terms_settings
         if long_range_cutoff != "auto":
             terms = with_long_range_cutoff(terms, long_range_cutoff)
         with torch.random.fork_rng(devices=[]):

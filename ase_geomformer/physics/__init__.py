@@ -9,6 +9,7 @@ from ase_geomformer.architectures.base import settings_from
 from ase_geomformer.physics.base import EnergyTerm
 from ase_geomformer.physics.dispersion import Dispersion, DispersionSettings
 from ase_geomformer.physics.electrostatics import Electrostatics, ElectrostaticsSettings
+from ase_geomformer.physics.ewald import Ewald, EwaldSettings, with_ewald_sum
 from ase_geomformer.physics.far import LongRangeCutoff, with_long_range_cutoff
 from ase_geomformer.physics.zbl import ZBL, ZBLSettings
 
@@ -20,9 +21,12 @@ __all__ = [
     "Electrostatics",
     "ElectrostaticsSettings",
     "EnergyTerm",
+    "Ewald",
+    "EwaldSettings",
     "LongRangeCutoff",
     "ZBLSettings",
     "build_terms",
+    "with_ewald_sum",
     "with_long_range_cutoff",
 ]
 
@@ -30,6 +34,7 @@ TERMS: dict[str, type[EnergyTerm]] = {
     "zbl": ZBL,
     "electrostatics": Electrostatics,
     "dispersion": Dispersion,
+    "ewald": Ewald,
 }
 
 

@@ -26,6 +26,8 @@ class EnergyTerm(nn.Module, ABC):
     settings_class: ClassVar[type]
     # What the term reads of the architecture's outputs, besides the energies.
     requires: ClassVar[tuple[str, ...]] = ()
+    # Whether it sums over the reciprocal lattice, from positions and cells instead of pairs.
+    is_reciprocal: ClassVar[bool] = False
     settings: Any
 
     def __init__(self, settings: Any) -> None:

@@ -1,0 +1,174 @@
+"""Ewald's sum: Madelung's constant, derivatives, and what it means for a potential."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
+
+from ase_geomformer import PotentialCalculator, evaluate_many
+from ase_geomformer.architectures import build
+from ase_geomformer.checkpoint import Card, load_folder, save_potential
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.physics import Ewald, EwaldSettings, build_terms, with_ewald_sum
+from ase_geomformer.potential import Potential
+
+COULOMB = 14.3996454  # eV Å
+MADELUNG_NACL = 1.747564594633182
+
+
+def energy(atoms: Atoms, charges: list[float], **settings: object) -> float:
+    graph = AtomGraph.from_atoms(atoms, 1.0)
+    term = Ewald(EwaldSettings(**settings))  # type: ignore[arg-type]
+    return float(term(graph, {"charges": torch.tensor(charges, dtype=torch.float64)}).sum())
+
+
+def potential(terms: dict[str, dict[str, object]]) -> Potential:
+    """A small random network whose charges are far from zero."""
+    torch.manual_seed(0)
+    settings = {
+        "cutoff": 4.0, "num_features": 8, "num_layers": 1, "num_heads": 2, "degrees": [1, 2],
+        "num_radial_basis": 4, "charge_width": 8, "avg_num_neighbors": 10.0, "energy_width": 8,
+    }  # fmt: skip
+    architecture = build("so3krates", settings)
+    with torch.no_grad():
+        for parameter in architecture.parameters():
+            parameter += 0.6 * torch.randn_like(parameter)
+    return Potential(architecture, ["Na", "Cl"], terms=build_terms(terms)).eval()
+
+
+@pytest.fixture
+def salt() -> Atoms:
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    atoms.rattle(0.1, seed=4)
+    atoms.set_cell(atoms.cell.array @ [[1.02, 0.03, 0], [0, 0.98, 0.01], [0, 0, 1]], True)
+    return atoms
+
+
+@pytest.mark.parametrize("method", ["ewald", "pme"])
+def test_madelungs_constant_of_rock_salt(method: str) -> None:
+    # With a damping of 0.5 Å, ions 2.82 Å apart are point charges to 14 digits.
+    atoms = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
+    found = energy(atoms, [1.0, -1.0] * 4, damping_length=0.5, method=method)
+    expected = -4 * MADELUNG_NACL * COULOMB / 2.82
+    assert found == pytest.approx(expected, rel=1e-8 if method == "ewald" else 1e-5)
+
+
+def test_the_sum_is_converged_and_extensive(salt: Atoms, rng: np.random.Generator) -> None:
+    charges = rng.normal(size=len(salt))
+    charges -= charges.mean()
+    once = energy(salt, charges.tolist())
+    assert energy(salt, charges.tolist(), precision=1e-20) == pytest.approx(once, abs=1e-10)
+    twice = energy(salt.repeat((2, 1, 1)), [*charges, *charges])
+    assert twice == pytest.approx(2 * once, abs=1e-9)
+
+
+def test_far_apart_charges_of_a_wide_cell_obey_coulombs_law() -> None:
+    """Two opposite charges, and the field of their images: -2 pi p^2 / 3 V in a cubic crystal."""
+    pair = Atoms("NaCl", [[0, 0, 0], [12.0, 0, 0]], cell=[300, 300, 300], pbc=True)
+    found = energy(pair, [1.0, -1.0], precision=1e-10)
+    direct = -math.erf(12.0 / 4.0) / 12.0
+    images = -2 * math.pi / 3 * 12.0**2 / 300.0**3
+    assert found == pytest.approx(COULOMB * (direct + images), abs=1e-6)
+
+
+def test_pme_is_close_to_the_direct_sum(salt: Atoms) -> None:
+    results = [
+        PotentialCalculator(potential({"ewald": {"method": method}}), device="cpu").get_property(
+            "forces", salt
+        )
+        for method in ("ewald", "pme")
+    ]
+    assert np.abs(results[0]).max() > 0.01
+    np.testing.assert_allclose(results[0], results[1], atol=1e-6)
+
+
+def test_forces_and_stress_are_slopes_of_the_energy(salt: Atoms) -> None:
+    calculator = PotentialCalculator(potential({"ewald": {}, "zbl": {}}), device="cpu")
+    forces = calculator.get_property("forces", salt)
+    stress = calculator.get_property("stress", salt)
+    step = 1e-4
+
+    def energy_of(atoms: Atoms) -> float:
+        return float(calculator.get_property("energy", atoms))
+
+    for atom, axis in ((0, 0), (5, 2)):
+        slopes = []
+        for sign in (1, -1):
+            moved = salt.copy()
+            moved.positions[atom, axis] += sign * step
+            slopes.append(sign * energy_of(moved))
+        assert -sum(slopes) / (2 * step) == pytest.approx(forces[atom, axis], abs=1e-6)
+    for component, (row, column) in enumerate([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]):
+        slopes = []
+        for sign in (1, -1):
+            deformation = np.eye(3)
+            deformation[row, column] += sign * step / 2
+            deformation[column, row] += sign * step / 2
+            strained = salt.copy()
+            strained.set_cell(salt.cell.array @ deformation, scale_atoms=True)
+            slopes.append(sign * energy_of(strained))
+        slope = sum(slopes) / (2 * step) / salt.get_volume()
+        assert slope == pytest.approx(stress[component], abs=1e-7)
+
+
+def test_batches_equal_single_structures(salt: Atoms) -> None:
+    model = potential({"ewald": {}})
+    structures = [salt, salt.repeat((1, 2, 1)), bulk("NaCl", "rocksalt", a=5.7)]
+    found = evaluate_many(model, structures, ("energy", "forces", "stress"), device="cpu")
+    calculator = PotentialCalculator(model, device="cpu")
+    for atoms, results in zip(structures, found, strict=True):
+        for name, value in results.items():
+            np.testing.assert_allclose(value, calculator.get_property(name, atoms), atol=1e-10)
+
+
+def test_it_takes_the_place_of_the_truncated_sum(salt: Atoms) -> None:
+    truncated = potential({"electrostatics": {"damping_length": 3.0}, "zbl": {}})
+    calculator = PotentialCalculator(truncated, device="cpu", ewald=True)
+    terms = calculator.potential.terms_settings
+    assert set(terms) == {"ewald", "zbl"}
+    assert terms["ewald"]["damping_length"] == 3.0
+    assert with_ewald_sum(terms) == terms
+    # The truncated sum goes to the whole one as its cutoff grows, but for the shift.
+    whole = calculator.get_property("forces", salt)
+    errors = []
+    for cutoff in (8.0, 24.0):
+        other = PotentialCalculator(truncated, device="cpu", long_range_cutoff=cutoff)
+        errors.append(np.abs(other.get_property("forces", salt) - whole).max())
+    assert errors[1] < 0.2 * errors[0]
+    with pytest.raises(ValueError, match="ewald=True has nothing to act on"):
+        PotentialCalculator(potential({"zbl": {}}), ewald=True)
+
+
+def test_what_a_lattice_sum_cannot_give_is_refused(salt: Atoms) -> None:
+    calculator = PotentialCalculator(potential({"ewald": {}}), device="cpu")
+    assert "stresses" not in calculator.implemented_properties
+    with pytest.raises(PropertyNotImplementedError, match="stresses cannot be computed"):
+        calculator.calculate(salt, ["stresses"])
+    salt.pbc = [True, True, False]
+    with pytest.raises(ValueError, match="periodic in three directions, and this one has pbc"):
+        calculator.calculate(salt, ["energy"])
+
+
+def test_it_is_stored_with_the_potential(salt: Atoms, tmp_path: object) -> None:
+    folder = f"{tmp_path}/salt"
+    save_potential(potential({"ewald": {"precision": 1e-9}}), folder, Card("salt"), [salt])
+    assert load_folder(folder).terms_settings["ewald"]["precision"] == 1e-9
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"damping_length": 0.0}, "damping_length must be positive"),
+        ({"method": "fmm"}, "must be ewald or pme, not 'fmm'"),
+        ({"precision": 2.0}, "between 0 and 1, not 2.0"),
+    ],
+)
+def test_impossible_settings(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EwaldSettings(**settings)  # type: ignore[arg-type]
