@@ -167,40 +167,34 @@ class Attention(nn.Module):
         self.feature_norm, self.geometry_norm = feature_norm, geometry_norm
 
     def forward(self, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-        act = self.qk_activation
-        receiving = [act(self.feature_query(x)), act(self.geometry_query(x)), ev]
-        sending = [act(self.feature_key(x)), act(self.geometry_key(x)), self.feature_value(x), ev]
-        at_receiver = gather(torch.cat(receiving, dim=-1), edges.receiver)
-        at_sender = gather(torch.cat(sending, dim=-1), edges.sender)
-        width, components = x.shape[-1], ev.shape[-1]
-        query_x, query_ev, ev_i = at_receiver.split([width, width, components], dim=-1)
-        key_x, key_ev, value, ev_j = at_sender.split([width, width, width, components], dim=-1)
-
-        invariants = self.degree_sum.invariants(ev_j - ev_i)
-        filter_x = self.feature_filter(edges.radial, invariants)
-        filter_ev = self.geometry_filter(edges.radial, invariants)
-        envelope = edges.envelope[:, None]
-        alpha_x = head_sum(query_x * filter_x * key_x, self.num_heads) * (
-            envelope / self.feature_norm
-        )
-        alpha_ev = head_sum(query_ev * filter_ev * key_ev, self.num_degrees) * (
-            envelope / self.geometry_norm
-        )
-        message_x = (value.unflatten(-1, (self.num_heads, -1)) * alpha_x[..., None]).flatten(-2)
-        message_ev = self.degree_sum.spread(alpha_ev) * edges.harmonics
-        update = segment_sum(torch.cat([message_x, message_ev], -1), edges.receiver, x.shape[0])
-        return update[:, :width], update[:, width:]
+        act, receiver, sender = self.qk_activation, edges.receiver, edges.sender
+        # Each is gathered on its own: joined, their gradients would be copied once more.
+        invariants = self.degree_sum.invariants(gather(ev, sender) - gather(ev, receiver))
+        query_x, key_x = act(self.feature_query(x)), act(self.feature_key(x))
+        alpha_x = head_sum(
+            gather(query_x, receiver)
+            * self.feature_filter(edges.radial, invariants)
+            * gather(key_x, sender),
+            self.num_heads,
+        ) * (edges.envelope[:, None] / self.feature_norm)
+        value = gather(self.feature_value(x), sender).unflatten(-1, (self.num_heads, -1))
+        message = (value * alpha_x[..., None]).flatten(-2)
+        dx = segment_sum(message, receiver, x.shape[0])
+        return dx, self._geometry_update(x, invariants, edges)
 
     def geometry_update(self, x: Tensor, ev: Tensor, edges: Edges) -> Tensor:
         """The update (N, M) of ev alone, for edges along which x is not exchanged."""
+        difference = gather(ev, edges.sender) - gather(ev, edges.receiver)
+        return self._geometry_update(x, self.degree_sum.invariants(difference), edges)
+
+    def _geometry_update(self, x: Tensor, invariants: Tensor, edges: Edges) -> Tensor:
         act, receiver, sender = self.qk_activation, edges.receiver, edges.sender
-        query = gather(act(self.geometry_query(x)), receiver)
-        key = gather(act(self.geometry_key(x)), sender)
-        invariants = self.degree_sum.invariants(gather(ev, sender) - gather(ev, receiver))
-        filters = self.geometry_filter(edges.radial, invariants)
-        alpha = head_sum(query * filters * key, self.num_degrees) * (
-            edges.envelope[:, None] / self.geometry_norm
-        )
+        alpha = head_sum(
+            gather(act(self.geometry_query(x)), receiver)
+            * self.geometry_filter(edges.radial, invariants)
+            * gather(act(self.geometry_key(x)), sender),
+            self.num_degrees,
+        ) * (edges.envelope[:, None] / self.geometry_norm)
         return segment_sum(self.degree_sum.spread(alpha) * edges.harmonics, receiver, x.shape[0])
 
 

@@ -47,20 +47,17 @@ class SphericalHarmonics(nn.Module):
         coefficients = _monomial_coefficients(highest)
         columns = torch.cat([torch.arange(l * l, (l + 1) ** 2) for l in self.degrees])
         self.register_buffer("coefficients", coefficients[:, columns], persistent=False)
-        for degree in range(1, highest + 1):
-            lower, axis = _monomial_recipe(degree)
-            self.register_buffer(f"lower_{degree}", lower, persistent=False)
-            self.register_buffer(f"axis_{degree}", axis, persistent=False)
 
     coefficients: Tensor
 
     def forward(self, directions: Tensor) -> Tensor:
         """Unit vectors (E, 3) to harmonics (E, sum of 2l+1)."""
-        powers = [torch.ones_like(directions[:, :1])]
+        x, y, z = directions.split(1, dim=1)
+        powers = [torch.ones_like(x)]
         for degree in range(1, max(self.degrees, default=0) + 1):
-            lower = getattr(self, f"lower_{degree}")
-            axis = getattr(self, f"axis_{degree}")
-            powers.append(powers[-1][:, lower] * directions[:, axis])
+            # Of the monomials one degree below, the last few are free of x, and one is of z alone.
+            below = powers[-1]
+            powers.append(torch.cat([x * below, y * below[:, -degree:], z * below[:, -1:]], dim=1))
         return torch.cat(powers, dim=1) @ self.coefficients
 
 
@@ -146,16 +143,8 @@ def softened_root(squares: Tensor, softening: float) -> Tensor:
 
 
 def _monomials(degree: int) -> list[tuple[int, ...]]:
-    """Monomials of a degree as sorted tuples of axes, (0, 0, 2) for x x z."""
+    """Monomials of a degree in order, as sorted tuples of axes, (0, 0, 2) for x x z."""
     return list(combinations_with_replacement(range(3), degree))
-
-
-def _monomial_recipe(degree: int) -> tuple[Tensor, Tensor]:
-    """Each monomial as one of the degree below times one axis."""
-    below = {axes: index for index, axes in enumerate(_monomials(degree - 1))}
-    recipe = [(below[axes[:-1]], axes[-1]) for axes in _monomials(degree)]
-    lower, axis = zip(*recipe, strict=True)
-    return torch.tensor(lower), torch.tensor(axis)
 
 
 @lru_cache(maxsize=8)
