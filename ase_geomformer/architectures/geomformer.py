@@ -5,12 +5,16 @@ that of MatterSim-MT (arXiv 2605.07927). Atoms carry invariant features x (N, F)
 ones e (N, M, F) of a scalar and a vector, M = 4, or of more degrees. The scalar among them keeps e
 away from zero where symmetry cancels all vectors; without it a normalised stream has no force
 constants there.
+
+The form of the paper is for molecules: all atoms attend to each other, e holds vectors only,
+starts from the atom's place relative to the centre and is whitened. It has no usable gradient, so
+that forces are then predicted directly.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -26,6 +30,7 @@ from ase_geomformer.layers.cross_attention import Streams
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
 from ase_geomformer.layers.embedding import NUM_ELEMENTS, element_embedding
+from ase_geomformer.layers.equivariant import VectorReadout
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead
@@ -38,6 +43,35 @@ CROSS_ATTENTION = {
     "equivariant": ("equivariant_cross",),
     "both": ("invariant_cross", "equivariant_cross"),
 }
+
+CHOICES: dict[str, dict[str, Any]] = {
+    "activation": dict(ACTIVATIONS),
+    "attention": dict.fromkeys(("neighbours", "all-pairs")),
+    "cross_attention": dict(CROSS_ATTENTION),
+    "equivariant_norm": dict.fromkeys(("joint", "whitening")),
+    "forces": dict.fromkeys(("gradient", "direct")),
+    "initial_vectors": dict.fromkeys(("neighbours", "centred")),
+    "layout": dict.fromkeys(("parallel", "alternating")),
+}
+
+# Measured on an fcc crystal with one atom displaced by u: -F/u is constant with a scalar in e.
+NOT_CONSERVATIVE: dict[str, tuple[Any, str]] = {
+    "scalar_component": (
+        False,
+        "where symmetry cancels all vectors, their norm amplifies the smallest displacement, and "
+        "there are no force constants",
+    ),
+    "equivariant_norm": (
+        "whitening",
+        "where symmetry cancels vectors it amplifies the smallest displacement, and there are no "
+        "force constants",
+    ),
+    "initial_vectors": (
+        "centred",
+        "the direction from the centre jumps as an atom moves through it, and a crystal has none",
+    ),
+}
+"""Choices without a usable gradient, with the reason."""
 
 SIZES: dict[str, dict[str, Any]] = {
     "1M": {"num_features": 128, "num_blocks": 2, "num_heads": 8, "layout": "alternating"},
@@ -53,7 +87,9 @@ class GeoMFormerSettings:
     Attributes
     ----------
     cutoff
-        Radius in Å within which atoms attend to each other.
+        Radius in Å within which atoms attend to each other, and length of the radial basis.
+    attention
+        ``neighbours`` within the cutoff; ``all-pairs`` of a molecule, however far apart.
     num_features
         Width F of both streams; divisible by ``num_heads``.
     num_blocks
@@ -70,8 +106,17 @@ class GeoMFormerSettings:
         one, or ``off``.
     max_degree
         Highest degree l of the equivariant stream, at least 1.
+    scalar_component
+        Whether the equivariant stream holds scalars beside its vectors. The paper's does not,
+        which a conservative potential cannot do without.
     degree_weights
         Matrices of their own for each degree; otherwise all degrees share them.
+    equivariant_norm
+        ``joint``, one root mean square of all components; ``whitening``, the paper's, by the
+        covariance of vectors, not for conservative potentials.
+    initial_vectors
+        ``neighbours``, sums over them; ``centred``, the paper's, directions from the centre of
+        the molecule, not for conservative potentials.
     inner_norm
         Normalise what attention and activations give before the map that follows.
     distance_bias
@@ -95,11 +140,15 @@ class GeoMFormerSettings:
         Hidden width of the energy head; None for one linear map.
     atomic_shifts
         Learn an offset of the energy for each element.
+    forces
+        ``gradient`` of the energy; ``direct``, predicted from the equivariant stream, which costs
+        less and does not conserve energy.
     charge_width
         Hidden width of a head that predicts partial charges; None for no such head.
     """
 
     cutoff: float = 5.0
+    attention: Literal["neighbours", "all-pairs"] = "neighbours"
     num_features: int = 64
     num_blocks: int = 3
     num_heads: int = 8
@@ -107,7 +156,10 @@ class GeoMFormerSettings:
     layout: Literal["parallel", "alternating"] = "parallel"
     cross_attention: Literal["off", "invariant", "equivariant", "both"] = "both"
     max_degree: int = 1
+    scalar_component: bool = True
     degree_weights: bool = False
+    equivariant_norm: Literal["joint", "whitening"] = "joint"
+    initial_vectors: Literal["neighbours", "centred"] = "neighbours"
     inner_norm: bool = True
     distance_bias: bool = True
     edge_values: bool = True
@@ -119,18 +171,12 @@ class GeoMFormerSettings:
     activation: str = "silu"
     energy_width: int | None = 64
     atomic_shifts: bool = True
+    forces: Literal["gradient", "direct"] = "gradient"
     charge_width: int | None = None
 
     def __post_init__(self) -> None:
         check_neighbourhood(self)
-        check_choices(
-            self,
-            {
-                "activation": ACTIVATIONS,
-                "cross_attention": CROSS_ATTENTION,
-                "layout": dict.fromkeys(("parallel", "alternating")),
-            },
-        )
+        check_choices(self, CHOICES)
         if self.num_features % self.num_heads:
             raise ValueError(
                 f"num_features={self.num_features} must be divisible by num_heads={self.num_heads}"
@@ -142,12 +188,23 @@ class GeoMFormerSettings:
             )
         if not 0.0 < self.logit_bound <= 20.0:
             raise ValueError(f"logit_bound must be in (0, 20], not {self.logit_bound}")
+        check_combination(self)
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """Degrees of the components of the equivariant stream."""
+        return tuple(range(0 if self.scalar_component else 1, self.max_degree + 1))
 
     @property
     def streams(self) -> Streams:
         """Shapes and layers of the two streams."""
-        degrees = tuple(range(self.max_degree + 1))
-        return Streams(self.num_features, degrees, self.degree_weights, self.inner_norm)
+        return Streams(
+            self.num_features,
+            self.degrees,
+            self.degree_weights,
+            self.inner_norm,
+            self.equivariant_norm == "whitening",
+        )
 
     @property
     def modules_by_layer(self) -> list[tuple[str, ...]]:
@@ -156,6 +213,23 @@ class GeoMFormerSettings:
         if self.layout == "parallel":
             return [SELF_ATTENTION + cross] * self.num_blocks
         return [SELF_ATTENTION, cross] * self.num_blocks
+
+
+def check_combination(settings: GeoMFormerSettings) -> None:
+    """Raise ValueError where choices do not go together, with the reason."""
+    if settings.forces == "gradient":
+        for name, (value, reason) in NOT_CONSERVATIVE.items():
+            if getattr(settings, name) == value:
+                raise ValueError(
+                    f"{name}={value!r} cannot give forces as a gradient: {reason}; "
+                    "use forces='direct'"
+                )
+    if not settings.scalar_component and settings.max_degree > 1:
+        raise ValueError("scalar_component=False leaves vectors only: max_degree must be 1")
+    if settings.equivariant_norm == "whitening" and settings.scalar_component:
+        raise ValueError("equivariant_norm='whitening' is for scalar_component=False")
+    if settings.initial_vectors == "centred" and settings.attention != "all-pairs":
+        raise ValueError("initial_vectors='centred' needs attention='all-pairs' to find the centre")
 
 
 class InitialStreams(nn.Module):
@@ -170,21 +244,29 @@ class InitialStreams(nn.Module):
     def __init__(self, settings: GeoMFormerSettings, streams: Streams) -> None:
         super().__init__()
         width = settings.num_features
-        self.elements_x, self.elements_e = element_embedding(width), element_embedding(width)
+        self.scalar_component = settings.scalar_component
+        self.elements_x = element_embedding(width)
+        self.elements_e = element_embedding(width) if settings.scalar_component else None
         self.sender = nn.Embedding(NUM_ELEMENTS, width)
         nn.init.ones_(self.sender.weight)
         self.radial = dense(settings.num_radial_basis, width, bias=False)
         self.density_x = streams.maps_x(1)
         self.density_e = streams.maps_e(1)
 
-    def forward(self, numbers: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+    def forward(self, numbers: Tensor, edges: Edges, centred: Edges) -> tuple[Tensor, Tensor]:
+        """``centred`` are what e is made from: the edges, or one from each atom to the centre."""
+        x = self._density(numbers, edges, torch.ones_like(edges.harmonics[:, :1]))
+        (x,) = self.density_x(x[:, 0])
+        (e,) = self.density_e(self._density(numbers, centred, centred.harmonics))
+        if self.elements_e is not None:
+            e = torch.cat([e[:, :1] + self.elements_e(numbers)[:, None], e[:, 1:]], dim=1)
+        return self.elements_x(numbers) + x, e
+
+    def _density(self, numbers: Tensor, edges: Edges, harmonics: Tensor) -> Tensor:
+        """Sum over neighbours of harmonics (E, M) times filtered distances: (N, M, F)."""
         sent = self.radial(edges.radial) * gather(self.sender(numbers), edges.sender)
         sent = sent * edges.envelope[:, None]
-        by_component = edges.harmonics[:, :, None] * sent[:, None]
-        density = segment_sum(by_component, edges.receiver, numbers.shape[0])
-        (x,), (e,) = self.density_x(density[:, 0]), self.density_e(density)
-        scalar = torch.cat([self.elements_e(numbers)[:, None], torch.zeros_like(e[:, 1:])], dim=1)
-        return self.elements_x(numbers) + x, scalar + e
+        return segment_sum(harmonics[:, :, None] * sent[:, None], edges.receiver, len(numbers))
 
 
 class GeoMFormer(Architecture, name="geomformer", settings=GeoMFormerSettings):
@@ -199,7 +281,11 @@ class GeoMFormer(Architecture, name="geomformer", settings=GeoMFormerSettings):
 
     def __init__(self, settings: GeoMFormerSettings) -> None:
         super().__init__(settings)
-        width, streams = settings.num_features, settings.streams
+        width, streams, direct = (
+            settings.num_features,
+            settings.streams,
+            settings.forces == "direct",
+        )
         self.radial_basis = RADIAL_BASES[settings.radial_basis](
             settings.num_radial_basis, settings.cutoff
         )
@@ -207,9 +293,10 @@ class GeoMFormer(Architecture, name="geomformer", settings=GeoMFormerSettings):
         self.harmonics = SphericalHarmonics(streams.degrees)
         self.initial = InitialStreams(settings, streams)
         names = settings.modules_by_layer
+        # Energies read x alone, which leaves the last update of e to direct forces.
         self.blocks = nn.ModuleList(
             [
-                Block(settings, streams, modules, last=index == len(names) - 1)
+                Block(settings, streams, modules, last=index == len(names) - 1 and not direct)
                 for index, modules in enumerate(names)
             ]
         )
@@ -217,35 +304,70 @@ class GeoMFormer(Architecture, name="geomformer", settings=GeoMFormerSettings):
         self.energy_head = EnergyHead(
             width, settings.energy_width, settings.activation, shifts=settings.atomic_shifts
         )
-        # Heads of further outputs, by the name of what they give.
-        self.heads = nn.ModuleDict()
+        self.charge_head = None
         if settings.charge_width is not None:
-            self.heads["charges"] = ChargeHead(width, settings.charge_width, settings.activation)
+            self.charge_head = ChargeHead(width, settings.charge_width, settings.activation)
+        self.force_norm = streams.norm_e() if direct else None
+        self.force_head = VectorReadout(width, int(settings.scalar_component)) if direct else None
+
+    @property
+    def far_cutoff(self) -> float:
+        return math.inf if self.settings.attention == "all-pairs" else 0.0
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        return ("energies", *self.heads)
+        heads = {"charges": self.charge_head, "direct_forces": self.force_head}
+        return ("energies", *(name for name, head in heads.items() if head is not None))
 
     def forward(self, graph: AtomGraph) -> dict[str, Tensor]:
         edges = self.edge_features(graph)
-        x, e = self.initial(graph.atomic_numbers, edges)
+        centred = edges
+        if self.settings.initial_vectors == "centred":
+            centred = self.centre_features(graph)
+        x, e = self.initial(graph.atomic_numbers, edges, centred)
         for block in self.blocks:
             x, e = block(x, e, edges)
         x = self.final_norm(x)
-        further = {name: head(x, graph) for name, head in self.heads.items()}
-        return {"energies": self.energy_head(x, graph.atomic_numbers), **further}
+        outputs = {"energies": self.energy_head(x, graph.atomic_numbers)}
+        if self.charge_head is not None:
+            outputs["charges"] = self.charge_head(x, graph)
+        if self.force_norm is not None and self.force_head is not None:
+            outputs["direct_forces"] = self.force_head(self.force_norm(e))
+        return outputs
 
     def edge_features(self, graph: AtomGraph) -> Edges:
-        """Basis, cutoff and harmonics of every edge, common to all blocks.
+        """Basis, cutoff and harmonics of every edge, common to all blocks."""
+        if self.settings.attention == "neighbours":
+            return self._expand(graph.edge_index, graph.edge_vectors)
+        index, vectors = _both_ways(graph)
+        edges = self._expand(index, vectors)
+        # Pairs of an atom with itself only fill up padded graphs.
+        there = (edges.receiver != edges.sender).to(vectors.dtype)
+        return replace(edges, envelope=there)
 
-        Harmonics are scaled to a mean square of one per component: (1, sqrt(3) u, ...).
-        """
-        distances, directions = distances_and_directions(graph.edge_vectors)
-        receiver, sender = graph.edge_index
+    def centre_features(self, graph: AtomGraph) -> Edges:
+        """The same of one edge for each atom, from it to the mean place of its structure."""
+        index, vectors = _both_ways(graph)
+        ones = torch.ones_like(graph.batch, dtype=vectors.dtype)
+        sizes = segment_sum(ones, graph.batch, graph.num_structures)[graph.batch]
+        to_centre = segment_sum(vectors, index[0], graph.num_atoms) / sizes[:, None]
+        atoms = torch.arange(graph.num_atoms, device=vectors.device)
+        edges = self._expand(torch.stack([atoms, atoms]), to_centre)
+        return replace(edges, envelope=ones)
+
+    def _expand(self, index: Tensor, vectors: Tensor) -> Edges:
+        """Harmonics are scaled to a mean square of one per component: (1, sqrt(3) u, ...)."""
+        distances, directions = distances_and_directions(vectors)
         return Edges(
-            receiver=receiver,
-            sender=sender,
+            receiver=index[0],
+            sender=index[1],
             radial=self.radial_basis(distances),
             envelope=self.envelope(distances, self.cutoff),
             harmonics=math.sqrt(4.0 * math.pi) * self.harmonics(directions),
         )
+
+
+def _both_ways(graph: AtomGraph) -> tuple[Tensor, Tensor]:
+    """Index (2, 2 P) and vectors (2 P, 3) of all pairs, from either atom to the other."""
+    index = torch.cat([graph.far_index, graph.far_index.flip(0)], dim=1)
+    return index, torch.cat([graph.far_vectors, -graph.far_vectors])

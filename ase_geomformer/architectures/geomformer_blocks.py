@@ -12,7 +12,6 @@ from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.cross_attention import ATTENTION_MODULES, AttentionModule, Streams
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
-from ase_geomformer.layers.equivariant import EquivariantNorm
 from ase_geomformer.layers.masked_softmax import Heads, attend
 from ase_geomformer.layers.segment import gather
 
@@ -84,7 +83,7 @@ class Attention(nn.Module):
             {name: ATTENTION_MODULES[name](streams) for name in names}
         )
         self.norm_x = nn.LayerNorm(settings.num_features, eps=LAYER_NORM_EPS)
-        self.norm_e = EquivariantNorm(settings.num_features)
+        self.norm_e = streams.norm_e()
         components = [
             streams.num_components if module.updates_e else 1 for module in self._modules_in_order
         ]
@@ -155,7 +154,7 @@ class FeedForward(nn.Module):
         self.inner_norm_x = streams.inner_norm_x(width)
         self.final_x = dense(width, settings.num_features)
         if equivariant:
-            self.norm_e = EquivariantNorm(settings.num_features)
+            self.norm_e = streams.norm_e()
             self.lift_e = streams.maps_e(1, num_out=width)
             self.inner_norm_e = streams.inner_norm_e(width)
             self.final_e = streams.maps_e(1, num_in=width)

@@ -14,7 +14,12 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ase_geomformer.layers.equivariant import DegreeLinear, EquivariantNorm, StackedLinear
+from ase_geomformer.layers.equivariant import (
+    EquivariantMaps,
+    EquivariantNorm,
+    StackedLinear,
+    WhiteningNorm,
+)
 
 
 @dataclass(frozen=True)
@@ -26,17 +31,20 @@ class Streams:
     num_features : int
         Width F of both.
     degrees : sequence of int
-        Degrees of the components of e.
+        Degrees of the components of e: 0 .. L, or 1 alone.
     degree_weights : bool
         Whether each degree has its own matrices.
     inner_norm : bool
         Whether to normalise what attention and gates give before the map that follows.
+    whitening : bool
+        Whether e, of degree 1 alone, is normalised by its covariance.
     """
 
     num_features: int
     degrees: Sequence[int]
     degree_weights: bool
     inner_norm: bool
+    whitening: bool = False
 
     @property
     def num_components(self) -> int:
@@ -49,15 +57,21 @@ class Streams:
     def maps_e(self, num_maps: int, num_in: int = 0, num_out: int = 0) -> nn.Module:
         """Linear maps of e, from F to F features unless told otherwise."""
         sizes = (num_in or self.num_features, num_out or self.num_features, num_maps)
-        return DegreeLinear(*sizes, self.degrees) if self.degree_weights else StackedLinear(*sizes)
+        if self.degree_weights:
+            return EquivariantMaps(*sizes, self.degrees)
+        return StackedLinear(*sizes)
+
+    def norm_e(self, num_features: int = 0) -> nn.Module:
+        """The norm of e."""
+        width = num_features or self.num_features
+        return WhiteningNorm(width) if self.whitening else EquivariantNorm(width)
 
     def inner_norm_x(self, num_features: int = 0) -> nn.Module:
         width = num_features or self.num_features
         return nn.LayerNorm(width) if self.inner_norm else nn.Identity()
 
     def inner_norm_e(self, num_features: int = 0) -> nn.Module:
-        width = num_features or self.num_features
-        return EquivariantNorm(width) if self.inner_norm else nn.Identity()
+        return self.norm_e(num_features) if self.inner_norm else nn.Identity()
 
 
 class Projection(NamedTuple):

@@ -2,6 +2,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import pytest
+import torch
+
+from ase_geomformer.architectures import build
+from ase_geomformer.architectures.geomformer import SIZES
+from ase_geomformer.layers.embedding import NUM_ELEMENTS
+from ase_geomformer.potential import Potential
+
+from .exemptions import Exemption
+from .limits import Limits
+from .structures import SYMBOLS, ethanol, graph_of
 from .suite import ArchitectureSuite
 
 SMALL = {
@@ -12,19 +23,94 @@ SMALL = {
     "num_radial_basis": 8,
     "energy_width": 8,
 }
+# As published for MatterSim-MT: no geometry in the layers but for the smooth mask.
+PLAIN = {"distance_bias": False, "edge_values": False, "directional_messages": False}
+
+# Exponentials of logits up to twice the bound lose more digits than filters do.
+# Measured in float32: forces differ by up to 1.4e-5 of the largest.
+LIMITS = Limits(float32_forces=3e-5)
 
 
 class TestGeoMFormer(ArchitectureSuite):
     name = "geomformer"
+    limits = LIMITS
     variants: ClassVar[dict[str, dict[str, Any]]] = {
         # As shipped, in small.
         "standard": SMALL,
-        # As published for MatterSim-MT: no geometry in the layers but for the smooth mask.
-        "bare": {
+        "published": {**SMALL, **PLAIN, "num_blocks": 1, "layout": "alternating"},
+        "everything": {
             **SMALL,
-            "layout": "alternating",
-            "distance_bias": False,
-            "edge_values": False,
-            "directional_messages": False,
+            "max_degree": 2,
+            "degree_weights": True,
+            "ffn_width": 24,
+            "radial_basis": "gaussian",
+            "cutoff_function": "exponential",
+            "activation": "gelu",
+            "energy_width": None,
+            "atomic_shifts": False,
         },
     }
+
+
+OPEN = "periodic structures are refused; the piece of a crystal it is given instead "
+
+
+class TestAllPairs(ArchitectureSuite):
+    """Every atom of a molecule attends to every other one."""
+
+    name = "geomformer"
+    limits = LIMITS
+    variants: ClassVar[dict[str, dict[str, Any]]] = {
+        "all-pairs": {**SMALL, "num_blocks": 1, "attention": "all-pairs"}
+    }
+    exemptions = (
+        Exemption("supercells", OPEN + "has a surface"),
+        Exemption("no_force_in_a_perfect_crystal", OPEN + "has a surface"),
+        Exemption("force_constants_at_symmetric_sites", OPEN + "has forces at rest"),
+        Exemption("dimer_through_the_cutoff", "there is no cutoff"),
+        Exemption("distant_molecules_do_not_know_each_other", "there is no cutoff"),
+        Exemption("no_edges", "pairs of all atoms need no edges"),
+    )
+
+
+@pytest.mark.parametrize(("size", "published"), [("1M", 1.0e6), ("10M", 9.4e6)])
+def test_sizes_are_the_published_ones(size: str, published: float) -> None:
+    """Without tables by element, and with what the last block leaves out: e is not read again."""
+    model = build("geomformer", {**SIZES[size], **PLAIN})
+    width = model.settings.num_features
+    tables = 3 * NUM_ELEMENTS * width
+    unread = 9 * width**2  # equivariant cross-attention, its gate and network
+    assert model.num_parameters - tables + unread == pytest.approx(published, rel=0.05)
+
+
+def test_charges_sum_to_that_of_the_molecule() -> None:
+    torch.manual_seed(0)
+    potential = Potential(build("geomformer", {**SMALL, "charge_width": 8}), SYMBOLS)
+    ion = ethanol()
+    ion.info["charge"] = -1
+    charges = potential(graph_of(potential, ion), ("charges",))["charges"]
+    assert charges.shape == (9,)
+    assert charges.sum().item() == pytest.approx(-1.0)
+    assert charges.std() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_features": 30, "num_heads": 4}, "num_features=30 must be divisible by num_heads=4"),
+        ({"max_degree": 0}, "must be at least 1, not 0"),
+        ({"logit_bound": 100.0}, r"logit_bound must be in \(0, 20\], not 100"),
+        ({"layout": "diagonal"}, "'diagonal'; choose from .*parallel"),
+        ({"cross_attention": "none"}, "'none'; choose from .*both"),
+        ({"radial_basis": "chebyshev"}, "'chebyshev'; choose from .*bernstein"),
+        ({"scalar_component": False}, "no force constants; use forces='direct'"),
+        ({"equivariant_norm": "whitening"}, "no force constants; use forces='direct'"),
+        ({"initial_vectors": "centred"}, "jumps as an atom .* use forces='direct'"),
+        ({"scalar_component": False, "forces": "direct", "max_degree": 2}, "max_degree must be 1"),
+        ({"equivariant_norm": "whitening", "forces": "direct"}, "is for scalar_component=False"),
+        ({"initial_vectors": "centred", "forces": "direct"}, "needs attention='all-pairs'"),
+    ],
+)
+def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build("geomformer", {**SMALL, **settings})
