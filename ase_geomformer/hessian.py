@@ -21,7 +21,7 @@ from ase_geomformer.memory import budget_bytes, kept_for_gradients
 from ase_geomformer.potential import Potential
 
 # Å; the error of a central difference is this squared times a sixth of a fourth derivative.
-STEP = 0.005
+STEP = 0.002
 
 
 def hessian(

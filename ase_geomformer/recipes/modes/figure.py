@@ -34,7 +34,7 @@ def plot(modes: NormalModes, title: str) -> Figure:
     density = np.exp(-0.5 * ((grid[:, None] - found) / width) ** 2).sum(axis=1)
     density /= width * np.sqrt(2.0 * np.pi)
     axes.fill_between(grid, density, color=COLOURS["energy"], alpha=0.18, lw=0)
-    axes.plot(grid, density, color=COLOURS["energy"], lw=1.1, label="density of modes")
+    axes.plot(grid, density, color=COLOURS["energy"], lw=0.9, alpha=0.6, label="density of modes")
     height = 1.0 / (width * np.sqrt(2.0 * np.pi))
     imaginary = found < 0
     for chosen, colour, label in (
@@ -42,12 +42,13 @@ def plot(modes: NormalModes, title: str) -> Figure:
         (imaginary, IMAGINARY, f"{np.count_nonzero(imaginary)} imaginary"),
     ):
         if chosen.any():
-            axes.vlines(found[chosen], 0.0, height, color=colour, lw=1.3, label=label)
+            axes.vlines(found[chosen], 0.0, height, color=colour, lw=1.8, label=label)
     if imaginary.any():
         axes.axvline(0.0, color=GREY, lw=0.8)
     axes.set_xlim(low, high)
     axes.set_ylim(bottom=0.0)
-    axes.set_xlabel("wavenumber (cm$^{-1}$; imaginary ones negative)")
+    note = "; imaginary ones negative" if imaginary.any() else ""
+    axes.set_xlabel(f"wavenumber (cm$^{{-1}}${note})")
     axes.set_ylabel("modes per cm$^{-1}$")
     axes.set_title(title, loc="left", fontsize=10)
     dress(axes)

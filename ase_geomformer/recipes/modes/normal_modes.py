@@ -10,7 +10,7 @@ from ase import Atoms, units
 from ase.constraints import FixAtoms
 
 from ase_geomformer.evaluate import BatchEvaluator, Evaluator
-from ase_geomformer.hessian import finite_difference_hessian, hessian
+from ase_geomformer.hessian import STEP, finite_difference_hessian, hessian
 
 HessianMethod = Literal["auto", "exact", "finite-difference"]
 WholeMotions = Literal["auto", "all", "translations", "none"]
@@ -99,7 +99,7 @@ def curvature(
     atoms: Atoms,
     *,
     method: HessianMethod = "auto",
-    step_A: float = 0.005,
+    step_A: float = STEP,
     progress: bool = False,
 ) -> tuple[np.ndarray, str]:
     """Hessian (3 n, 3 n) of the n free atoms in eV/Å^2, and the method that gave it.

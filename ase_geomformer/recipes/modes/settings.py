@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.checks import check_settings, require
 from ase_geomformer.recipes.modes.normal_modes import HessianMethod, WholeMotions
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryModel
@@ -59,7 +60,7 @@ class VibrationsSettings:
     """
 
     hessian: HessianMethod = "auto"
-    step_A: float = 0.005
+    step_A: float = STEP
     relax: bool = False
     fmax: float = 1e-3
     relax_steps: int = 500

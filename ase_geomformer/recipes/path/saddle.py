@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.modes.normal_modes import (
     HessianMethod,
     NormalModes,
@@ -65,7 +66,7 @@ def refine_saddle(
     steps: int = 30,
     direction: np.ndarray | None = None,
     method: HessianMethod = "auto",
-    step_A: float = 0.005,
+    step_A: float = STEP,
     check_modes: bool = True,
 ) -> Saddle:
     """Follow one eigenvector of the Hessian uphill and all others downhill.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.checks import check_settings, require
 from ase_geomformer.recipes.modes.normal_modes import HessianMethod
 
@@ -79,7 +80,7 @@ class NEBSettings:
     saddle_steps: int = 30
     vibrational_check: bool = True
     hessian: HessianMethod = "auto"
-    step_A: float = 0.005
+    step_A: float = STEP
     checkpoint_interval: int = 10
 
     def __post_init__(self) -> None:
