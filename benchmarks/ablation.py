@@ -37,7 +37,7 @@ from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.files import write_text
 from ase_geomformer.provenance import RESULT_FILE
-from ase_geomformer.training import train
+from ase_geomformer.training.run import train
 from ase_geomformer.training.settings import TrainSettings
 from ase_geomformer.training.stored import from_yaml
 
