@@ -110,9 +110,9 @@ class DirectionAttention(nn.Module):
         published: bool = False,
     ) -> None:
         super().__init__()
-        directions = torch.from_numpy(points.points)
+        directions = torch.tensor(points.points)
         self.register_buffer("cosines", directions @ directions.T, persistent=False)
-        self.register_buffer("quadrature", torch.from_numpy(points.weights), persistent=False)
+        self.register_buffer("quadrature", torch.tensor(points.weights), persistent=False)
         self.weights = weights
         self.scale = 1.0 / math.sqrt(head_width + 3)
         if published:

@@ -20,7 +20,8 @@ def real_harmonics(lmax: int, points: NDArray[np.float64]) -> Tensor:
     """Orthonormal real spherical harmonics (S, (L+1)^2) of unit vectors (S, 3), in e3nn's order."""
     from e3nn.o3 import spherical_harmonics
 
-    directions = torch.from_numpy(np.ascontiguousarray(points))
+    # A copy where torch aligns it: the last bits of products depend on where a table begins.
+    directions = torch.tensor(points)
     degrees = list(range(lmax + 1))
     return spherical_harmonics(degrees, directions, normalize=False, normalization="integral")
 
@@ -49,7 +50,7 @@ class SphericalFourier(nn.Module):
     def __init__(self, lmax: int, points: PointSet, *, published: bool = False) -> None:
         super().__init__()
         harmonics = real_harmonics(lmax, points.points)
-        weights = torch.from_numpy(points.weights)
+        weights = torch.tensor(points.weights)
         if published:
             harmonics = harmonics / harmonics.norm(dim=0)
             weights = torch.ones_like(weights)
