@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_geomformer.accuracy.style import COLOURS, GREY, dress, new_figure, note
+from ase_geomformer.accuracy.style import COLOURS, GREY, dress, new_figure
 from ase_geomformer.recipes.eos_fit import EOSFit, curve_of
 
 if TYPE_CHECKING:
@@ -38,18 +38,18 @@ def plot_eos(
         label = fitted.equation
         axes.plot(fine / num_atoms, 1000 * curve / num_atoms, color=COLOURS["energy"], label=label)
         axes.axvline(fitted.volume_A3 / num_atoms, color=GREY, ls="--", lw=1.0)
-        note(
-            axes,
-            f"V = {fitted.volume_A3 / num_atoms:.3f} Å³/atom\n"
-            f"B = {fitted.bulk_modulus_GPa:.2f} ± {fitted.bulk_modulus_error_GPa:.1g} GPa\n"
+        axes.set_title(
+            f"V = {fitted.volume_A3 / num_atoms:.3f} Å³/atom, "
+            f"B = {fitted.bulk_modulus_GPa:.2f} ± {fitted.bulk_modulus_error_GPa:.1g} GPa, "
             f"B' = {fitted.bulk_modulus_derivative:.2f} "
             f"± {fitted.bulk_modulus_derivative_error:.1g}",
+            fontsize=10,
         )
     heights = 1000 * (energies - lowest) / num_atoms
     axes.plot(volumes / num_atoms, heights, "o", color="black", ms=4, label="computed")
     axes.set_xlabel("volume (Å³/atom)")
     axes.set_ylabel("energy above the minimum (meV/atom)")
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(frameon=False, loc="upper center")
     dress(axes)
     return figure
 

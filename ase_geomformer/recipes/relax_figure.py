@@ -38,6 +38,7 @@ def plot(history: dict[str, np.ndarray], settings: RelaxSettings) -> Figure:
         _falling(panel, history[name], limit, COLOURS[colour])
         panel.set_ylabel(label)
     axes[-1].set_xlabel("step")
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
     for panel in axes:
         dress(panel)
     return figure
