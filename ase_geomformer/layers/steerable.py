@@ -1,4 +1,4 @@
-"""The steerable expert of EST: degrees mixed linearly, and gated by their invariants."""
+"""Networks that act degree by degree: linear maps, gated by invariants."""
 
 from __future__ import annotations
 
@@ -44,3 +44,24 @@ class SteerableExpert(nn.Module):
             gates = self.gates(scalars).unflatten(-1, (self.lmax, -1))
             values = torch.cat([values, gates.index_select(1, self.owner) * left[:, 1:]], dim=1)
         return self.last(values)
+
+
+class VectorHead(nn.Module):
+    """One vector per atom (N, 3) in x, y, z: the vectors of all channels, weighed by invariants.
+
+    Parameters
+    ----------
+    num_invariants, channels : int
+    """
+
+    def __init__(self, num_invariants: int, channels: int) -> None:
+        super().__init__()
+        self.weigh = dense(num_invariants, channels)
+        self.final = dense(channels, 1, bias=False)
+
+    def forward(self, features: Tensor, invariants: Tensor) -> Tensor:
+        """Features (N, (L+1)^2, C) with L >= 1 and invariants (N, num_invariants)."""
+        weighed = features[:, 1:4] * nn.functional.silu(self.weigh(invariants))[:, None]
+        # Harmonics of degree one come in the order y, z, x.
+        vectors: Tensor = self.final(weighed).squeeze(-1).roll(1, dims=-1)
+        return vectors

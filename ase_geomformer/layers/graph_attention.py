@@ -1,0 +1,122 @@
+"""Attention between neighbours whose values are SO(2) convolutions, built for a potential.
+
+Liao, Wood, Das, Smidt, "EquiformerV2" (ICLR 2024), which EST takes its messages from. Four things
+differ from it. Activations are gates instead of networks on a grid of directions, so that
+symmetry holds to rounding. Logits are bounded instead of normalised. The frames carry gradients,
+which conservative forces need. And a neighbour fades in and out: the envelope is inside the
+softmax, where it keeps the sum over neighbours continuous, and outside.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ase_geomformer.layers.degree_linear import DegreeLinear, component_degrees
+from ase_geomformer.layers.dense import dense
+from ase_geomformer.layers.edge_frame import FramedEdges, frame_components
+from ase_geomformer.layers.filters import RadialNetwork
+from ase_geomformer.layers.segment import gather, segment_sum
+from ase_geomformer.layers.so2 import SO2Linear
+
+LARGEST_LOGIT = 5.0
+
+
+class GraphAttention(nn.Module):
+    """Update of steerable features by attention over neighbours; see the module.
+
+    Parameters
+    ----------
+    lmax, mmax : int
+        Highest degree L of the features; highest order |m| of the convolutions.
+    channels, width : int
+        Channels C of the features, and of the convolutions.
+    heads : int
+        Attention heads, which share the ``width`` channels of the values.
+    num_radial_basis, radial_width : int
+        Width of the radial basis; hidden width of the filters.
+    parity : bool
+        Whether the convolutions keep parity, see :class:`SO2Linear`.
+    """
+
+    filter_of: Tensor
+    gate_of: Tensor
+    truncation: Tensor
+
+    def __init__(
+        self,
+        lmax: int,
+        mmax: int,
+        channels: int,
+        width: int,
+        heads: int,
+        *,
+        num_radial_basis: int,
+        radial_width: int,
+        parity: bool = True,
+    ) -> None:
+        super().__init__()
+        self.heads, self.width = heads, width
+        sizes = [lmax - m + 1 for m in range(mmax + 1)]
+        self.sender = DegreeLinear(lmax, channels, width)
+        self.receiver = DegreeLinear(lmax, channels, width, bias=False)
+        self.filters = RadialNetwork(num_radial_basis, radial_width, sum(sizes) * width)
+        self.parts = [width, lmax * width]
+        self.first = SO2Linear(lmax, mmax, width, width, extra=sum(self.parts), parity=parity)
+        self.second = SO2Linear(lmax, mmax, width, width, parity=parity)
+        self.logit = nn.Parameter(dense(width // heads, heads).weight.detach().clone())
+        self.out = DegreeLinear(lmax, width, channels)
+        owner = component_degrees(lmax)
+        self.register_buffer("filter_of", _filter_of_component(sizes), persistent=False)
+        # The gate of every component but the first, which is the scalar.
+        gate_of = owner[frame_components(lmax, mmax)][1:] - 1
+        self.register_buffer("gate_of", gate_of, persistent=False)
+        # Makes up for the components that frames leave out of the degrees above mmax.
+        lost = torch.sqrt((2.0 * owner + 1.0).clamp(min=2.0 * mmax + 1.0) / (2.0 * mmax + 1.0))
+        self.register_buffer("truncation", lost.double()[:, None], persistent=False)
+
+    def forward(self, features: Tensor, edges: FramedEdges) -> Tensor:
+        """Features (N, (L+1)^2, C) to their update, of the same shape."""
+        pair = gather(self.sender(features), edges.sender)
+        pair = pair + gather(self.receiver(features), edges.receiver)
+        filters = self.filters(edges.radial).unflatten(-1, (-1, self.width))
+        framed = torch.bmm(edges.rotations, pair) * filters.index_select(1, self.filter_of)
+        hidden, invariants = self.first(framed)
+        for_logits, for_gates = invariants.split(self.parts, dim=-1)
+        gates = torch.sigmoid(for_gates).unflatten(-1, (-1, self.width))
+        scalars = nn.functional.silu(hidden[:, :1])
+        gated = torch.cat([scalars, hidden[:, 1:] * gates.index_select(1, self.gate_of)], dim=1)
+        values, _ = self.second(gated)
+        weights = self.weights(for_logits, edges, features.shape[0])
+        message = (values.unflatten(-1, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
+        message = torch.bmm(edges.rotations.transpose(1, 2), message) * self.truncation
+        return self.out(segment_sum(message, edges.receiver, features.shape[0]))
+
+    def weights(self, invariants: Tensor, edges: FramedEdges, num_atoms: int) -> Tensor:
+        """Weights (E, heads) of the neighbours: u^2 exp(a) / (1 + sum of u exp(a)).
+
+        The one stands for an atom of no logit that is always there; with it, weights fade with
+        the square of the envelope u even when the last neighbour leaves. Logits a are bounded
+        smoothly, so that exponentials need no shift, which could not be smooth.
+        """
+        parts = _smooth_leaky_relu(invariants.unflatten(-1, (self.heads, -1)))
+        logits = (parts * self.logit).sum(dim=-1)
+        bounded = LARGEST_LOGIT * torch.tanh(logits / LARGEST_LOGIT)
+        envelope = edges.envelope[:, None]
+        shares = envelope * torch.exp(bounded)
+        total = 1.0 + segment_sum(shares, edges.receiver, num_atoms)
+        return envelope * shares / gather(total, edges.receiver)
+
+
+def _smooth_leaky_relu(values: Tensor, slope: float = 0.2) -> Tensor:
+    """Between ``slope`` x for negative and x for positive numbers, without a kink."""
+    return values * (slope + (1.0 - slope) * torch.sigmoid(values))
+
+
+def _filter_of_component(sizes: list[int]) -> Tensor:
+    """Index of the filter of each component in a frame; +m and -m of a degree share one."""
+    starts = [sum(sizes[:m]) for m in range(len(sizes))]
+    blocks = []
+    for m, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        blocks.append(torch.arange(start, start + size).repeat(2 if m else 1))
+    return torch.cat(blocks)

@@ -1,0 +1,71 @@
+"""Linear maps in the frame of an edge, which need commute only with turns about it.
+
+Passaro and Zitnick, ICML 2023 (eSCN); Liao, Wood, Das, Smidt, ICLR 2024 (EquiformerV2). They mix
+all degrees of one order |m| at the price of a matrix, where a tensor product would need
+Clebsch-Gordan coefficients.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ase_geomformer.layers.dense import dense
+
+
+class SO2Linear(nn.Module):
+    """One matrix per order |m| over degrees and channels; components as of ``frame_components``.
+
+    The components +m and -m are the real and imaginary part of a complex number, and the matrices
+    of m > 0 are complex in general. Their imaginary parts change sign in a mirror that contains
+    the edge, so that without them the map keeps parity as well.
+
+    Parameters
+    ----------
+    lmax, mmax : int
+    in_channels, out_channels : int
+    extra : int
+        Further numbers to make of the components m = 0, which are invariant.
+    parity : bool
+        Leave the imaginary parts out.
+    """
+
+    def __init__(
+        self,
+        lmax: int,
+        mmax: int,
+        in_channels: int,
+        out_channels: int,
+        *,
+        extra: int = 0,
+        parity: bool = True,
+    ) -> None:
+        super().__init__()
+        self.sizes = [lmax - m + 1 for m in range(mmax + 1)]
+        self.out_channels = out_channels
+        self.zero = dense(self.sizes[0] * in_channels, self.sizes[0] * out_channels + extra)
+
+        def orders() -> nn.ModuleList:
+            widths = [(n * in_channels, n * out_channels) for n in self.sizes[1:]]
+            return nn.ModuleList([dense(*width, bias=False) for width in widths])
+
+        self.real = orders()
+        self.imaginary = None if parity else orders()
+        self.scale = 1.0 if parity else math.sqrt(0.5)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (E, R, in_channels) to (E, R, out_channels) and extra numbers (E, extra)."""
+        first, *pairs = features.split([self.sizes[0], *(2 * n for n in self.sizes[1:])], dim=1)
+        mixed = self.zero(first.flatten(1))
+        kept = self.sizes[0] * self.out_channels
+        values = [mixed[:, :kept].unflatten(1, (-1, self.out_channels))]
+        for order, pair in enumerate(pairs):
+            parts = pair.reshape(2 * len(pair), -1)
+            turned = self.real[order](parts).unflatten(0, (-1, 2))
+            if self.imaginary is not None:
+                plus, minus = self.imaginary[order](parts).unflatten(0, (-1, 2)).unbind(dim=1)
+                turned = self.scale * (turned + torch.stack([-minus, plus], dim=1))
+            values.append(turned.unflatten(2, (-1, self.out_channels)).flatten(1, 2))
+        return torch.cat(values, dim=1), mixed[:, kept:]

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from e3nn.o3 import Irreps
+from torch import Tensor
+
+from ase_geomformer.layers.edge_frame import EdgeFrames, frame_axes, frame_components
+from ase_geomformer.layers.harmonics import SphericalHarmonics
+
+LMAX = 4
+POLES = torch.cat([torch.eye(3), -torch.eye(3)]).double()
+
+
+@pytest.fixture
+def directions() -> Tensor:
+    """All over the sphere, at its poles, and 1e-9 beside them."""
+    values = torch.from_numpy(np.random.default_rng(0).normal(size=(50, 3)))
+    values = torch.cat([values, POLES, POLES + 1e-9])
+    return values / values.norm(dim=1, keepdim=True)
+
+
+def test_axes_are_rotations_that_take_edges_to_z(directions: Tensor) -> None:
+    axes = frame_axes(directions)
+    torch.testing.assert_close(
+        axes @ axes.transpose(1, 2), torch.eye(3).double().expand_as(axes), rtol=0, atol=1e-14
+    )
+    torch.testing.assert_close(torch.linalg.det(axes), torch.ones(len(axes)).double())
+    lifted = torch.einsum("eab,eb->ea", axes, directions)
+    torch.testing.assert_close(lifted, POLES[2].expand_as(lifted), rtol=0, atol=1e-14)
+
+
+def test_matrices_are_those_of_e3nn(directions: Tensor) -> None:
+    """With every component kept. e3nn's axes are ours in the order y, z, x.
+
+    Its matrices come from tables of float32: they differ by 1.6e-6.
+    """
+    matrices = EdgeFrames(LMAX, LMAX).double()(directions)
+    order = [1, 2, 0]
+    permuted = frame_axes(directions)[:, order][:, :, order]
+    expected = Irreps.spherical_harmonics(LMAX).D_from_matrix(permuted)
+    expected = expected[:, frame_components(LMAX, LMAX)]
+    torch.testing.assert_close(matrices, expected, rtol=0, atol=4e-6)
+    product = matrices @ matrices.transpose(1, 2)
+    torch.testing.assert_close(
+        product, torch.eye(25).double().expand_as(product), atol=1e-12, rtol=0
+    )
+
+
+@pytest.mark.parametrize("mmax", [0, 2])
+def test_harmonics_of_the_edge_have_only_m_zero(directions: Tensor, mmax: int) -> None:
+    matrices = EdgeFrames(LMAX, mmax).double()(directions)
+    harmonics = SphericalHarmonics(range(LMAX + 1))(directions)
+    framed = torch.bmm(matrices, harmonics[:, :, None])[..., 0]
+    degrees = 2.0 * torch.arange(LMAX + 1).double() + 1.0
+    expected = torch.zeros_like(framed)
+    expected[:, : LMAX + 1] = torch.sqrt(degrees / (4.0 * torch.pi))
+    torch.testing.assert_close(framed, expected, rtol=0, atol=1e-13)
+
+
+def test_two_derivatives_at_the_poles() -> None:
+    """Frames differentiate along and beside the axes, where angles would not."""
+    frames = EdgeFrames(2, 2).double()
+
+    def function(vectors: Tensor) -> Tensor:
+        return frames(vectors / vectors.norm(dim=1, keepdim=True))
+
+    points = POLES.clone().requires_grad_()
+    assert torch.autograd.gradcheck(function, points)
+    assert torch.autograd.gradgradcheck(function, points)
+
+
+def test_no_direction_is_finite() -> None:
+    assert torch.isfinite(EdgeFrames(3, 2).double()(torch.zeros(1, 3).double())).all()
