@@ -36,7 +36,7 @@ class Harvest:
         self._size, self.frames, self._last = position or [0, 0, -1]
         # Frames may have been taken away for labelling; what follows is kept for the next time.
         self._size = min(self._size, path.stat().st_size if path.exists() else 0)
-        if self._size:
+        if path.exists():
             os.truncate(path, self._size)
 
     def __call__(self) -> None:

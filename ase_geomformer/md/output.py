@@ -59,7 +59,8 @@ class Output:
         if folder is None:
             self.recorder = Recorder(simulation)
             return
-        files = checkpoint.facts["files"] if checkpoint else {}
+        # ASE has observers look at step 0 again, so that its files begin anew, too.
+        files = checkpoint.facts["files"] if checkpoint and checkpoint.facts["step"] else {}
         self.recorder = Recorder(simulation, folder / LOG_FILE, files.get("log"))
         name = simulation.settings.trajectory_format
         self._trajectory = TRAJECTORIES[name](

@@ -95,6 +95,7 @@ def snapshot(simulation: Simulation, files: Mapping[str, Any], wall_time: float)
         "initial_velocities": simulation.initial_velocities,
         "conserved_offset_eV": simulation.conserved_offset,
         "exchanged_temperature_K": simulation.exchanged_temperature_K,
+        "exchanges": simulation.exchanges,
         "wall_time_s": wall_time,
         "info": encode(_encodable(atoms.info)),
         "constraints": json.loads(encode([entry.todict() for entry in atoms.constraints])),
@@ -195,6 +196,7 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
         facts["conserved_offset_eV"],
         facts["wall_time_s"],
         facts.get("exchanged_temperature_K"),
+        facts.get("exchanges", False),
     )
     simulation.resume_target()
     return simulation

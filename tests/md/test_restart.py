@@ -182,6 +182,23 @@ def test_a_run_that_never_began_begins(cluster: Atoms, springs: Any, tmp_path: P
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_run_killed_in_its_first_step(cluster: Atoms, springs: Any, tmp_path: Path) -> None:
+    calculate = springs.calculate
+
+    def kill(*arguments: Any) -> None:
+        if (tmp_path / "killed" / "restart.npz").exists():
+            raise SystemExit
+        calculate(*arguments)
+
+    springs.calculate = kill
+    with pytest.raises(SystemExit):
+        run_md(cluster, springs, SETTINGS, output=tmp_path / "killed", progress=False)
+    springs.calculate = calculate
+    run_md(None, springs, output=tmp_path / "killed", resume=True, progress=False)
+    run_md(cluster, springs, SETTINGS, output=tmp_path / "whole", progress=False)
+    assert_same_bits(tmp_path / "whole", tmp_path / "killed")
+
+
 def test_what_cannot_be_resumed(cluster: Atoms, springs: Any, tmp_path: Path) -> None:
     def resume(settings: MDSettings | None = None, atoms: Any = cluster, **options: Any) -> None:
         options = {"output": tmp_path / "run", "resume": True, "progress": False, **options}

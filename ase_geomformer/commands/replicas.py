@@ -1,0 +1,60 @@
+"""``ase-geomformer replicas``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from ase_geomformer.commands import options as common
+from ase_geomformer.md.replicas.settings import ReplicaSettings
+from ase_geomformer.md.settings import MDSettings
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+USAGE = "--potential NAME --structure FILE --output DIR --temperatures_K [T, ...] [OPTION ...]"
+DESCRIPTION = (
+    "Molecular dynamics of several replicas of a structure (or of as many structures), at several "
+    "temperatures or with several seeds, evaluated together; with --exchange_interval they "
+    "exchange temperatures. Writes replica_0, replica_1 ..., each with the files of md, and "
+    "replicas.png, settings.yaml, result.json and restart.npz, from which the same command with "
+    "--resume goes on to the last bit. The exit code is 1 when a replica had to stop early."
+)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    common.add_input(parser, index="-1")
+    common.add_output(parser, required=True)
+    parser.add_argument(
+        "--resume", action="store_true",
+        help="go on with the set in DIR after it was killed, or to more --steps; "
+        "begin it if there is none",
+    )  # fmt: skip
+    parser.add_argument("--progress", type=bool, default=True, help="show bar and table")
+    parser.add_class_arguments(ReplicaSettings, as_group=True)
+    parser.add_class_arguments(MDSettings, as_group=True)
+
+
+def run(options: Namespace) -> int:
+    """Do what the options say and return the exit code."""
+    settings = MDSettings(**{field.name: options[field.name] for field in fields(MDSettings)})
+    chosen = {field.name: options[field.name] for field in fields(ReplicaSettings)}
+    replicas = ReplicaSettings(**chosen)
+    from ase_geomformer.md.replicas import run_replicas
+    from ase_geomformer.provenance import check_folder
+
+    check_folder(options.output, overwrite=options.overwrite or options.resume)
+    found = common.structures(options)
+    result = run_replicas(
+        found[0] if len(found) == 1 else found,
+        common.calculator(options),
+        settings,
+        replicas,
+        output=options.output,
+        resume=options.resume,
+        progress=options.progress,
+        overwrite=options.overwrite,
+        inputs=common.inputs(options),
+    )
+    return 0 if result.completed else 1

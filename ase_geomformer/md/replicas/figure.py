@@ -1,0 +1,50 @@
+"""The figure of a set of replicas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_geomformer.md.replicas.result import ReplicasResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def plot(result: ReplicasResult) -> Figure:
+    """Temperatures against time and potential energies by temperature, apart from pyplot.
+
+    With exchanges, the upper panel shows how replicas walk through the ladder; without, their
+    temperatures. The histograms of neighbouring temperatures must overlap for exchanges to be
+    accepted.
+    """
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 5.5), layout="constrained")
+    upper, lower = figure.subplots(2, 1)
+    colours = colormaps["viridis"](np.linspace(0.05, 0.9, len(result.replicas)))
+    column = "target_temperature_K" if result.acceptance else "temperature_K"
+    for index, (replica, colour) in enumerate(zip(result.replicas, colours, strict=True)):
+        time_ps = replica.log["time_fs"] / 1000.0
+        upper.plot(time_ps, replica.log[column], color=colour, lw=1.1, label=f"replica {index}")
+    upper.set(xlabel="time (ps)", ylabel="target (K)" if result.acceptance else "temperature (K)")
+    for index, (kelvin, colour) in enumerate(zip(result.temperatures_K, colours, strict=True)):
+        log = result.at_temperature(kelvin) if result.acceptance else result.replicas[index].log
+        energies = log["potential_energy_eV"]
+        lower.hist(
+            energies, bins="auto", density=True, histtype="step", color=colour,
+            label=f"{kelvin:g} K",
+        )  # fmt: skip
+    lower.set(xlabel="potential energy (eV)", ylabel="density (1/eV)")
+    for axes in (upper, lower):
+        _dress(axes)
+    return figure
+
+
+def _dress(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, lw=0.6)
+    axes.legend(frameon=False, fontsize=8, ncols=2)

@@ -1,0 +1,97 @@
+"""How many replicas there are, and in what they differ."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from ase_geomformer.md.settings import MDSettings
+
+# Ensembles of which the probability of a structure is known, which exchanges need.
+CANONICAL = ("nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk")
+
+
+@dataclass(frozen=True)
+class ReplicaSettings:
+    """Settings of a set of replicas, beside those of molecular dynamics.
+
+    Attributes
+    ----------
+    copies : int or None
+        Number of replicas; where left out, as many as there are temperatures or seeds.
+    temperatures_K : list of float or None
+        Temperature of each replica, in place of temperature_K.
+    seeds : list of int or None
+        Seed of each replica; seed, seed + 1, and so on where left out.
+    exchange_interval : int or None
+        Steps between exchanges of temperatures, which then have to increase; left out, replicas
+        do not know of each other.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or the numbers of replicas do not agree.
+    """
+
+    copies: int | None = None
+    temperatures_K: list[float] | None = None
+    seeds: list[int] | None = None
+    exchange_interval: int | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: len(values) for name, values in self._lists().items()}
+        if self.copies is not None:
+            given["copies"] = self.copies
+        if not given or min(given.values()) < 1:
+            raise ValueError("there is no replica: give copies, temperatures_K or seeds")
+        if len(set(given.values())) > 1:
+            numbers = ", ".join(f"{number} by {name}" for name, number in given.items())
+            raise ValueError(f"the number of replicas is not clear: {numbers}")
+        for kelvin in self.temperatures_K or ():
+            if not (math.isfinite(kelvin) and kelvin > 0):
+                raise ValueError(f"temperatures_K = {self.temperatures_K} must be positive")
+        if self.exchange_interval is None:
+            return
+        if self.exchange_interval != int(self.exchange_interval) or self.exchange_interval < 1:
+            raise ValueError(
+                f"exchange_interval = {self.exchange_interval} must be a positive whole number"
+            )
+        ladder = self.temperatures_K or []
+        if len(ladder) < 2 or any(b <= a for a, b in pairwise(ladder)):
+            raise ValueError(
+                f"temperatures_K = {self.temperatures_K} must be two or more that increase, "
+                "for replicas to exchange them"
+            )
+
+    def _lists(self) -> dict[str, list[float] | list[int]]:
+        lists = {"temperatures_K": self.temperatures_K, "seeds": self.seeds}
+        return {name: values for name, values in lists.items() if values is not None}
+
+    @property
+    def number(self) -> int:
+        """How many replicas there are."""
+        return self.copies or max(len(values) for values in self._lists().values())
+
+    def each(self, settings: MDSettings) -> list[MDSettings]:
+        """The settings of every replica.
+
+        Raises
+        ------
+        ValueError
+            If exchanges are asked of an ensemble that has no temperature to exchange.
+        """
+        if self.exchange_interval is not None:
+            if settings.ensemble not in CANONICAL:
+                raise ValueError(
+                    f"{settings.ensemble} cannot exchange temperatures, because the probability "
+                    f"of its structures is not known; take one of {', '.join(CANONICAL)}"
+                )
+            if settings.temperature_end_K is not None:
+                raise ValueError("temperature_end_K must be left out where replicas exchange")
+        temperatures = self.temperatures_K or [settings.temperature_K] * self.number
+        seeds = self.seeds or [settings.seed + index for index in range(self.number)]
+        return [
+            replace(settings, temperature_K=float(kelvin), seed=seed)
+            for kelvin, seed in zip(temperatures, seeds, strict=True)
+        ]
