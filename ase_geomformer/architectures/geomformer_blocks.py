@@ -12,11 +12,12 @@ from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.cross_attention import ATTENTION_MODULES, AttentionModule, Streams
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
+from ase_geomformer.layers.image_collapse import attend_to_atoms
 from ase_geomformer.layers.masked_softmax import Heads, attend
 from ase_geomformer.layers.segment import gather
 
 if TYPE_CHECKING:
-    from ase_geomformer.architectures.geomformer import GeoMFormerSettings
+    from ase_geomformer.architectures.geomformer_settings import GeoMFormerSettings
 
 
 class EdgeMessages(nn.Module):
@@ -90,7 +91,7 @@ class Attention(nn.Module):
         self.heads = Heads(components, settings.num_heads, settings.num_features)
         num_logits = len(names) * settings.num_heads
         num_radial = settings.num_radial_basis
-        self.bound = settings.logit_bound
+        self.bound, self.image_collapse = settings.logit_bound, settings.image_collapse
         self.edge_bias = dense(num_radial, num_logits) if settings.distance_bias else None
         self.self_bias = nn.Parameter(torch.zeros(num_logits))
         directional = None
@@ -118,18 +119,13 @@ class Attention(nn.Module):
         edge_bias = (
             x.new_zeros(1, num_logits) if self.edge_bias is None else self.edge_bias(edges.radial)
         )
+        common = {"edge_bias": edge_bias, "self_bias": self.self_bias, "bound": self.bound}
         messages = self.messages
-        received = attend(
-            query,
-            key,
-            value,
-            self.heads,
-            edges,
-            edge_bias=edge_bias,
-            self_bias=self.self_bias,
-            bound=self.bound,
-            on_edges=None if messages is None else lambda values: messages(values, normal_x, edges),
-        )
+        if self.image_collapse:
+            received = attend_to_atoms(query, key, value, self.heads, edges, **common)
+        else:
+            on_edges = None if messages is None else lambda v: messages(v, normal_x, edges)
+            received = attend(query, key, value, self.heads, edges, **common, on_edges=on_edges)
         for module, part in zip(self._modules_in_order, self.heads.split(received), strict=True):
             change = module.change(part.flatten(2))
             if module.updates_e:

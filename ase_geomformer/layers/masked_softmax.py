@@ -50,6 +50,10 @@ class Heads:
         """Length of a flat row, the sum over modules of c F."""
         return sum(self.components) * self.num_features
 
+    def scale(self, components: int) -> float:
+        """Factor of products: one over sqrt(F / heads), or over sqrt(3 F / heads) of vectors."""
+        return ((1 if components == 1 else 3) * self.num_features / self.num_heads) ** -0.5
+
     def split(self, flat: Tensor) -> tuple[Tensor, ...]:
         """Flat rows (E, width) to (E, c, heads, F / heads) of each module."""
         parts = flat.split([c * self.num_features for c in self.components], dim=-1)
@@ -59,13 +63,9 @@ class Heads:
         )
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
-        """Scaled products of flat queries and keys: (E, width) to (E, modules * heads).
-
-        Invariant heads are divided by sqrt(F / heads), the others by sqrt(3 F / heads).
-        """
-        head_width = self.num_features // self.num_heads
+        """Scaled products of flat queries and keys: (E, width) to (E, modules * heads)."""
         parts = [
-            part.sum(dim=(1, 3)) * ((1 if c == 1 else 3) * head_width) ** -0.5
+            part.sum(dim=(1, 3)) * self.scale(c)
             for part, c in zip(self.split(query * key), self.components, strict=True)
         ]
         return torch.cat(parts, dim=-1)
