@@ -1,0 +1,143 @@
+"""Drift of the energy of every potential at hand in long dynamics at constant energy.
+
+From the root of a checkout:
+
+    python benchmarks/drift.py --time_ps 50 --output docs/benchmarks/drift.json
+
+Runs are kept in the work folder and go on where they were when the command is given again. With
+--cards the figures are written into the potentials' cards and README files, too.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from argparse import ArgumentParser
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ase_geomformer import PotentialCalculator, list_potentials
+from ase_geomformer.accuracy.model_card import write_readme
+from ase_geomformer.checkpoint import CARD_FILE, read_card
+from ase_geomformer.files import write_text
+from ase_geomformer.md import MDSettings, run_md
+from ase_geomformer.provenance import to_json
+
+DTYPES = ("float32", "float64")
+TEMPERATURE_K = 300.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """Drift of a potential in one type."""
+
+    potential: str
+    sha256: str
+    structure: str
+    dtype: str
+    compiled: bool
+    timestep_fs: float
+    time_ps: float
+    temperature_K: float
+    drift_meV_per_atom_per_ps: float
+    spread_meV_per_atom: float
+    steps_per_second: float
+
+
+def main() -> None:
+    """Measure, print, and write JSON."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--potentials", nargs="+", help="names; all at hand where left out")
+    parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
+    parser.add_argument("--time_ps", type=float, default=50.0)
+    parser.add_argument("--plain", action="store_true", help="do not compile")
+    parser.add_argument("--work", type=Path, default=Path("runs/drift"), help="folder of the runs")
+    parser.add_argument("--output", type=Path, help="JSON file to write; other rows in it stay")
+    parser.add_argument("--cards", action="store_true", help="write the figures into the cards")
+    options = parser.parse_args()
+    for name in options.potentials or list_potentials():
+        for dtype in options.dtypes:
+            row = measure(name, dtype, options.time_ps, options.work, compiled=not options.plain)
+            print(
+                f"{row.potential}, {row.structure}, {row.dtype}: "
+                f"{row.drift_meV_per_atom_per_ps:+.2g} meV/atom/ps over {row.time_ps:g} ps"
+            )
+            if options.output is not None:
+                write_text(options.output, to_json(merged(options.output, row)))
+            if options.cards:
+                add_to_card(list_potentials()[name], row)
+
+
+def measure(name: str, dtype: str, time_ps: float, work: Path, *, compiled: bool) -> Row:
+    """Run dynamics of the first structure on the potential's card."""
+    card = read_card(list_potentials()[name])
+    atoms = card.golden[0].to_atoms()
+    settings = nve(atoms, time_ps)
+    result = run_md(
+        atoms,
+        PotentialCalculator(name, dtype=dtype, compile=compiled),
+        settings,
+        output=work / f"{name}-{dtype}",
+        resume=True,
+    )
+    if not result.completed or result.drift_meV_per_atom_per_ps is None:
+        raise RuntimeError(result.reason)
+    energy = result.log["total_energy_eV"]
+    return Row(
+        potential=name,
+        sha256=card.sha256,
+        structure=atoms.get_chemical_formula(),
+        dtype=dtype,
+        compiled=compiled,
+        timestep_fs=settings.timestep_fs,
+        time_ps=time_ps,
+        temperature_K=result.averages["temperature_K"].mean,
+        drift_meV_per_atom_per_ps=result.drift_meV_per_atom_per_ps,
+        spread_meV_per_atom=float(1000.0 * np.std(energy) / len(atoms)),
+        steps_per_second=result.steps_per_second,
+    )
+
+
+def nve(atoms: Atoms, time_ps: float) -> MDSettings:
+    """Constant energy with the time step that one would take for the elements."""
+    timestep_fs = 0.5 if 1 in atoms.numbers else 1.0
+    steps = round(1000.0 * time_ps / timestep_fs)
+    return MDSettings(
+        ensemble="nve",
+        temperature_K=TEMPERATURE_K,
+        timestep_fs=timestep_fs,
+        steps=steps,
+        trajectory_interval=max(1, steps // 100),
+        checkpoint_interval=2000,
+        seed=1,
+    )
+
+
+def merged(path: Path, row: Row) -> dict[str, object]:
+    """The rows in a file with one in place of an older one."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    kept = [old for old in rows if (old["potential"], old["dtype"]) != (row.potential, row.dtype)]
+    return {
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "rows": sorted(
+            [*kept, asdict(row)], key=lambda entry: (entry["potential"], entry["dtype"])
+        ),
+    }
+
+
+def add_to_card(folder: Path, row: Row) -> None:
+    """Put the drift among the card's figures, and write its README anew."""
+    path = folder / CARD_FILE
+    content = json.loads(path.read_text(encoding="utf-8"))
+    name = f"nve_drift_{row.dtype}_meV_per_atom_per_ps"
+    content["figures"][name] = row.drift_meV_per_atom_per_ps
+    write_text(path, to_json(content))
+    write_readme(folder)
+
+
+if __name__ == "__main__":
+    main()
