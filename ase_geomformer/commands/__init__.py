@@ -26,6 +26,7 @@ VERBS = {
     "selftest": "test a potential on a structure of yours",
     "phonons": "vibrations of a crystal: bands, densities of states, thermodynamics",
     "qha": "thermal expansion and Grüneisen parameters, from phonons at several volumes",
+    "conductivity": "lattice thermal conductivity, from third-order force constants",
     "evaluate": "errors of a potential on labelled structures",
     "train": "train a potential on labelled structures",
     "finetune": "train a potential further on other structures",

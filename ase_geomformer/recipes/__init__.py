@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     )
     from ase_geomformer.recipes.elasticity import ElasticResult, elastic
     from ase_geomformer.recipes.equation_of_state import EOSResult, eos
+    from ase_geomformer.recipes.lattice.conductivity import (
+        ConductivityResult,
+        thermal_conductivity,
+    )
+    from ase_geomformer.recipes.lattice.conductivity_settings import ConductivitySettings
     from ase_geomformer.recipes.lattice.nac import BornCharges
     from ase_geomformer.recipes.lattice.qha import QHAResult, qha
     from ase_geomformer.recipes.lattice.qha_settings import QHASettings
     from ase_geomformer.recipes.lattice.result import PhononResult
     from ase_geomformer.recipes.lattice.run import phonons
-    from ase_geomformer.recipes.lattice.settings import PhononSettings
+    from ase_geomformer.recipes.lattice.settings import EffectiveSettings, PhononSettings
     from ase_geomformer.recipes.many import RelaxManyResult, relax_many
     from ase_geomformer.recipes.modes.result import VibrationsResult
     from ase_geomformer.recipes.modes.run import vibrations
@@ -43,8 +48,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BornCharges",
+    "ConductivityResult",
+    "ConductivitySettings",
     "EOSResult",
     "EOSSettings",
+    "EffectiveSettings",
     "ElasticResult",
     "ElasticSettings",
     "NEBResult",
@@ -70,14 +78,18 @@ __all__ = [
     "relax",
     "relax_many",
     "surface_energy",
+    "thermal_conductivity",
     "vacancy_formation_energy",
     "vibrations",
 ]
 
 _HOME = {
     "BornCharges": "lattice.nac",
+    "ConductivityResult": "lattice.conductivity",
+    "ConductivitySettings": "lattice.conductivity_settings",
     "EOSResult": "equation_of_state",
     "EOSSettings": "crystal_settings",
+    "EffectiveSettings": "lattice.settings",
     "ElasticResult": "elasticity",
     "ElasticSettings": "crystal_settings",
     "NEBResult": "path.result",
@@ -103,6 +115,7 @@ _HOME = {
     "relax": "relaxation",
     "relax_many": "many",
     "surface_energy": "defects",
+    "thermal_conductivity": "lattice.conductivity",
     "vacancy_formation_energy": "defects",
     "vibrations": "modes.run",
 }

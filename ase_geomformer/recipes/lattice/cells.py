@@ -94,6 +94,13 @@ def supercell_matrix(
     return conventional @ np.diag(np.maximum(multiples, 1))
 
 
+def primitive_matrix(crystal: PhonopyAtoms, centring: str, symprec: float) -> Any:
+    """The primitive cell in units of the cell's vectors, or its centring, as phonopy takes it."""
+    from phonopy.structure.cells import guess_primitive_matrix
+
+    return guess_primitive_matrix(crystal, symprec) if centring == "auto" else centring
+
+
 def heights(cell: np.ndarray) -> np.ndarray:
     """Distances (3,) between opposite faces of a cell with vectors in rows (3, 3)."""
     return np.asarray(1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0))

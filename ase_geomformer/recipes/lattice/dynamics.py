@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -82,6 +83,8 @@ def _place(folder: RunFolder) -> Iterator[Path]:
     """Where the dynamics writes its files; they vanish where the run has no folder."""
     path = folder.file(DYNAMICS_FOLDER)
     if path is not None:
+        if not folder.resumed:  # what is there is of a run that is being replaced
+            rmtree(path, ignore_errors=True)
         yield path
         return
     with TemporaryDirectory() as temporary:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +40,35 @@ def draw_bands(result: PhononResult) -> Figure:
     right.set_xlim(left=0.0)
     dress(right)
     return figure
+
+
+def draw_overlay(results: Mapping[str, PhononResult]) -> Figure:
+    """Bands of several calculations over each other, such as those at several temperatures.
+
+    Parameters
+    ----------
+    results : mapping of str to PhononResult
+        By what the legend calls them; of one crystal, so that the paths are alike.
+    """
+    figure = new_figure(6.5, 4.2)
+    axes = figure.subplots()
+    for place, (label, result) in enumerate(results.items()):
+        colour = (BLUE, *_ELEMENT_COLOURS)[place % (1 + len(_ELEMENT_COLOURS))]
+        plot_bands(
+            axes, _stretched(result.bands, next(iter(results.values())).bands), colour, label
+        )
+    axes.set_ylabel("frequency (THz)")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _stretched(bands: Bands, first: Bands) -> Bands:
+    """Bands drawn at the distances of others: cells of other sizes have other reciprocal ones."""
+    distances = []
+    for own, other in zip(bands.distances, first.distances, strict=True):
+        share = (own - own[0]) / (own[-1] - own[0])
+        distances.append(other[0] + share * (other[-1] - other[0]))
+    return replace(bands, distances=distances)
 
 
 def plot_bands(axes: Axes, bands: Bands, colour: str, label: str | None = None) -> None:

@@ -73,9 +73,10 @@ class ForceStore:
         if not self.file.is_file():
             return 0
         record = 8 * self.shape[1] * 3
-        whole = self.file.stat().st_size // record
-        os.truncate(self.file, whole * record)
-        return whole
+        size = self.file.stat().st_size
+        if size % record:
+            os.truncate(self.file, size - size % record)
+        return size // record
 
 
 def fingerprint(structures: Sequence[Atoms]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -57,6 +57,28 @@ class BornCharges:
         # The small rest is shared out, or the acoustic modes would feel a field.
         object.__setattr__(self, "charges_e", charges - charges.mean(axis=0))
         object.__setattr__(self, "dielectric", dielectric)
+
+
+class Choice(Protocol):
+    """Settings that choose Born charges."""
+
+    @property
+    def nac(self) -> str: ...
+    @property
+    def born_file(self) -> str | None: ...
+    @property
+    def dielectric(self) -> float: ...
+    @property
+    def symprec_A(self) -> float: ...
+
+
+def chosen(primitive: Primitive, evaluator: Evaluator, settings: Choice) -> BornCharges | None:
+    """The Born charges that settings ask for; None for none."""
+    if settings.nac == "born" and settings.born_file is not None:
+        return read_born(settings.born_file, primitive, settings.symprec_A)
+    if settings.nac == "charges":
+        return of_potential(evaluator, primitive, settings.dielectric)
+    return None
 
 
 def read_born(path: str | os.PathLike[str], primitive: Primitive, symprec: float) -> BornCharges:

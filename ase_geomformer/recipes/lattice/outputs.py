@@ -10,7 +10,6 @@ import numpy as np
 
 from ase_geomformer.files import atomic_file
 from ase_geomformer.recipes.base import RunFolder
-from ase_geomformer.recipes.lattice.dynamics import DYNAMICS_FOLDER
 from ase_geomformer.recipes.lattice.figures import draw_bands, draw_thermal
 from ase_geomformer.recipes.lattice.force_constants import FORCE_FILES
 from ase_geomformer.recipes.lattice.result import PhononResult
@@ -61,7 +60,6 @@ _WRITERS: dict[str, Callable[[Phonopy, Path], None]] = {
 }
 _FIGURES = {"bands.png": draw_bands, "thermal.png": draw_thermal}
 FILES = (*KEPT_FILES, FINAL_FILE, ARRAYS_FILE, *_WRITERS, *_FIGURES)
-FOLDERS = (DYNAMICS_FOLDER,)
 
 
 def write_phonopy_files(phonon: Phonopy, folder: RunFolder) -> None:

@@ -15,7 +15,12 @@ from ase_geomformer.recipes import report
 from ase_geomformer.recipes.base import PotentialLike, RunFolder, open_folder, recipe_evaluator
 from ase_geomformer.recipes.lattice import nac, stability
 from ase_geomformer.recipes.lattice.bands import band_structure
-from ase_geomformer.recipes.lattice.cells import check_crystal, supercell_matrix, to_phonopy
+from ase_geomformer.recipes.lattice.cells import (
+    check_crystal,
+    primitive_matrix,
+    supercell_matrix,
+    to_phonopy,
+)
 from ase_geomformer.recipes.lattice.densities import density_of_states
 from ase_geomformer.recipes.lattice.force_constants import SOURCES
 from ase_geomformer.recipes.lattice.modes import modes_on_mesh
@@ -127,9 +132,9 @@ def make_phonopy(
         matrix = supercell_matrix(
             atoms, settings.supercell, settings.supercell_length_A, settings.symprec_A
         )
-    return Phonopy(
-        to_phonopy(atoms), matrix, primitive_matrix=settings.primitive, symprec=settings.symprec_A
-    )
+    crystal = to_phonopy(atoms)
+    primitive = primitive_matrix(crystal, settings.primitive, settings.symprec_A)
+    return Phonopy(crystal, matrix, primitive_matrix=primitive, symprec=settings.symprec_A)
 
 
 def finish_force_constants(
@@ -141,19 +146,9 @@ def finish_force_constants(
     """Symmetrise force constants and add the non-analytical term."""
     if settings.symmetrize:
         phonon.symmetrize_force_constants(show_drift=False)
-    born = born or _born(phonon, evaluator, settings)
+    born = born or nac.chosen(phonon.primitive, evaluator, settings)
     if born is not None:
         phonon.nac_params = nac.nac_parameters(born, phonon.primitive, settings.symprec_A)
-
-
-def _born(
-    phonon: Phonopy, evaluator: Evaluator, settings: PhononSettings
-) -> nac.BornCharges | None:
-    if settings.nac == "born" and settings.born_file is not None:
-        return nac.read_born(settings.born_file, phonon.primitive, settings.symprec_A)
-    if settings.nac == "charges":
-        return nac.of_potential(evaluator, phonon.primitive, settings.dielectric)
-    return None
 
 
 def analyse(
