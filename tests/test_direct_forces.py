@@ -18,10 +18,13 @@ from ase_geomformer import PotentialCalculator, evaluate_many
 from ase_geomformer.accuracy.model_card import write_readme
 from ase_geomformer.architectures import base
 from ase_geomformer.checkpoint import Card, load_folder, save_potential, verify
+from ase_geomformer.evaluate import as_evaluator
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.hessian import hessian
 from ase_geomformer.layers.segment import segment_sum
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
+from ase_geomformer.recipes.modes.normal_modes import curvature
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,15 @@ def test_there_is_no_stress_and_it_says_why(direct: Potential) -> None:
     atoms.get_forces()  # an ordinary request asks for no stress behind the scenes
     with pytest.raises(PropertyNotImplementedError, match="not the gradient"):
         calculator.calculate(atoms, ["stress"])
+
+
+def test_an_exact_hessian_is_refused(direct: Potential, pair: Atoms) -> None:
+    """Second derivatives of the energy would not be the slope of the forces."""
+    with pytest.raises(ValueError, match="predicts forces directly"):
+        hessian(direct, pair)
+    matrix, method = curvature(as_evaluator(direct, device="cpu"), pair)
+    assert method == "finite-difference"
+    assert np.abs(matrix).max() > 0.1
 
 
 def test_the_card_says_so(direct: Potential, pair: Atoms, tmp_path: Path) -> None:

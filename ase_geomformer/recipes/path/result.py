@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -135,8 +134,3 @@ def tangent(images: list[Atoms], index: int) -> np.ndarray:
     way = after.positions - before.positions
     direction: np.ndarray = way / np.linalg.norm(way)
     return direction
-
-
-def lengths(images: list[Atoms]) -> np.ndarray:
-    """Distance in Å from each image to the next."""
-    return np.array([np.linalg.norm(b.positions - a.positions) for a, b in pairwise(images)])

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.io import iread
-from ase.mep.neb import NEBOptimizer
-from ase.optimize import FIRE
 
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.provenance import check_folder
@@ -24,21 +21,19 @@ from ase_geomformer.recipes.base import (
 )
 from ase_geomformer.recipes.modes.normal_modes import free_atoms
 from ase_geomformer.recipes.path import figure
-from ase_geomformer.recipes.path.band import Band, BandBroken
 from ase_geomformer.recipes.path.ends import (
     check_different,
     checked_path,
     interpolated,
-    is_free_molecule,
 )
+from ase_geomformer.recipes.path.relaxation import IMAGES_FILE, STEP_KEY, BandRelaxation
 from ase_geomformer.recipes.path.result import NEBResult, fit_path, tangent
 from ase_geomformer.recipes.path.saddle import Saddle, refine_saddle
 from ase_geomformer.recipes.path.settings import NEBSettings
 from ase_geomformer.recipes.relax_settings import RelaxSettings
 from ase_geomformer.recipes.relaxation import relax
-from ase_geomformer.recipes.report import Advance, progress_bar, show
+from ase_geomformer.recipes.report import progress_bar, show
 
-IMAGES_FILE = "images.traj"
 SADDLE_FILE = "saddle.extxyz"
 ARRAYS_FILE = "neb.npz"
 FIGURE_FILE = "neb.png"
@@ -48,9 +43,6 @@ FREE = (
     "steps", "fmax", "climb", "climb_below_eV_per_A", "optimizer", "refine", "saddle_fmax",
     "saddle_steps", "vibrational_check", "checkpoint_interval",
 )  # fmt: skip
-STEP_KEY = "neb_step"
-
-OPTIMIZERS: dict[str, Callable[..., Any]] = {"fire": FIRE, "ode": NEBOptimizer}
 
 
 def neb(
@@ -116,7 +108,7 @@ def neb(
         resume=resume, overwrite=overwrite,
     )  # fmt: skip
     images, first_step = _images(given, evaluate, settings, folder)
-    run = _Run(images, evaluate, settings, folder, first_step)
+    run = BandRelaxation(images, evaluate, settings, folder, first_step)
     with progress_bar("neb", settings.steps, progress) as advance:
         reason = run.optimize(advance)
     result = _result(run, reason, start)
@@ -160,76 +152,7 @@ def _images(
     return images, 0
 
 
-@dataclass(eq=False)
-class _Run:
-    """A band on its way."""
-
-    images: list[Atoms]
-    evaluate: Evaluator
-    settings: NEBSettings
-    folder: RunFolder
-    step: int
-    history: list[float] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.band = Band(
-            self.images,
-            self.evaluate,
-            spring=self.settings.spring_eV_per_A2,
-            align=is_free_molecule(self.images[0]),
-        )
-        self.good = self.band.get_positions()
-
-    def optimize(self, advance: Advance) -> str:
-        """Relax the band, first without a climbing image; what stopped it, if not its goal."""
-        settings, band = self.settings, self.band
-        phases = [(False, settings.fmax)]
-        if settings.climb:
-            phases = [(False, max(settings.fmax, settings.climb_below_eV_per_A)),
-                      (True, settings.fmax)]  # fmt: skip
-        try:
-            for climb, goal in phases:
-                band.climb = climb
-                self._phase(goal, advance)
-        except BandBroken as broken:
-            band.set_positions(self.good)
-            return f"stopped at step {self.step}: {broken}"
-        except KeyboardInterrupt:
-            return f"interrupted at step {self.step}"
-        finally:
-            # The forces that count are those of the last images, however the optimizer ended.
-            band.get_forces()
-            band.update(ends=True)
-            self.save()
-        return ""
-
-    def _phase(self, goal: float, advance: Advance) -> None:
-        settings, first = self.settings, self.step
-        if first >= settings.steps:
-            return
-        with OPTIMIZERS[settings.optimizer](self.band, logfile=None) as optimizer:
-
-            def observe() -> None:
-                self.step = first + optimizer.nsteps
-                if self.history and optimizer.nsteps == 0:
-                    return
-                self.good = self.band.get_positions()
-                self.history.append(self.band.get_residual())
-                advance(self.step, f"{self.history[-1]:.2e} eV/Å")
-                if self.step % settings.checkpoint_interval == 0:
-                    self.save()
-
-            optimizer.attach(observe)
-            optimizer.run(fmax=goal, steps=settings.steps - first)
-
-    def save(self) -> None:
-        """Write the images, from which the run can go on."""
-        for image in self.band.images:
-            image.info[STEP_KEY] = self.step
-        self.folder.save_atoms(IMAGES_FILE, self.band.images)
-
-
-def _result(run: _Run, reason: str, start: float) -> NEBResult:
+def _result(run: BandRelaxation, reason: str, start: float) -> NEBResult:
     settings, band = run.settings, run.band
     images, fmax = band.images, band.get_residual()
     fit = fit_path(images)
