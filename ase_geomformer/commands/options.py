@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -38,11 +38,16 @@ def add_input(parser: ArgumentParser, index: str, *, committee: bool = False) ->
 
 
 def add_compile(parser: ArgumentParser) -> None:
-    """Whether to compile, for verbs that evaluate structures of one size many times."""
+    """How to be fast, for verbs that evaluate structures of one size many times."""
     parser.add_argument(
         "--compile", action="store_true",
         help="compile the potential at the first step, for a minute or two, to be faster from then "
         "on; results repeat to rounding, not to the bit",
+    )  # fmt: skip
+    parser.add_argument(
+        "--radial_tables", type=bool | Literal["auto"], default="auto",
+        help="read filters of the distance from tables, within 1e-6 eV/atom and 1e-5 eV/Å; "
+        "auto: in float32 on a CPU",
     )  # fmt: skip
 
 
@@ -84,6 +89,7 @@ def _calculator_options(options: Namespace) -> dict[str, Any]:
         "device": options.device,
         "dtype": None if options.dtype == "auto" else options.dtype,
         "compile": options.get("compile", False),
+        "radial_tables": options.get("radial_tables", "auto"),
     }
 
 

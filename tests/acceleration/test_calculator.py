@@ -83,22 +83,32 @@ def test_copies_evaluate_their_own_potential(
     np.testing.assert_allclose(other.get_property("forces", ethanol), forces, atol=1e-14)
 
 
-@pytest.mark.parametrize("flags", [[], ["--compile"]])
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], (False, False)),
+        (["--compile"], (True, False)),
+        (["--radial_tables", "true"], (False, True)),
+        (["--dtype", "float32"], (False, True)),
+        (["--dtype", "float32", "--radial_tables", "false"], (False, False)),
+    ],
+)
 def test_the_command_line_passes_it_on(
     flags: list[str],
+    expected: tuple[bool, bool],
     potential: Potential,
     ethanol: Atoms,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def run_md(atoms: Atoms, calculator: PotentialCalculator, *_: object, **__: object) -> object:
-        seen.append(calculator.parameters["compile"])
+        seen.append((calculator.parameters["compile"], calculator.parameters["radial_tables"]))
         return SimpleNamespace(completed=True)
 
-    seen: list[bool] = []
+    seen: list[tuple[bool, bool]] = []
     monkeypatch.setattr("ase_geomformer.md.run_md", run_md)
     save_potential(potential, tmp_path / "random", Card("random"))
     ase.io.write(tmp_path / "ethanol.xyz", ethanol)
     files = ["--potential", tmp_path / "random", "--structure", tmp_path / "ethanol.xyz"]
     assert main(["md", *map(str, files), "--output", str(tmp_path / "out"), *flags]) == 0
-    assert seen == [bool(flags)]
+    assert seen == [expected]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from ase_geomformer.acceleration import can_tabulate, tabulate
 from ase_geomformer.architectures import Architecture, build
 from ase_geomformer.architectures.base import architecture_names
 from ase_geomformer.graph import AtomGraph
@@ -52,6 +53,18 @@ class ContractChecks:
                 potential(graph, ("forces",))
             predicted = MemoryModel(potential)(GraphSize.of(graph))
             assert predicted == pytest.approx(OVERHEAD * memory.peak, rel=0.25)
+
+    def test_radial_tables(self, potential: Potential) -> None:
+        """What filters make of the distance can be tabulated, and nothing else reads the basis."""
+        if not can_tabulate(potential):
+            pytest.skip("no filters of the distance alone")
+        fast = potential.copy()
+        tabulate(fast)
+        graph = graph_of(potential, assortment(potential.cutoff))
+        names = ("energies", "forces")
+        for name, bound in zip(names, (1e-6, 1e-5), strict=True):
+            difference = (fast(graph, names)[name] - potential(graph, names)[name]).abs().max()
+            assert difference <= bound, name
 
     def test_seed_decides_the_weights(self, settings: dict[str, Any]) -> None:
         def weights(seed: int) -> Tensor:
