@@ -1,0 +1,79 @@
+"""evaluate_many against one structure after the other, for many small structures.
+
+python benchmarks/batching.py --output docs/benchmarks/batching.json
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import molecule
+from cases import potential
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from timing import in_turns, machine, sample
+
+from ase_geomformer import PotentialCalculator
+from ase_geomformer.batching import graphs
+from ase_geomformer.evaluate import BatchEvaluator
+from ase_geomformer.files import write_text
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.provenance import to_json
+
+MOLECULES = ("CH3CH2OH", "H2O", "C6H6", "CH3COOH", "CH4")
+
+
+def main() -> None:
+    """Measure, show a table, and write JSON."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--structures", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    crowd = molecules(options.structures)
+    calculator = PotentialCalculator(potential(), device="cpu", dtype="float32", skin=0.0)
+    evaluate = BatchEvaluator(calculator)
+    cutoff = calculator.potential.cutoff
+    work = {
+        "graphs one by one": lambda: [AtomGraph.from_atoms(atoms, cutoff) for atoms in crowd],
+        "graphs together": lambda: list(graphs(crowd, cutoff)),
+        "calculator": lambda: [calculator.get_property("forces", atoms) for atoms in crowd],
+        "evaluate_many": lambda: evaluate(crowd),
+    }
+    found = in_turns(
+        {name: lambda it=function: sample(it) for name, function in work.items()},
+        options.rounds + 1,
+    )
+    table = Table(title=f"{len(crowd)} molecules of 3 to 12 atoms", box=SIMPLE_HEAD)
+    for heading in ("", "wall (ms)", "processor (ms)", "per structure (ms)"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, times in found.items():
+        each = times["cpu_min_ms"] / len(crowd)
+        table.add_row(
+            name, f"{times['wall_min_ms']:.0f}", f"{times['cpu_min_ms']:.0f}", f"{each:.3f}"
+        )
+    Console().print(table)
+    if options.output is not None:
+        content = {**machine("vesin"), "structures": len(crowd), "rows": found}
+        write_text(options.output, to_json(content))
+
+
+def molecules(number: int) -> list[Atoms]:
+    """Rattled copies of a few molecules, in turn."""
+    rng = np.random.default_rng(0)
+    kinds = [molecule(name) for name in MOLECULES]
+    crowd = [kinds[index % len(kinds)].copy() for index in range(number)]
+    for atoms in crowd:
+        atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
+    return crowd
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Structures and potentials that the benchmarks share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import bulk, molecule
+
+from ase_geomformer.architectures import build
+from ase_geomformer.potential import Potential
+
+ELEMENTS = ("H", "C", "O", "Si")
+# The size of SO3LR, and a cutoff that all peers have.
+SETTINGS = {
+    "so3krates": {
+        "cutoff": 5.0,
+        "num_features": 128,
+        "num_layers": 3,
+        "num_heads": 4,
+        "degrees": (1, 2, 3, 4),
+        "avg_num_neighbors": 20.0,
+    }
+}
+
+
+def potential(name: str = "so3krates") -> Potential:
+    """A potential with random weights: speed does not depend on them."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Potential(build(name, SETTINGS[name]), ELEMENTS)
+
+
+def silicon(repeats: int) -> Atoms:
+    """A rattled cube of 8 n^3 atoms."""
+    return rattled(bulk("Si", a=5.43, cubic=True) * (repeats, repeats, repeats))
+
+
+def water(molecules_per_edge: int) -> Atoms:
+    """Randomly turned molecules in a periodic cube at the density of the liquid."""
+    rng = np.random.default_rng(0)
+    spacing = 3.105
+    box = Atoms(cell=np.full(3, spacing * molecules_per_edge), pbc=True)
+    for corner in np.ndindex(*(3 * [molecules_per_edge])):
+        one = molecule("H2O")
+        one.rotate(rng.uniform(0, 360), rng.normal(size=3), center="COM")
+        one.translate((np.array(corner) + 0.5) * spacing - one.get_center_of_mass())
+        box += one
+    return box
+
+
+def rattled(atoms: Atoms) -> Atoms:
+    """Off the symmetric sites, the same every time."""
+    atoms.positions += np.random.default_rng(0).normal(scale=0.03, size=atoms.positions.shape)
+    return atoms
+
+
+def cases(names: list[str]) -> dict[str, Atoms]:
+    """The structures of these names."""
+    return {name: CASES[name]() for name in names}
+
+
+CASES = {
+    "ethanol": lambda: rattled(molecule("CH3CH2OH")),
+    "Si64": lambda: silicon(2),
+    "water192": lambda: water(4),
+    "Si512": lambda: silicon(4),
+    "Si4096": lambda: silicon(8),
+}

@@ -1,0 +1,168 @@
+"""Energy and forces through the ASE calculator: ours, plain and accelerated, and peers.
+
+Each step moves all atoms a little and asks for forces anew, neighbour list included. All that is
+compared takes turns, step by step, in one run. A peer runs in an environment of its own,
+PEERS/NAME, where its packages are installed as ``benchmarks/peers/NAME.py`` says; it is skipped
+where there is none. From the root of a checkout:
+
+    python benchmarks/inference.py --peers ~/peers --output docs/benchmarks/inference.json
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from cases import CASES, cases, potential
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from timing import Sample, in_turns, machine, sample
+
+from ase_geomformer import PotentialCalculator
+from ase_geomformer.files import write_text
+from ase_geomformer.provenance import to_json
+
+KINDS = {
+    "networks": {"radial_tables": False},
+    "tables": {"radial_tables": True},
+    "compiled networks": {"radial_tables": False, "compile": True},
+    "compiled tables": {"radial_tables": True, "compile": True},
+}
+PEERS = Path(__file__).parent / "peers"
+WARM_UP = 2
+STEP_A = 0.003
+
+
+def main() -> None:
+    """Measure, show a table, and write JSON."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--structures", nargs="+", choices=CASES, default=["ethanol", "Si64"])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    console = Console()
+    peers = start_peers(options.peers, options.threads, console)
+    rows = []
+    for name, atoms in cases(options.structures).items():
+        timed: dict[str, Callable[[], Sample]] = {kind: ours(kind, atoms) for kind in options.kinds}
+        timed |= {peer: process.of(atoms) for peer, process in peers.items()}
+        for call in timed.values():
+            for _ in range(WARM_UP):
+                call()
+        found = in_turns(timed, options.rounds)
+        rows += [{"structure": name, "kind": kind, **times} for kind, times in found.items()]
+    for process in peers.values():
+        process.stop()
+    show(rows, console)
+    if options.output is not None:
+        versions = {peer: process.version for peer, process in peers.items()}
+        content = {**machine("vesin"), "rounds": options.rounds, "peers": versions, "rows": rows}
+        write_text(options.output, to_json(content))
+
+
+def ours(kind: str, atoms: Atoms) -> Callable[[], Sample]:
+    """A timed step with one of our calculators."""
+    calculator = PotentialCalculator(potential(), device="cpu", dtype="float32", **KINDS[kind])
+    moving, rng = atoms.copy(), np.random.default_rng(1)
+    moving.calc = calculator
+
+    def step() -> Sample:
+        moving.positions += rng.normal(scale=STEP_A, size=moving.positions.shape)
+        return sample(moving.get_forces)
+
+    return step
+
+
+class Peer:
+    """A peer in its own process, which answers every line with a line."""
+
+    def __init__(self, python: Path, script: Path, threads: int) -> None:
+        self._process = subprocess.Popen(
+            [str(python), str(script), str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.version = self._answer()["version"]
+
+    def of(self, atoms: Atoms) -> Callable[[], Sample]:
+        """A timed step with this structure."""
+        structure = {
+            "numbers": atoms.numbers.tolist(),
+            "positions": atoms.positions.tolist(),
+            "cell": atoms.cell.array.tolist(),
+            "pbc": bool(atoms.pbc.all()),
+            "step_A": STEP_A,
+        }
+        self._ask(structure)
+
+        def step() -> Sample:
+            answer = self._ask({})
+            return answer["wall_s"], answer["cpu_s"]
+
+        return step
+
+    def stop(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+        raise RuntimeError(f"{self._process.args} ended without an answer")
+
+
+def start_peers(folder: Path | None, threads: int, console: Console) -> dict[str, Peer]:
+    """The peers that have an environment; the others are named and left out."""
+    peers = {}
+    for script in sorted(PEERS.glob("[!_]*.py")) if folder else []:
+        python = folder / script.stem / "bin" / "python"
+        if python.exists():
+            peers[script.stem] = Peer(python, script, threads)
+        else:
+            console.print(f"{script.stem}: skipped, no environment at {python}")
+    return peers
+
+
+def show(rows: list[dict[str, Any]], console: Console) -> None:
+    """Print the figures, with ratios to the first row of each structure."""
+    table = Table(title="Energy and forces, new geometry at each step", box=SIMPLE_HEAD)
+    for heading in ("structure", "evaluated by"):
+        table.add_column(heading)
+    for heading in ("wall (ms)", "processor (ms)", "ratio"):
+        table.add_column(heading, justify="right")
+    first: dict[str, float] = {}
+    for row in rows:
+        reference = first.setdefault(row["structure"], row["cpu_min_ms"])
+        wall, cpu = row["wall_min_ms"], row["cpu_min_ms"]
+        table.add_row(
+            row["structure"], row["kind"], f"{wall:.1f}", f"{cpu:.1f}", f"{cpu / reference:.2f}"
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

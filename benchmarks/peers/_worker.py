@@ -1,0 +1,30 @@
+"""What every peer's process does: take a structure, then time steps; see ../inference.py.
+
+Runs in the peer's environment and imports nothing of ours.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+
+
+def serve(version, prepare):
+    """Answer on standard output; ``prepare(numbers, cell or None)`` gives a step of positions."""
+    print(json.dumps({"version": version}), flush=True)
+    step = None
+    for line in sys.stdin:
+        question = json.loads(line)
+        if question:
+            positions, scale = np.array(question["positions"]), question["step_A"]
+            cell = np.array(question["cell"]) if question["pbc"] else None
+            step = prepare(np.array(question["numbers"]), cell)
+            rng = np.random.default_rng(1)
+            print(json.dumps({}), flush=True)
+            continue
+        positions = positions + rng.normal(scale=scale, size=positions.shape)
+        wall, cpu = time.perf_counter(), time.process_time()
+        step(positions)
+        times = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+        print(json.dumps(times), flush=True)

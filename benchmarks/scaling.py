@@ -1,0 +1,105 @@
+"""Time and peak memory of a step against the number of atoms: both are linear.
+
+python benchmarks/scaling.py --output docs/benchmarks/scaling.json
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cases import potential, silicon
+from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from timing import machine, sample, summary
+
+from ase_geomformer import PotentialCalculator
+from ase_geomformer.accuracy.style import save_figure
+from ase_geomformer.files import write_text
+from ase_geomformer.graph import AtomGraph
+from ase_geomformer.memory_model import GraphSize, PeakMemory
+from ase_geomformer.provenance import to_json
+
+
+def main() -> None:
+    """Measure, show a table, and write JSON and a figure."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--repeats", nargs="+", type=int, default=[1, 2, 3, 4, 6, 8], help="of 8 atoms, cubed"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--figure", type=Path, help="image to write")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    calculator = PotentialCalculator(potential(), device="cpu", dtype="float32", skin=0.0)
+    rows = [measure(calculator, repeats, options.rounds) for repeats in options.repeats]
+    show(rows)
+    if options.output is not None:
+        write_text(options.output, to_json({**machine("vesin"), "rows": rows}))
+    if options.figure is not None:
+        save_figure(draw(rows), options.figure)
+
+
+def measure(calculator: PotentialCalculator, repeats: int, rounds: int) -> dict[str, Any]:
+    """One size: a full step of the calculator, and what evaluating its graph takes at most."""
+    atoms = silicon(repeats)
+    model = calculator.potential
+    graph = AtomGraph.from_atoms(atoms, model.cutoff, dtype=model.dtype)
+    with PeakMemory() as memory:
+        model(graph, ("forces", "stress"))
+
+    def step() -> None:
+        calculator.reset()
+        calculator.get_property("forces", atoms)
+
+    times = summary([sample(step) for _ in range(rounds)])
+    return {
+        "atoms": len(atoms),
+        "edges": graph.num_edges,
+        "peak_MB": memory.peak / 1e6,
+        "predicted_MB": calculator.memory.model(GraphSize.of(graph)) / 1e6,
+        **times,
+    }
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print the figures."""
+    table = Table(title="Energy, forces and stress of silicon", box=SIMPLE_HEAD)
+    for heading in ("atoms", "edges", "processor (ms)", "per atom (ms)", "peak (MB)", "predicted"):
+        table.add_column(heading, justify="right")
+    for it in rows:
+        table.add_row(
+            f"{it['atoms']:,}",
+            f"{it['edges']:,}",
+            f"{it['cpu_min_ms']:.1f}",
+            f"{it['cpu_min_ms'] / it['atoms']:.3f}",
+            f"{it['peak_MB']:.0f}",
+            f"{it['predicted_MB']:.0f}",
+        )
+    Console().print(table)
+
+
+def draw(rows: list[dict[str, Any]]) -> Figure:
+    """Both against the number of atoms, with a line of slope one."""
+    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    atoms = np.array([it["atoms"] for it in rows], dtype=float)
+    columns = {"cpu_min_ms": "processor time of a step (ms)", "peak_MB": "peak memory (MB)"}
+    for axes, (name, label) in zip(figure.subplots(1, 2), columns.items(), strict=True):
+        values = np.array([it[name] for it in rows])
+        axes.loglog(atoms, values, "o-")
+        axes.loglog(atoms, values[-1] * atoms / atoms[-1], "--", color="0.5", label="linear")
+        axes.set_xlabel("atoms")
+        axes.set_ylabel(label)
+        axes.legend(frameon=False)
+    return figure
+
+
+if __name__ == "__main__":
+    main()
