@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -119,13 +120,19 @@ class Attention(nn.Module):
         edge_bias = (
             x.new_zeros(1, num_logits) if self.edge_bias is None else self.edge_bias(edges.radial)
         )
-        common = {"edge_bias": edge_bias, "self_bias": self.self_bias, "bound": self.bound}
         messages = self.messages
-        if self.image_collapse:
-            received = attend_to_atoms(query, key, value, self.heads, edges, **common)
-        else:
-            on_edges = None if messages is None else lambda v: messages(v, normal_x, edges)
-            received = attend(query, key, value, self.heads, edges, **common, on_edges=on_edges)
+        on_edges = None if messages is None else lambda values: messages(values, normal_x, edges)
+        way = attend_to_atoms if self.image_collapse else partial(attend, on_edges=on_edges)
+        received = way(
+            query,
+            key,
+            value,
+            self.heads,
+            edges,
+            edge_bias=edge_bias,
+            self_bias=self.self_bias,
+            bound=self.bound,
+        )
         for module, part in zip(self._modules_in_order, self.heads.split(received), strict=True):
             change = module.change(part.flatten(2))
             if module.updates_e:
