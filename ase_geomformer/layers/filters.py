@@ -18,20 +18,27 @@ from torch import Tensor, nn
 from ase_geomformer.layers.attention import Edges, head_sum
 from ase_geomformer.layers.degree_linear import DegreeLinear, component_degrees
 from ase_geomformer.layers.dense import dense
+from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.segment import gather, segment_sum
+from ase_geomformer.layers.spline import SplinePoint
 
 
-class RadialNetwork(nn.Module):
-    """Filters of the distance: one hidden layer on the radial basis, (E, K) to (E, width)."""
+class RadialNetwork(RadialFunction):
+    """Filters of the distance: one hidden layer on the radial basis."""
 
     def __init__(self, num_radial_basis: int, hidden_width: int, width: int) -> None:
         super().__init__()
         self.hidden = dense(num_radial_basis, hidden_width)
         self.final = dense(hidden_width, width)
 
-    def forward(self, radial: Tensor) -> Tensor:
+    def of_radial(self, radial: Tensor) -> Tensor:
+        """Basis (E, K) to filters (E, width)."""
         filters: Tensor = self.final(nn.functional.silu(self.hidden(radial)))
         return filters
+
+    def forward(self, radial: Tensor | SplinePoint) -> Tensor:
+        """What the edges hold of their distances to filters (E, width)."""
+        return self.radial_values(radial)
 
 
 class NeighbourDensity(nn.Module):

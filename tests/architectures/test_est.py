@@ -6,8 +6,10 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
+from ase_geomformer.acceleration.tables import tabulate
 from ase_geomformer.architectures import build
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.spline import SplineTable
 from ase_geomformer.potential import Potential
 
 from .limits import Limits
@@ -132,6 +134,17 @@ def test_charges_sum_to_that_of_the_structure() -> None:
     charges = architecture(AtomGraph.from_atoms(atoms, architecture.cutoff))["charges"]
     assert charges.std() > 1e-6
     torch.testing.assert_close(charges.sum().item(), -1.0)
+
+
+@pytest.mark.parametrize("messages", ["filters", "so2"])
+def test_filters_can_be_tabulated(messages: str) -> None:
+    settings = {**SMALL, "messages": messages, "attention_width": 8}
+    potential = random_potential("est", settings)
+    tabulated = potential.copy()
+    tabulate(tabulated)
+    assert any(isinstance(module, SplineTable) for module in tabulated.modules())
+    exact, found = (evaluate(p, ethanol()) for p in (potential, tabulated))
+    torch.testing.assert_close(found["forces"], exact["forces"], rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize(
