@@ -11,7 +11,7 @@ from ase_geomformer.layers.cross_attention import Streams
 
 SELF_ATTENTION = ("invariant_self", "equivariant_self")
 CROSS_ATTENTION = {
-    "off": (),
+    "none": (),
     "invariant": ("invariant_cross",),
     "equivariant": ("equivariant_cross",),
     "both": ("invariant_cross", "equivariant_cross"),
@@ -46,9 +46,18 @@ NOT_CONSERVATIVE: dict[str, tuple[Any, str]] = {
 }
 """Choices without a usable gradient, with the reason."""
 
+# What all published sizes have in common: vectors, and no geometry in the layers but for the mask.
+_PUBLISHED: dict[str, Any] = {
+    "layout": "alternating",
+    "max_degree": 1,
+    "degree_weights": False,
+    "distance_bias": False,
+    "edge_values": False,
+    "directional_messages": False,
+}
 SIZES: dict[str, dict[str, Any]] = {
-    "1M": {"num_features": 128, "num_blocks": 2, "num_heads": 8, "layout": "alternating"},
-    "10M": {"num_features": 320, "num_blocks": 3, "num_heads": 16, "layout": "alternating"},
+    "1M": {"num_features": 128, "num_blocks": 2, "num_heads": 8, **_PUBLISHED},
+    "10M": {"num_features": 320, "num_blocks": 3, "num_heads": 16, **_PUBLISHED},
 }
 """Settings of the published sizes of MatterSim-MT, by name."""
 
@@ -76,7 +85,7 @@ class GeoMFormerSettings:
         ``alternating``, cross-attention after self-attention, with networks after each.
     cross_attention
         Which streams ask the other one: ``both``, only the ``invariant`` or the ``equivariant``
-        one, or ``off``.
+        one, or ``none``.
     max_degree
         Highest degree l of the equivariant stream, at least 1.
     scalar_component
@@ -99,9 +108,10 @@ class GeoMFormerSettings:
     directional_messages
         Send directions of edges along with the equivariant self-attention.
     image_collapse
-        Attend over pairs of atoms, not of images: faster where cells are smaller than the cutoff,
-        slower elsewhere, and the same within rounding. Not with ``edge_values`` or
-        ``directional_messages``, by which images differ.
+        Attend over all pairs of atoms, not of periodic images: the same within rounding, in time
+        and memory that grow with the square of the number of atoms in a batch; for single cells
+        of up to a few hundred. Not with ``edge_values`` or ``directional_messages``, by which
+        images differ.
     logit_bound
         Logits, and biases added to them, stay below it.
     radial_basis
@@ -127,14 +137,14 @@ class GeoMFormerSettings:
     cutoff: float = 5.0
     attention: Literal["neighbours", "all-pairs"] = "neighbours"
     num_features: int = 64
-    num_blocks: int = 3
+    num_blocks: int = 2
     num_heads: int = 8
     ffn_width: int | None = None
     layout: Literal["parallel", "alternating"] = "parallel"
-    cross_attention: Literal["off", "invariant", "equivariant", "both"] = "both"
-    max_degree: int = 1
+    cross_attention: Literal["none", "invariant", "equivariant", "both"] = "both"
+    max_degree: int = 2
     scalar_component: bool = True
-    degree_weights: bool = False
+    degree_weights: bool = True
     equivariant_norm: Literal["joint", "whitening"] = "joint"
     initial_vectors: Literal["neighbours", "centred"] = "neighbours"
     inner_norm: bool = True

@@ -23,8 +23,6 @@ SMALL = {
     "num_radial_basis": 8,
     "energy_width": 8,
 }
-# As published for MatterSim-MT: no geometry in the layers but for the smooth mask.
-PLAIN = {"distance_bias": False, "edge_values": False, "directional_messages": False}
 
 # Exponentials of logits up to twice the bound lose more digits than filters do.
 # Measured in float32: forces differ by up to 1.4e-5 of the largest.
@@ -37,11 +35,11 @@ class TestGeoMFormer(ArchitectureSuite):
     variants: ClassVar[dict[str, dict[str, Any]]] = {
         # As shipped, in small.
         "standard": SMALL,
-        "published": {**SMALL, **PLAIN, "num_blocks": 1, "layout": "alternating"},
+        "published": {**SIZES["1M"], **SMALL, "num_blocks": 1},
         "everything": {
             **SMALL,
-            "max_degree": 2,
-            "degree_weights": True,
+            "max_degree": 3,
+            "degree_weights": False,
             "ffn_width": 24,
             "radial_basis": "gaussian",
             "cutoff_function": "exponential",
@@ -76,7 +74,7 @@ class TestAllPairs(ArchitectureSuite):
 @pytest.mark.parametrize(("size", "published"), [("1M", 1.0e6), ("10M", 9.4e6)])
 def test_sizes_are_the_published_ones(size: str, published: float) -> None:
     """Without tables by element, and with what the last block leaves out: e is not read again."""
-    model = build("geomformer", {**SIZES[size], **PLAIN})
+    model = build("geomformer", SIZES[size])
     width = model.settings.num_features
     tables = 3 * NUM_ELEMENTS * width
     unread = 9 * width**2  # equivariant cross-attention, its gate and network
@@ -101,12 +99,12 @@ def test_charges_sum_to_that_of_the_molecule() -> None:
         ({"max_degree": 0}, "must be at least 1, not 0"),
         ({"logit_bound": 100.0}, r"logit_bound must be in \(0, 20\], not 100"),
         ({"layout": "diagonal"}, "'diagonal'; choose from .*parallel"),
-        ({"cross_attention": "none"}, "'none'; choose from .*both"),
+        ({"cross_attention": "never"}, "'never'; choose from .*both"),
         ({"radial_basis": "chebyshev"}, "'chebyshev'; choose from .*bernstein"),
         ({"scalar_component": False}, "no force constants; use forces='direct'"),
         ({"equivariant_norm": "whitening"}, "no force constants; use forces='direct'"),
         ({"initial_vectors": "centred"}, "jumps as an atom .* use forces='direct'"),
-        ({"scalar_component": False, "forces": "direct", "max_degree": 2}, "max_degree must be 1"),
+        ({"scalar_component": False, "forces": "direct"}, "max_degree must be 1"),
         ({"equivariant_norm": "whitening", "forces": "direct"}, "is for scalar_component=False"),
         ({"initial_vectors": "centred", "forces": "direct"}, "needs attention='all-pairs'"),
     ],

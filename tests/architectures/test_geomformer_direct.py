@@ -19,12 +19,13 @@ PAPER = {
     **SMALL,
     "attention": "all-pairs",
     "scalar_component": False,
+    "max_degree": 1,
     "initial_vectors": "centred",
     "forces": "direct",
 }
 VARIANTS = {
     "neighbours": {**SMALL, "forces": "direct"},
-    "degree two": {**SMALL, "forces": "direct", "max_degree": 2},
+    "vectors": {**SMALL, "forces": "direct", "max_degree": 1},
     "paper": {**PAPER, "equivariant_norm": "joint"},
     "paper, whitening": {**PAPER, "equivariant_norm": "whitening"},
 }

@@ -23,7 +23,7 @@ from .structures import dimer
 from .test_geomformer import SMALL
 
 DISPLACEMENTS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
-VECTORS_ONLY = {"scalar_component": False, "forces": "direct"}
+VECTORS_ONLY = {"scalar_component": False, "forces": "direct", "max_degree": 1}
 
 
 def architecture(**settings: Any) -> Architecture:
