@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.data import covalent_radii
-from scipy.interpolate import make_interp_spline
 from torch import Tensor, nn
 
 from ase_geomformer.batching import joint_graph
@@ -133,6 +132,8 @@ def _fit(basis: nn.Module, function: RadialFunction, num_intervals: int, cutoff:
 
     Four more conditions come from the middle of the two intervals at either end.
     """
+    from scipy.interpolate import make_interp_spline
+
     spacing = cutoff / num_intervals
     knots = spacing * np.arange(-DEGREE, num_intervals + DEGREE + 1)
     steps = np.arange(num_intervals + 1.0)
