@@ -91,10 +91,8 @@ def measure(
     potential.to(device)
     objective = Objective(potential, settings.loss, scale)
     if compiled:
-        atoms, edges = padded_size(dataset, settings.batches, 1)
-        objective = CompiledObjective(
-            potential, settings.loss, scale, num_atoms=atoms, num_edges=edges
-        )
+        size = padded_size(dataset, settings.batches, 1)
+        objective = CompiledObjective(potential, settings.loss, scale, **size)
     optimizer = OPTIMIZERS[kind](potential, settings.optimizer)
     weights = torch.tensor([t.weight for t in objective.targets.values()], device=device).double()
     times = []

@@ -31,8 +31,6 @@ class LabelledGraph:
         Tensile positive.
     charges : Tensor, shape (N,), e
     dipole : Tensor, shape (B, 3), e Å
-    positions : Tensor, shape (N, 3), Å
-        What predicted charges are weighted with to give a dipole; networks do not see them.
     has_energy, has_forces, has_stress, has_charges, has_dipole : Tensor, shape (B,), bool
         Which structures carry the label; where they do not, the label is zero.
     """
@@ -43,7 +41,6 @@ class LabelledGraph:
     stress: Tensor
     charges: Tensor
     dipole: Tensor
-    positions: Tensor
     has_energy: Tensor
     has_forces: Tensor
     has_stress: Tensor
@@ -79,24 +76,25 @@ class LabelledGraph:
         Energy per atom (B, 1), forces (N, 3), stress (B, 9), charges (N, 1), dipole (B, 3).
         """
         if target == "dipole":
-            moments = results["charges"][:, None] * self.positions
+            moments = results["charges"][:, None] * self.graph.positions
             return segment_sum(moments, self.graph.batch, self.graph.num_structures) - self.dipole
         error = results[target] - getattr(self, target)
         if target == "energy":
             error = error / self.num_atoms_of
         return error.reshape(error.shape[0], -1)
 
-    def pad(self, num_atoms: int, num_edges: int, cutoff: float) -> LabelledGraph:
+    def pad(
+        self, num_atoms: int, num_edges: int, cutoff: float, num_far_pairs: int | None = None
+    ) -> LabelledGraph:
         """Grow to fixed sizes by a ghost structure without labels, see :meth:`AtomGraph.pad`."""
         ghosts = num_atoms - self.graph.num_atoms
         return LabelledGraph(
-            graph=self.graph.pad(num_atoms, num_edges, cutoff),
+            graph=self.graph.pad(num_atoms, num_edges, cutoff, num_far_pairs),
             energy=pad(self.energy, (0, 1)),
             forces=pad(self.forces, (0, 0, 0, ghosts)),
             stress=pad(self.stress, (0, 0, 0, 0, 0, 1)),
             charges=pad(self.charges, (0, ghosts)),
             dipole=pad(self.dipole, (0, 0, 0, 1)),
-            positions=pad(self.positions, (0, 0, 0, ghosts)),
             has_energy=pad(self.has_energy, (0, 1)),
             has_forces=pad(self.has_forces, (0, 1)),
             has_stress=pad(self.has_stress, (0, 1)),

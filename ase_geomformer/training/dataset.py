@@ -31,6 +31,8 @@ class GraphDataset(Dataset[LabelledGraph]):
     frames : sequence of Frame
     cutoff : float
         Of the graphs, Å.
+    far_cutoff : float
+        Of their far pairs, Å; none by default.
     dtype : torch.dtype
         Of everything but energies, which stay float64.
     cache : Path, optional
@@ -51,6 +53,7 @@ class GraphDataset(Dataset[LabelledGraph]):
         frames: Sequence[Frame],
         cutoff: float,
         *,
+        far_cutoff: float = 0.0,
         dtype: torch.dtype = torch.float32,
         cache: Path | None = None,
         neighbors: str = "auto",
@@ -60,15 +63,20 @@ class GraphDataset(Dataset[LabelledGraph]):
             raise ValueError("no frames given: a data set needs at least one")
         self.frames = list(frames)
         self.cutoff = cutoff
-        table = edge_table(self.frames, cutoff, cache=cache, neighbors=neighbors, progress=progress)
+
+        def pairs(radius: float, half: bool) -> Pairs:
+            table = edge_table(
+                self.frames, radius, half=half, cache=cache, neighbors=neighbors, progress=progress
+            )
+            vectors = edge_vectors(self.frames, table, dtype)
+            return Pairs(table.edge_index, vectors, table.counts)
+
         self.num_atoms = torch.tensor([len(frame.atoms) for frame in self.frames])
-        self.num_edges = table.counts
+        self._edges = pairs(cutoff, half=False)
+        self._far_pairs = pairs(far_cutoff, half=True) if far_cutoff else None
         self._first_atom = self.num_atoms.cumsum(0) - self.num_atoms
-        self._first_edge = self.num_edges.cumsum(0) - self.num_edges
         self._of_structures = structure_tensors(self.frames, dtype)
         self._of_atoms = atom_tensors(self.frames, dtype)
-        self._edge_index = table.edge_index
-        self._edge_vectors = edge_vectors(self.frames, table, dtype)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -81,6 +89,16 @@ class GraphDataset(Dataset[LabelledGraph]):
         return [self.batch(indices)]
 
     @property
+    def num_edges(self) -> Tensor:
+        """Edges of every frame."""
+        return self._edges.counts
+
+    @property
+    def num_far_pairs(self) -> Tensor:
+        """Far pairs of every frame."""
+        return self._far_pairs.counts if self._far_pairs else torch.zeros_like(self.num_atoms)
+
+    @property
     def mean_neighbors(self) -> float:
         """Average number of edges per atom."""
         return float(self.num_edges.sum() / self.num_atoms.sum())
@@ -88,23 +106,56 @@ class GraphDataset(Dataset[LabelledGraph]):
     def batch(self, indices: Sequence[int]) -> LabelledGraph:
         """The frames at ``indices``, in this order, as one graph with labels."""
         chosen = torch.as_tensor(indices, dtype=torch.int64)
-        atom_counts, edge_counts = self.num_atoms[chosen], self.num_edges[chosen]
-        owner = torch.repeat_interleave(atom_counts)
-        atoms, atom_offset = gather_index(self._first_atom[chosen], atom_counts)
-        edges, _ = gather_index(self._first_edge[chosen], edge_counts)
+        counts = self.num_atoms[chosen]
+        atoms, offset = gather_index(self._first_atom[chosen], counts)
         structures = {name: value[chosen] for name, value in self._of_structures.items()}
         of_atoms = {name: value[atoms] for name, value in self._of_atoms.items()}
-        shift = torch.repeat_interleave(atom_offset, edge_counts)
+        edge_index, edge_vectors = self._edges.gather(chosen, offset)
+        far = {}
+        if self._far_pairs is not None:
+            far = dict(
+                zip(
+                    ("far_index", "far_vectors"),
+                    self._far_pairs.gather(chosen, offset),
+                    strict=True,
+                )
+            )
         graph = AtomGraph(
             atomic_numbers=of_atoms.pop("atomic_numbers"),
-            edge_index=self._edge_index.index_select(1, edges) + shift,
-            edge_vectors=self._edge_vectors.index_select(0, edges),
-            batch=owner,
+            edge_index=edge_index,
+            edge_vectors=edge_vectors,
+            batch=torch.repeat_interleave(counts),
             charge=structures.pop("charge"),
             spin=structures.pop("spin"),
             cell=structures.pop("cell"),
+            positions=of_atoms.pop("positions"),
+            **far,
         )
         return LabelledGraph(graph=graph, **of_atoms, **structures)
+
+
+class Pairs:
+    """Edges or far pairs of all frames, from which those of some frames are gathered.
+
+    Parameters
+    ----------
+    index : Tensor, shape (2, P)
+        Both ends, counted within the frame.
+    vectors : Tensor, shape (P, 3), Å
+    counts : Tensor, shape (F,)
+        Number of each frame's.
+    """
+
+    def __init__(self, index: Tensor, vectors: Tensor, counts: Tensor) -> None:
+        self.index, self.vectors, self.counts = index, vectors, counts
+        self._first = counts.cumsum(0) - counts
+
+    def gather(self, frames: Tensor, atom_offset: Tensor) -> tuple[Tensor, Tensor]:
+        """Index and vectors of some frames, whose first atoms have the numbers ``atom_offset``."""
+        counts = self.counts[frames]
+        rows, _ = gather_index(self._first[frames], counts)
+        shift = torch.repeat_interleave(atom_offset, counts)
+        return self.index.index_select(1, rows) + shift, self.vectors.index_select(0, rows)
 
 
 def gather_index(first: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ase_geomformer.data.frames import Frame, fingerprint
 from ase_geomformer.files import atomic_file
 from ase_geomformer.graph import geometry
-from ase_geomformer.neighbors import neighbor_list
+from ase_geomformer.neighbors import neighbor_list, pair_list
 
 FORMAT_VERSION = "1"
 
@@ -55,32 +55,37 @@ def edge_table(
     cutoff: float,
     *,
     cache: Path | None = None,
+    half: bool = False,
     neighbors: str = "auto",
     progress: bool = False,
 ) -> EdgeTable:
     """Neighbour lists of all frames, from the cache folder where it has them.
 
-    The cached file is named after the geometries, the cutoff and the format, so that a list of
-    other data is never taken; one that is damaged is built anew, with a warning.
+    With ``half`` each pair is there once, see :func:`ase_geomformer.neighbors.pair_list`. The
+    cached file is named after the geometries, the cutoff and the format, so that a list of other
+    data is never taken; one that is damaged is built anew, with a warning.
     """
     if cache is None:
-        return build(frames, cutoff, neighbors, progress)
-    key = f"{FORMAT_VERSION} {cutoff!r} {fingerprint(frames)}"
+        return build(frames, cutoff, half, neighbors, progress)
+    key = f"{FORMAT_VERSION} {cutoff!r} {'half ' if half else ''}{fingerprint(frames)}"
     path = cache / f"neighbors-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
     if path.is_file():
         try:
             return load(path)
         except (ValueError, KeyError, OSError, SafetensorError) as error:
             logger.warning("neighbour lists in %s are damaged (%s): building anew", path, error)
-    table = build(frames, cutoff, neighbors, progress)
+    table = build(frames, cutoff, half, neighbors, progress)
     save(table, path)
     return table
 
 
-def build(frames: Sequence[Frame], cutoff: float, neighbors: str, progress: bool) -> EdgeTable:
+def build(
+    frames: Sequence[Frame], cutoff: float, half: bool, neighbors: str, progress: bool
+) -> EdgeTable:
     """Search the neighbours of every frame."""
+    search = pair_list if half else neighbor_list
     lists = [
-        neighbor_list(*geometry(frame.atoms), cutoff, backend=neighbors)
+        search(*geometry(frame.atoms), cutoff, backend=neighbors)
         for frame in track(frames, "neighbour lists", disable=not progress)
     ]
     return EdgeTable(

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning
 import numpy as np
+from torch import Tensor
 
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.training.batch import LabelledGraph
@@ -90,13 +91,19 @@ class TrainingData(lightning.LightningDataModule):
         return self.validation_loader or []
 
 
-def padded_size(dataset: GraphDataset, settings: BatchSettings, world_size: int) -> tuple[int, int]:
-    """Atoms and edges that no batch exceeds, rounded up, with room for a ghost atom."""
+def padded_size(dataset: GraphDataset, settings: BatchSettings, world_size: int) -> dict[str, int]:
+    """Numbers of atoms, edges and far pairs that no batch exceeds, with room for a ghost atom."""
     budget = settings.per_process(world_size)
     costs = frame_costs(dataset, settings.measure)
-    atoms = largest_sum(dataset.num_atoms.tolist(), costs, budget)
-    edges = largest_sum(dataset.num_edges.tolist(), costs, budget)
-    return _round_up(atoms + 1, 8), _round_up(edges, 32)
+
+    def largest(counts: Tensor) -> int:
+        return largest_sum(counts.tolist(), costs, budget)
+
+    return {
+        "num_atoms": _round_up(largest(dataset.num_atoms) + 1, 8),
+        "num_edges": _round_up(largest(dataset.num_edges), 32),
+        "num_far_pairs": _round_up(largest(dataset.num_far_pairs), 32),
+    }
 
 
 def largest_sum(sizes: Sequence[int], costs: Sequence[int], budget: int) -> int:

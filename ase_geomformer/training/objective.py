@@ -102,7 +102,7 @@ class CompiledObjective(Objective):
     ----------
     potential, settings, scale
         As for :class:`Objective`.
-    num_atoms, num_edges : int
+    num_atoms, num_edges, num_far_pairs : int
         Size every batch is padded to; at least one atom more than the largest batch has.
     """
 
@@ -114,13 +114,16 @@ class CompiledObjective(Objective):
         *,
         num_atoms: int,
         num_edges: int,
+        num_far_pairs: int = 0,
     ) -> None:
         super().__init__(potential, settings, scale)
-        self.num_atoms, self.num_edges = num_atoms, num_edges
+        self.num_atoms, self.num_edges, self.num_far_pairs = num_atoms, num_edges, num_far_pairs
         self._step: Any = None
 
     def __call__(self, batch: LabelledGraph, weights: Tensor, counts: Tensor) -> BatchLoss:
-        padded = batch.pad(self.num_atoms, self.num_edges, self.potential.cutoff)
+        padded = batch.pad(
+            self.num_atoms, self.num_edges, self.potential.cutoff, self.num_far_pairs
+        )
         named = {n: p for n, p in self.potential.named_parameters() if p.requires_grad}
         parameters = list(named.values())
         inputs = (*padded.tensors, weights, counts)

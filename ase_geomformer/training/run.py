@@ -104,7 +104,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
         potential, scale = initial_potential(
             settings, parts["train"], folder / NEIGHBORS_FOLDER, console
         )
-        data = _data(settings, parts, potential.cutoff, folder, trainer)
+        data = _data(settings, parts, potential, folder, trainer)
         module = _module(settings, potential, data, scale)
         if trainer.is_global_zero:
             split.save(folder / SPLIT_FILE)
@@ -139,7 +139,7 @@ def _check_folder(folder: Path, settings: TrainSettings, resume: bool) -> None:
 def _data(
     settings: TrainSettings,
     parts: dict[str, list[Frame]],
-    cutoff: float,
+    potential: Potential,
     folder: Path,
     trainer: lightning.Trainer,
 ) -> TrainingData:
@@ -147,7 +147,8 @@ def _data(
     train, validation = (
         GraphDataset(
             parts[name],
-            cutoff,
+            potential.cutoff,
+            far_cutoff=potential.far_cutoff,
             dtype=getattr(torch, run.dtype),
             cache=folder / NEIGHBORS_FOLDER,
             progress=run.progress and trainer.is_global_zero,
@@ -179,10 +180,8 @@ def _module(
     objective = plain
     if settings.run.compile and compiler_available("training"):
         dataset = data.train_loader.dataset
-        atoms, edges = padded_size(dataset, settings.batches, settings.run.world_size)
-        objective = CompiledObjective(
-            potential, settings.loss, scale, num_atoms=atoms, num_edges=edges
-        )
+        size = padded_size(dataset, settings.batches, settings.run.world_size)
+        objective = CompiledObjective(potential, settings.loss, scale, **size)
     return TrainingModule(potential, objective, plain, settings.optimizer, settings.run.steps)
 
 

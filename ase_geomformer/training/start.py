@@ -85,12 +85,6 @@ def initial_potential(
         potential, references = _fresh(settings, frames, neighbors, scale)
     else:
         potential, references = _further(settings.model.start_from, settings.model, frames)
-    if potential.far_cutoff > 0.0:
-        raise ValueError(
-            f"the terms {', '.join(potential.terms)} reach {potential.far_cutoff} Å, and "
-            "potentials with long-range terms cannot be trained yet: data sets hold no far pairs. "
-            "Leave electrostatics and dispersion out of model.terms"
-        )
     console.print(references.table())
     potential = _freeze(potential, settings.model.freeze)
     return potential.to(getattr(torch, settings.run.dtype)).train(), scale

@@ -47,7 +47,7 @@ def test_losses_by_hand(potential: Potential, batch: LabelledGraph) -> None:
     objective = Objective(potential, CHARGES, scale=0.5)
     assert objective.counts(batch).tolist() == [18, 9, 2]
     charges = potential(batch.graph, ("charges",))["charges"].detach()
-    dipoles = (charges[:, None] * batch.positions).view(3, 9, 3).sum(dim=1)
+    dipoles = (charges[:, None] * batch.graph.positions).view(3, 9, 3).sum(dim=1)
     found = objective(batch, WEIGHTS, objective.counts(batch)).by_target
     assert found[1].item() == pytest.approx((charges[:9] - batch.charges[:9]).square().mean())
     lengths = (dipoles - batch.dipole)[[0, 2]].norm(dim=1)

@@ -57,12 +57,14 @@ def assert_same(one: LabelledGraph, other: LabelledGraph) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("far_cutoff", [0.0, 6.0])
 @pytest.mark.parametrize("order", [[0], [2], [3, 0, 2, 1], [1, 1, 2]])
 def test_batch_is_the_graph_of_its_atoms(
-    order: list[int], dtype: torch.dtype, frames: list[Frame]
+    order: list[int], far_cutoff: float, dtype: torch.dtype, frames: list[Frame]
 ) -> None:
-    batch = GraphDataset(frames, CUTOFF, dtype=dtype).batch(order)
-    graph = AtomGraph.from_atoms([frames[i].atoms for i in order], CUTOFF, dtype=dtype)
+    batch = GraphDataset(frames, CUTOFF, far_cutoff=far_cutoff, dtype=dtype).batch(order)
+    atoms = [frames[i].atoms for i in order]
+    graph = AtomGraph.from_atoms(atoms, CUTOFF, far_cutoff=far_cutoff, dtype=dtype)
     for found, expected in zip(batch.graph.tensors, graph.tensors, strict=True):
         assert found.dtype == expected.dtype
         assert torch.equal(found, expected)

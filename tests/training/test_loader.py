@@ -36,7 +36,9 @@ def test_no_batch_exceeds_the_padded_size(
     dataset: GraphDataset, measure: Any, world_size: int
 ) -> None:
     settings = BatchSettings(size=BUDGETS[measure], measure=measure)
-    num_atoms, num_edges = padded_size(dataset, settings, world_size)
+    size = padded_size(dataset, settings, world_size)
+    num_atoms, num_edges = size["num_atoms"], size["num_edges"]
+    assert size["num_far_pairs"] == 0
     sampler = BatchSampler(frame_costs(dataset, measure), settings.per_process(world_size), seed=3)
     largest = np.zeros(2, int)
     for epoch in range(200):

@@ -14,7 +14,7 @@ import yaml
 
 from ase_geomformer import load_potential
 from ase_geomformer.accuracy.evaluation import evaluate_frames
-from ase_geomformer.checkpoint import verify
+from ase_geomformer.checkpoint import load_folder, verify
 from ase_geomformer.cli import main
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.readers import read_frames
@@ -367,13 +367,18 @@ def test_nothing_to_resume(settings: Callable[..., TrainSettings], tmp_path: Pat
         train(settings(), tmp_path, resume=True)
 
 
-def test_long_range_terms_are_refused(
-    settings: Callable[..., TrainSettings], untouched: Path
+@pytest.mark.parametrize("terms", [{"electrostatics": {}}, {"electrostatics": {}, "zbl": {}}])
+def test_long_range_terms_are_trained(
+    settings: Callable[..., TrainSettings], terms: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Data sets hold no far pairs: energies would silently lack them."""
+    """The potential that ships has them, and gives for its golden vectors what was trained."""
     model = {
         "settings": {**settings().model.settings, "charge_width": 8},
-        "terms": {"zbl": {}, "electrostatics": {}},
+        "terms": terms,
     }
-    with pytest.raises(ValueError, match=r"zbl, electrostatics reach 12.0 Å.*cannot be trained"):
-        train(settings(model=model), untouched)
+    result = train(settings(model=model), tmp_path / "run")
+    shipped = load_folder(tmp_path / "run" / "potential")
+    assert shipped.far_cutoff == 12.0
+    assert set(shipped.terms) == set(terms)
+    assert max(verify(shipped).values()) < 1e-8
+    assert result.evaluation is not None
