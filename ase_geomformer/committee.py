@@ -19,16 +19,7 @@ from ase_geomformer.potential import Potential
 Member = str | os.PathLike[str] | Potential | Calculator
 SPREADS = ("energy_spread", "forces_spread")
 # What is averaged where every member gives it.
-_AVERAGED = (
-    "energy",
-    "free_energy",
-    "energies",
-    "forces",
-    "stress",
-    "stresses",
-    "charges",
-    "dipole",
-)
+_AVERAGED = (*ASE_PROPERTIES, *CHARGE_PROPERTIES)
 
 
 class CommitteeCalculator(Calculator):
@@ -50,7 +41,8 @@ class CommitteeCalculator(Calculator):
         Two potentials at least, or a folder that holds the folders of several.
     **options
         Of :class:`~ase_geomformer.calculator.PotentialCalculator`, for members that are not
-        calculators already: device, dtype, neighbors, skin, long_range_cutoff, compile.
+        calculators already: device, dtype, neighbors, skin, long_range_cutoff, compile,
+        radial_tables.
 
     Raises
     ------
