@@ -36,6 +36,8 @@ class GraphSize(NamedTuple):
 # to take milliseconds.
 PROBES = (GraphSize(32, 256, 0), GraphSize(32, 1024, 0), GraphSize(128, 256, 0))
 PROBE_FAR_PAIRS = 1024
+# Of the probes, as in a liquid, Å^3.
+VOLUME_PER_ATOM = 15.0
 
 
 class PeakMemory(TorchDispatchMode):
@@ -138,6 +140,7 @@ def random_graph(potential: Potential, size: GraphSize) -> AtomGraph:
         return torch.nn.functional.normalize(directions, dim=1) * lengths[:, None]
 
     elements = torch.tensor(potential.elements)
+    side = (VOLUME_PER_ATOM * atoms) ** (1 / 3)
     graph = AtomGraph(
         atomic_numbers=elements[torch.arange(atoms) % len(elements)],
         edge_index=torch.stack(
@@ -150,9 +153,10 @@ def random_graph(potential: Potential, size: GraphSize) -> AtomGraph:
         batch=torch.zeros(atoms, dtype=torch.int64),
         charge=torch.zeros(1, dtype=torch.float64),
         spin=torch.ones(1, dtype=torch.float64),
-        cell=100.0 * torch.eye(3, dtype=torch.float64)[None],
+        cell=side * torch.eye(3, dtype=torch.float64)[None],
         far_index=torch.randint(atoms, (2, pairs), generator=generator).sort(dim=1).values,
         far_vectors=vectors(pairs),
+        positions=side * torch.rand(atoms, 3, generator=generator, dtype=torch.float64),
     )
     return graph.to(potential.device, potential.dtype)
 
