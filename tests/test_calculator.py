@@ -404,6 +404,7 @@ def test_parameters_describe_it_and_are_fixed(saved: Path) -> None:
         "long_range_cutoff": "auto",
         "ewald": False,
         "compile": False,
+        "radial_tables": True,
     }
     assert calculator.todict() == expected
     assert repr(calculator).startswith("PotentialCalculator(potential='random-network', device=")

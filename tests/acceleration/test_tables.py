@@ -87,7 +87,6 @@ def test_the_compiler_sees_the_same_function() -> None:
 
     distances = torch.linspace(0.0, 4.5, 33, dtype=torch.float64)
     graph = make_fx(both)(distances)
-    assert "embedding_bag" not in graph.code
     for found, expected in zip(graph(distances), both(distances), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
