@@ -48,22 +48,25 @@ class EdgeMessages(nn.Module):
             self.direction_filter = dense(num_radial, width)
             self.direction_source = streams.maps_x(1)
 
-    def forward(self, values: Tensor, x: Tensor, edges: Edges) -> Tensor:
-        """Values (E, width) of the senders to those of the edges; x (N, F) is normalised."""
-        parts = list(values.split([c * self.heads.num_features for c in self.heads.components], -1))
-        parts = [
-            part.unflatten(-1, (c, -1))
-            for part, c in zip(parts, self.heads.components, strict=True)
-        ]
+    def forward(
+        self, weights: Tensor, values: Sequence[Tensor], x: Tensor, edges: Edges
+    ) -> list[Tensor]:
+        """Values (E, c, F) of the senders by module to messages; x (N, F) is normalised.
+
+        The weights (E, modules * heads) meet what has one component before they meet the values.
+        """
+        spread = list(self.heads.spread(weights))
+        factors = spread
         if self.filters is not None:
             filters = self.filters(edges.radial).split(self.heads.num_features, dim=-1)
-            parts = [part * f[:, None] for part, f in zip(parts, filters, strict=True)]
+            factors = [w * f[:, None] for w, f in zip(spread, filters, strict=True)]
+        messages = [value * factor for value, factor in zip(values, factors, strict=True)]
         if self.directional is not None and self.direction_filter is not None:
             (source,) = self.direction_source(x)
             sent = gather(source, edges.sender) * self.direction_filter(edges.radial)
-            directed = edges.harmonics[:, :, None] * sent[:, None]
-            parts[self.directional] = parts[self.directional] + directed
-        return torch.cat([part.flatten(1) for part in parts], dim=-1)
+            directed = edges.harmonics[:, :, None] * (sent[:, None] * spread[self.directional])
+            messages[self.directional] = messages[self.directional] + directed
+        return messages
 
 
 class Attention(nn.Module):
@@ -120,9 +123,10 @@ class Attention(nn.Module):
         edge_bias = (
             x.new_zeros(1, num_logits) if self.edge_bias is None else self.edge_bias(edges.radial)
         )
-        messages = self.messages
-        on_edges = None if messages is None else lambda values: messages(values, normal_x, edges)
-        way = attend_to_atoms if self.image_collapse else partial(attend, on_edges=on_edges)
+        messages = None
+        if self.messages is not None:
+            messages = partial(self.messages, x=normal_x, edges=edges)
+        way = attend_to_atoms if self.image_collapse else partial(attend, messages=messages)
         received = way(
             query,
             key,

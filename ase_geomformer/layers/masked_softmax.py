@@ -17,6 +17,8 @@ from torch import Tensor
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.segment import gather, segment_sum
 
+MessageFunction = Callable[[Tensor, Sequence[Tensor]], Sequence[Tensor]]
+
 
 def bounded(logits: Tensor, bound: float) -> Tensor:
     """The logit a where it is small, and never beyond the bound b: b tanh(a / b).
@@ -56,29 +58,34 @@ class Heads:
 
     def split(self, flat: Tensor) -> tuple[Tensor, ...]:
         """Flat rows (E, width) to (E, c, heads, F / heads) of each module."""
+        return tuple(part.unflatten(-1, (self.num_heads, -1)) for part in self.by_module(flat))
+
+    def by_module(self, flat: Tensor) -> tuple[Tensor, ...]:
+        """Flat rows (E, width) to (E, c, F) of each module."""
         parts = flat.split([c * self.num_features for c in self.components], dim=-1)
         return tuple(
-            part.unflatten(-1, (c, self.num_heads, -1))
-            for part, c in zip(parts, self.components, strict=True)
+            part.unflatten(-1, (c, -1)) for part, c in zip(parts, self.components, strict=True)
         )
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """Scaled products of flat queries and keys: (E, width) to (E, modules * heads)."""
         parts = [
-            part.sum(dim=(1, 3)) * self.scale(c)
-            for part, c in zip(self.split(query * key), self.components, strict=True)
+            part.sum(dim=1).unflatten(-1, (self.num_heads, -1)).sum(dim=-1) * self.scale(c)
+            for part, c in zip(self.by_module(query * key), self.components, strict=True)
         ]
         return torch.cat(parts, dim=-1)
 
-    def spread(self, weights: Tensor) -> Tensor:
-        """Copy weights (E, modules * heads) to all features of their head: (E, width)."""
+    def spread(self, weights: Tensor) -> tuple[Tensor, ...]:
+        """Copy weights (E, modules * heads) to the features of their head: (E, 1, F) by module."""
         head_width = self.num_features // self.num_heads
-        parts = weights.split(self.num_heads, dim=-1)
-        spread = [
-            part[:, None, :, None].expand(-1, c, -1, head_width).flatten(1)
-            for part, c in zip(parts, self.components, strict=True)
-        ]
-        return torch.cat(spread, dim=-1)
+        return tuple(
+            part[:, None, :, None].expand(-1, 1, -1, head_width).flatten(2)
+            for part in weights.split(self.num_heads, dim=-1)
+        )
+
+    def weighted(self, weights: Tensor, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Values (E, c, F) of each module times weights (E, modules * heads)."""
+        return tuple(v * w for v, w in zip(values, self.spread(weights), strict=True))
 
 
 def attend(
@@ -91,7 +98,7 @@ def attend(
     edge_bias: Tensor,
     self_bias: Tensor,
     bound: float,
-    on_edges: Callable[[Tensor], Tensor] | None = None,
+    messages: MessageFunction | None = None,
 ) -> Tensor:
     """What every atom receives: flat rows (N, width) from queries, keys and values like it.
 
@@ -106,18 +113,23 @@ def attend(
         Added to the logits of atoms with themselves; bounded.
     bound : float
         Of logits.
-    on_edges : callable, optional
-        From the senders' values (E, width) to those of the edges.
+    messages : callable, optional
+        From the weights (E, modules * heads) and the senders' values by module (E, c, F) to what
+        is sent, values times weights where it is left out.
     """
     mask = edges.envelope[:, None]
     on_edge = heads.scores(gather(query, edges.receiver), gather(key, edges.sender))
     weight = torch.exp(bounded(on_edge, bound) + bounded(edge_bias, bound)) * mask
     own = torch.exp(bounded(heads.scores(query, key), bound) + bounded(self_bias, bound))
-    values = gather(value, edges.sender)
-    if on_edges is not None:
-        values = on_edges(values)
-    messages = heads.spread(weight * mask) * values
-    received = segment_sum(torch.cat([messages, weight], -1), edges.receiver, query.shape[0])
+    values = heads.by_module(gather(value, edges.sender))
+    sent = (messages or heads.weighted)(weight * mask, values)
+    flat = torch.cat([*(part.flatten(1) for part in sent), weight], dim=-1)
+    received = segment_sum(flat, edges.receiver, query.shape[0])
     total, denominator = received.split([heads.width, weight.shape[-1]], dim=-1)
     inverse = 1.0 / (denominator + own)
-    return heads.spread(inverse) * total + heads.spread(own * inverse) * value
+    parts = zip(
+        heads.weighted(inverse, heads.by_module(total)),
+        heads.weighted(own * inverse, heads.by_module(value)),
+        strict=True,
+    )
+    return torch.cat([(sent + kept).flatten(1) for sent, kept in parts], dim=-1)
