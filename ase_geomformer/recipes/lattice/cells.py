@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 
+from ase_geomformer.recipes.symmetry import symmetry_dataset
+
 if TYPE_CHECKING:
     from phonopy.structure.atoms import PhonopyAtoms
 
@@ -108,7 +110,7 @@ def heights(cell: np.ndarray) -> np.ndarray:
 
 def _conventional(atoms: Atoms, symprec: float) -> np.ndarray:
     """The conventional cell as whole multiples of this one; the identity where it is none."""
-    dataset = symmetry(atoms, symprec)
+    dataset = symmetry_dataset(atoms, symprec)
     if dataset is None:
         return np.eye(3, dtype=int)
     # spglib: (a b c)_standard = (a b c) P^-1, as columns.
@@ -117,14 +119,3 @@ def _conventional(atoms: Atoms, symprec: float) -> np.ndarray:
     if np.abs(matrix - whole).max() > 1e-3 or np.linalg.det(whole) < 0.5:
         return np.eye(3, dtype=int)
     return whole
-
-
-def symmetry(atoms: Atoms, symprec: float) -> Any:
-    """What spglib finds of a crystal's symmetry, or None where it finds nothing."""
-    import spglib
-
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    try:
-        return spglib.get_symmetry_dataset(cell, symprec=symprec)
-    except spglib.SpglibError:
-        return None

@@ -157,7 +157,9 @@ def thermal_conductivity(
     _check_installed()
     check_crystal(atoms)
     evaluator = recipe_evaluator(potential)
-    make_phono3py(atoms, settings)  # finds what does not fit before any file is made
+    # Finds what does not fit before any work is done.
+    trial = make_phono3py(atoms, settings)
+    nac.chosen(trial.primitive, evaluator, settings)
     files = (*KEPT_FILES, *_WRITERS, ARRAYS_FILE, FIGURE_FILE)
     folder = open_folder(
         output, settings, inputs=inputs, files=files, kept=KEPT_FILES, free=ANALYSIS_SETTINGS,

@@ -9,7 +9,12 @@ import numpy as np
 
 from ase_geomformer.recipes.checks import check_settings, require
 from ase_geomformer.recipes.lattice.relaxation import tight
-from ase_geomformer.recipes.lattice.settings import NonAnalyticalTerm, PrimitiveCell, check_mesh
+from ase_geomformer.recipes.lattice.settings import (
+    NonAnalyticalTerm,
+    PrimitiveCell,
+    check_mesh,
+    check_nac,
+)
 from ase_geomformer.recipes.lattice.stability import OnImaginary
 from ase_geomformer.recipes.relax_settings import CellChange, RelaxSettings
 
@@ -121,17 +126,12 @@ class ConductivitySettings:
         )  # fmt: skip
         check_settings(self, positive=positive, not_negative=("imaginary_tolerance_THz",))
         check_mesh(self)
+        check_nac(self)
         require(
             self,
             self.temperature_max_K >= self.temperature_min_K,
             "temperature_max_K",
             "temperature_min_K at least",
-        )
-        require(
-            self,
-            (self.born_file is not None) == (self.nac == "born"),
-            "born_file",
-            "given with nac = born, and only then",
         )
 
     @property

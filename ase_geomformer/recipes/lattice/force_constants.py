@@ -65,22 +65,11 @@ def from_hessian(
     folder: RunFolder,
     progress: bool,
 ) -> int:
-    """Force constants as rows of the exact Hessian, those of the atoms of the primitive cell.
-
-    Raises
-    ------
-    ValueError
-        If the calculator is not a potential of this package.
-    """
-    del folder
+    """Force constants as rows of the exact Hessian, those of the atoms of the primitive cell."""
+    del settings, folder
     from ase_geomformer.hessian import hessian
 
-    calculator = evaluator.calculator
-    if not isinstance(calculator, PotentialCalculator):
-        raise ValueError(
-            f"force_constants = 'hessian' needs a potential of this package, not "
-            f"{type(calculator).__name__}; use displacements"
-        )
+    calculator = check_exact(evaluator)
     for phonon in phonons:
         rows = phonon.primitive.p2s_map
         supercell = to_ase(phonon.supercell)
@@ -90,6 +79,23 @@ def from_hessian(
         blocks = found.reshape(len(rows), 3, len(supercell), 3).transpose(0, 2, 1, 3)
         phonon.force_constants = blocks
     return 0
+
+
+def check_exact(evaluator: Evaluator) -> PotentialCalculator:
+    """The calculator of a potential whose second derivatives are at hand.
+
+    Raises
+    ------
+    ValueError
+        If the calculator is not a potential of this package.
+    """
+    calculator = evaluator.calculator
+    if not isinstance(calculator, PotentialCalculator):
+        raise ValueError(
+            f"force_constants = 'hessian' needs a potential of this package, not "
+            f"{type(calculator).__name__}; use displacements"
+        )
+    return calculator
 
 
 def from_dynamics(

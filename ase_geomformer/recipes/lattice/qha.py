@@ -30,7 +30,7 @@ from ase_geomformer.recipes.lattice.outputs import KEPT_FILES, RELAXED_FILE, sav
 from ase_geomformer.recipes.lattice.qha_figures import draw_gruneisen, draw_qha
 from ase_geomformer.recipes.lattice.qha_settings import QHASettings
 from ase_geomformer.recipes.lattice.relaxation import relaxed_crystal, relaxed_volumes
-from ase_geomformer.recipes.lattice.run import finish_force_constants, make_phonopy
+from ase_geomformer.recipes.lattice.run import check_feasible, finish_force_constants, make_phonopy
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -182,13 +182,14 @@ def qha(
     settings = settings or QHASettings()
     check_crystal(atoms)
     evaluator = recipe_evaluator(potential)
+    chosen = settings.phonons
+    check_feasible(make_phonopy(atoms, chosen).primitive, evaluator, chosen)
     names = [PHONOPY_FILE.format(number) for number in range(settings.volumes)]
     folder = open_folder(
         output, settings, inputs=inputs,
         files=(*KEPT_FILES, VOLUMES_FILE, ENERGIES_FILE, ARRAYS_FILE, *FIGURES, *names),
         kept=(*KEPT_FILES, VOLUMES_FILE), resume=resume, overwrite=overwrite,
     )  # fmt: skip
-    chosen = settings.phonons
     relaxed = relaxed_crystal(
         atoms, evaluator, chosen.relaxation, folder.file(RELAXED_FILE), progress
     )

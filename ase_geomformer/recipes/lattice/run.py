@@ -22,7 +22,7 @@ from ase_geomformer.recipes.lattice.cells import (
     to_phonopy,
 )
 from ase_geomformer.recipes.lattice.densities import density_of_states
-from ase_geomformer.recipes.lattice.force_constants import SOURCES
+from ase_geomformer.recipes.lattice.force_constants import SOURCES, check_exact
 from ase_geomformer.recipes.lattice.modes import modes_on_mesh
 from ase_geomformer.recipes.lattice.outputs import FILES, KEPT_FILES, RELAXED_FILE, write_files
 from ase_geomformer.recipes.lattice.relaxation import Relaxed, relaxed_crystal
@@ -32,6 +32,7 @@ from ase_geomformer.recipes.lattice.thermal import thermal_properties
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
+    from phonopy.structure.cells import Primitive
 
 # What may change when a run resumes: the forces stay good.
 ANALYSIS_SETTINGS = (
@@ -101,7 +102,7 @@ def phonons(
     settings = settings or PhononSettings()
     check_crystal(atoms)
     evaluator = recipe_evaluator(potential)
-    supercell_matrix(atoms, settings.supercell, settings.supercell_length_A, settings.symprec_A)
+    check_feasible(make_phonopy(atoms, settings).primitive, evaluator, settings, born)
     folder = open_folder(
         output, settings, inputs=inputs, files=FILES, kept=KEPT_FILES, free=ANALYSIS_SETTINGS,
         resume=resume, overwrite=overwrite,
@@ -135,6 +136,29 @@ def make_phonopy(
     crystal = to_phonopy(atoms)
     primitive = primitive_matrix(crystal, settings.primitive, settings.symprec_A)
     return Phonopy(crystal, matrix, primitive_matrix=primitive, symprec=settings.symprec_A)
+
+
+def check_feasible(
+    primitive: Primitive,
+    evaluator: Evaluator,
+    settings: PhononSettings,
+    born: nac.BornCharges | None = None,
+) -> None:
+    """Refuse what would fail only after the work is done.
+
+    Raises
+    ------
+    ValueError
+        If the potential has no exact second derivatives, no charges, or there are no Born charges
+        that fit the crystal, where the settings ask for them.
+    FileNotFoundError
+        If there is no file of Born charges.
+    """
+    if settings.force_constants == "hessian":
+        check_exact(evaluator)
+    found = born or nac.chosen(primitive, evaluator, settings)
+    if found is not None:
+        nac.nac_parameters(found, primitive, settings.symprec_A)
 
 
 def finish_force_constants(

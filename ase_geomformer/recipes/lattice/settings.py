@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -148,12 +148,7 @@ class PhononSettings:
         check_settings(self, positive=positive, not_negative=("imaginary_tolerance_THz",))
         require(self, self.band_points > 1, "band_points", "at least 2")
         check_mesh(self)
-        require(
-            self,
-            (self.born_file is not None) == (self.nac == "born"),
-            "born_file",
-            "given with nac = born, and only then",
-        )
+        check_nac(self)
 
     @property
     def relaxation(self) -> RelaxSettings | None:
@@ -172,8 +167,14 @@ class PhononSettings:
         return np.asarray(self.temperature_step_K * np.arange(count + 1))
 
 
-def check_mesh(settings: object) -> None:
+def check_mesh(settings: Any) -> None:
     """Refuse a mesh that is not three positive whole numbers."""
-    mesh = settings.mesh  # type: ignore[attr-defined]
+    mesh = settings.mesh
     met = mesh is None or (len(mesh) == 3 and all(n == int(n) and n > 0 for n in mesh))
     require(settings, met, "mesh", "three positive whole numbers")
+
+
+def check_nac(settings: Any) -> None:
+    """Refuse a file of Born charges that is not used, or missing."""
+    met = (settings.born_file is not None) == (settings.nac == "born")
+    require(settings, met, "born_file", "given with nac = born, and only then")

@@ -144,7 +144,7 @@ def test_a_killed_run_ends_as_if_it_had_lived(lj: LennardJones, tmp_path: Path) 
     command = [sys.executable, "-c", RUN, str(killed), repr(SMALL)]
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     record = 27 * 3 * 8
-    deadline = time.monotonic() + 120.0
+    deadline = time.monotonic() + 600.0  # a busy machine takes minutes to import
     while not pairs.is_file() or pairs.stat().st_size < 3 * record:
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline

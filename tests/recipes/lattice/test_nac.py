@@ -4,44 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 import phonopy
 import pytest
-from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
 from phonopy import Phonopy
 
 from ase_geomformer.recipes.lattice.cells import to_ase
 from ase_geomformer.recipes.lattice.nac import BornCharges, from_charges, nac_parameters
 from ase_geomformer.recipes.lattice.run import phonons
 from ase_geomformer.recipes.lattice.settings import PhononSettings
+from tests.recipes.lattice.harmonic import HarmonicCrystal
 
 REFERENCES = ("NaCl", "MgO")
 
 
-class HarmonicCrystal(Calculator):
-    """Forces of a supercell by its force constants (atoms, atoms, 3, 3), and given charges."""
-
-    implemented_properties: ClassVar[list[str]] = ["energy", "forces", "charges"]
-
-    def __init__(self, supercell: Atoms, force_constants: np.ndarray, charges: Any = None) -> None:
-        super().__init__()
-        self.supercell, self.force_constants, self.charges = supercell, force_constants, charges
-
-    def calculate(
-        self, atoms: Any = None, properties: Any = (), system_changes: Any = all_changes
-    ) -> None:
-        super().calculate(atoms, properties, system_changes)
-        self.results = {"charges": self.charges}
-        if len(self.atoms) == len(self.supercell):
-            shifts = self.atoms.positions - self.supercell.positions
-            forces = -np.einsum("ijab,jb->ia", self.force_constants, shifts)
-            self.results |= {"energy": -0.5 * np.sum(forces * shifts), "forces": forces}
-
-
-@pytest.fixture(params=REFERENCES)
+@pytest.fixture(scope="module", params=REFERENCES)
 def reference(request: pytest.FixtureRequest, shared: Path) -> tuple[str, Path, Phonopy]:
     """Published force sets with Born charges, as phonopy reads them by itself."""
     folder = shared / "data" / "phonopy_refs" / request.param

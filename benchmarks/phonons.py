@@ -1,0 +1,246 @@
+"""Phonons of silicon: beside experiment, in batches and one by one, exact and by displacements.
+
+Four measurements with a potential of silicon, each on request:
+
+- bands: frequencies at Γ, X and L beside inelastic neutron scattering at room temperature
+  (G. Nilsson and G. Nelin, Phys. Rev. B 6, 3777 (1972); Γ and the table as they are quoted by
+  P. Giannozzi et al., Phys. Rev. B 43, 7231 (1991));
+- hessian: exact force constants against displacements, difference and time;
+- batches: displaced supercells in batches and one by one, of a phonon calculation with 216 atoms
+  and of the first pairs of its third order;
+- conductivity: lattice thermal conductivity at 300 K beside 148 W/m/K (C. J. Glassbrenner and
+  G. A. Slack, Phys. Rev. 134, A1058 (1964); natural silicon).
+
+From the root of a checkout:
+
+    python benchmarks/phonons.py --output docs/benchmarks/phonons.json --figures docs/images
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import bulk
+from matplotlib.figure import Figure
+
+from ase_geomformer.accuracy.style import save_figure
+from ase_geomformer.evaluate import BatchEvaluator, SerialEvaluator
+from ase_geomformer.files import write_text
+from ase_geomformer.provenance import to_json
+from ase_geomformer.recipes import ConductivitySettings, PhononSettings
+from ase_geomformer.recipes.lattice.cells import to_ase
+from ase_geomformer.recipes.lattice.conductivity import thermal_conductivity
+from ase_geomformer.recipes.lattice.figures import ORANGE, draw_bands
+from ase_geomformer.recipes.lattice.result import PhononResult
+from ase_geomformer.recipes.lattice.run import make_phonopy, phonons
+from ase_geomformer.recipes.lattice.third_order import make_phono3py
+
+POTENTIAL = "so3krates-mlearn-si"
+# THz: of each point, its branches from the lowest.
+MEASURED = {
+    "Γ": {"LTO": 15.53},
+    "X": {"TA": 4.49, "LAO": 12.32, "TO": 13.90},
+    "L": {"TA": 3.43, "LA": 11.35, "LO": 12.60, "TO": 14.68},
+}
+# Which of the six sorted frequencies at the point each is.
+BRANCH = {
+    "Γ": {"LTO": 5},
+    "X": {"TA": 0, "LAO": 2, "TO": 4},
+    "L": {"TA": 0, "LA": 2, "LO": 3, "TO": 4},
+}
+REPEATS = 4
+MEASURED_CONDUCTIVITY_W_PER_MK = 148.0
+
+
+def main() -> None:
+    """Measure, print, and write JSON and figures."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--potential", default=POTENTIAL)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda[:N]")
+    parser.add_argument("--supercell_length_A", type=float, default=15.0)
+    parser.add_argument("--pairs", type=int, default=8, help="pairs that are timed")
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--figures", type=Path, help="folder for figures")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    found = machine(options)
+    for part in options.parts:
+        found[part] = PARTS[part](options)
+        print(part, to_json(found[part]), flush=True)
+    if options.output is not None:
+        write_text(options.output, to_json(found))
+
+
+def bands(options: Namespace) -> dict[str, Any]:
+    """Frequencies beside experiment."""
+    result, seconds = _phonons(options, "displacements")
+    if options.figures is not None:
+        save_figure(beside_experiment(result), options.figures / "phonons_silicon.png")
+    rows = []
+    for point, branches in MEASURED.items():
+        ours = np.sort(result.bands.at(point))
+        for name, measured in branches.items():
+            frequency = float(ours[BRANCH[point][name]])
+            rows.append(
+                {"mode": f"{point} {name}", "measured_THz": measured, "potential_THz": frequency}
+            )
+    errors = np.array([row["potential_THz"] - row["measured_THz"] for row in rows])
+    return {
+        "lattice_A": float(result.phonon.primitive.volume * 4) ** (1 / 3),
+        "atoms_in_supercell": len(result.phonon.supercell),
+        "rows": rows,
+        "mean_absolute_error_THz": float(np.abs(errors).mean()),
+        "mean_error_THz": float(errors.mean()),
+        "lowest_frequency_THz": result.stability.lowest_frequency_THz,
+        "acoustic_gap_THz": result.acoustic_gap_THz,
+        **seconds,
+    }
+
+
+def beside_experiment(result: PhononResult) -> Figure:
+    """The figure of the bands, with what was measured at its named points."""
+    figure = draw_bands(result)
+    axes, bands = figure.axes[0], result.bands
+    for ends, distances in zip(bands.labels, bands.distances, strict=True):
+        for end, place in zip(ends, (distances[0], distances[-1]), strict=True):
+            measured = list(MEASURED.get(end, {}).values())
+            axes.plot(
+                [place] * len(measured), measured, "o", color=ORANGE, ms=4.5, zorder=3,
+                clip_on=False,
+            )  # fmt: skip
+    return figure
+
+
+def hessian(options: Namespace) -> dict[str, Any]:
+    """Exact force constants against displacements, of the same unrelaxed crystal."""
+    displaced, time_displaced = _phonons(options, "displacements", relax=False)
+    exact, time_exact = _phonons(options, "hessian", relax=False)
+    difference = np.abs(displaced.modes.frequencies_THz - exact.modes.frequencies_THz)
+    return {
+        "atoms_in_supercell": len(exact.phonon.supercell),
+        "displacement_A": PhononSettings().displacement_A,
+        "largest_difference_THz": float(difference.max()),
+        "mean_difference_THz": float(difference.mean()),
+        "displacements": time_displaced,
+        "hessian": time_exact,
+    }
+
+
+def batches(options: Namespace) -> dict[str, Any]:
+    """Forces on displaced supercells in batches and one by one."""
+    crystal = bulk("Si", "diamond", a=5.43)
+    length = options.supercell_length_A
+    settings = ConductivitySettings(phonon_supercell_length_A=length)
+    third = make_phono3py(crystal, settings)
+    second = make_phonopy(crystal, PhononSettings(supercell_length_A=length))
+    second.generate_displacements(distance=0.01, is_plusminus=True)
+    pairs = [cell for cell in third.supercells_with_displacements if cell is not None]
+    sets = {
+        "phonon": [to_ase(cell) for cell in second.supercells_with_displacements or []],
+        "third_order": [to_ase(cell) for cell in pairs[: options.pairs]],
+    }
+    batched = BatchEvaluator(options.potential, device=options.device, dtype="float64")
+    serial = SerialEvaluator(batched.calculator)
+    found: dict[str, Any] = {"supercells_of_third_order": len(pairs)}
+    for name, structures in sets.items():
+        # Neighbour lists, memory and code are warm after this. ASE's calculator remembers the last
+        # structure, which is not the first of those timed.
+        for evaluate in (batched, serial):
+            evaluate(structures[-1:], ("forces",))
+        # In turn, and the best of each: what else the machine does is in neither.
+        timed = [(_timed(serial, structures), _timed(batched, structures)) for _ in range(REPEATS)]
+        one, many = (
+            min(times, key=lambda time: time["cpu_s"]) for times in zip(*timed, strict=True)
+        )
+        found[name] = {
+            "supercells": len(structures),
+            "atoms": len(structures[0]),
+            "serial": one,
+            "batched": many,
+            "ratio_wall": one["wall_s"] / many["wall_s"],
+            "ratio_cpu": one["cpu_s"] / many["cpu_s"],
+        }
+    return found
+
+
+def conductivity(options: Namespace) -> dict[str, Any]:
+    """Conductivity at 300 K from third order in a supercell of 64 atoms."""
+    settings = ConductivitySettings(
+        phonon_supercell_length_A=options.supercell_length_A,
+        temperature_min_K=200.0, temperature_max_K=800.0, temperature_step_K=100.0,
+        pair_cutoff_A=5.0, mesh=[11, 11, 11],
+    )  # fmt: skip
+    crystal = bulk("Si", "diamond", a=5.43)
+    evaluator = BatchEvaluator(options.potential, device=options.device, dtype="float64")
+    result, seconds = _clock(
+        lambda: thermal_conductivity(crystal, evaluator, settings, progress=False)
+    )
+    warm = int(np.argmin(np.abs(result.temperatures_K - 300.0)))
+    return {
+        "structures_evaluated": result.structures_evaluated,
+        "pair_cutoff_A": settings.pair_cutoff_A,
+        "mesh": settings.mesh,
+        "potential_W_per_mK": float(result.conductivity_W_per_mK[warm, 0]),
+        "measured_W_per_mK": MEASURED_CONDUCTIVITY_W_PER_MK,
+        **seconds,
+    }
+
+
+PARTS: dict[str, Callable[[Namespace], dict[str, Any]]] = {
+    "bands": bands,
+    "hessian": hessian,
+    "batches": batches,
+    "conductivity": conductivity,
+}
+
+
+def _phonons(
+    options: Namespace, source: str, *, relax: bool = True
+) -> tuple[PhononResult, dict[str, float]]:
+    settings = PhononSettings(
+        supercell_length_A=options.supercell_length_A, force_constants=source, relax=relax,
+        mesh_length_A=40.0,
+    )  # fmt: skip
+    evaluator = BatchEvaluator(options.potential, device=options.device, dtype="float64")
+    crystal = bulk("Si", "diamond", a=5.43)
+    return _clock(lambda: phonons(crystal, evaluator, settings, progress=False))
+
+
+def _timed(evaluate: BatchEvaluator | SerialEvaluator, structures: list[Atoms]) -> dict[str, float]:
+    _, seconds = _clock(lambda: evaluate(structures, ("forces",)))
+    return seconds
+
+
+def _clock(action: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """What an action gives, and the time it takes: others work on a shared machine meanwhile."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = action()
+    return found, {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+
+
+def machine(options: Namespace) -> dict[str, Any]:
+    """Where and when it was measured."""
+    return {
+        "potential": options.potential,
+        "device": options.device,
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+if __name__ == "__main__":
+    main()
