@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms, units
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
 from ase.md.verlet import VelocityVerlet
 from cases import CASES, cases, potential
 from rich.box import SIMPLE_HEAD
@@ -69,7 +68,8 @@ def start(atoms: Atoms, kind: str) -> VelocityVerlet:
     """Dynamics at 300 K, ready to run."""
     moving = atoms.copy()
     moving.calc = PotentialCalculator(potential(), device="cpu", dtype="float32", **KINDS[kind])
-    MaxwellBoltzmannDistribution(moving, temperature_K=TEMPERATURE_K, rng=np.random.default_rng(0))
+    spread = np.sqrt(units.kB * TEMPERATURE_K * moving.get_masses())[:, None]
+    moving.set_momenta(spread * np.random.default_rng(0).normal(size=(len(moving), 3)))
     return VelocityVerlet(moving, TIMESTEP_FS * units.fs)
 
 
