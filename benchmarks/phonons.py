@@ -115,10 +115,11 @@ def beside_experiment(result: PhononResult) -> Figure:
     for ends, distances in zip(bands.labels, bands.distances, strict=True):
         for end, place in zip(ends, (distances[0], distances[-1]), strict=True):
             measured = list(MEASURED.get(end, {}).values())
-            axes.plot(
+            (dots,) = axes.plot(
                 [place] * len(measured), measured, "o", color=ORANGE, ms=4.5, zorder=3,
                 clip_on=False,
             )  # fmt: skip
+            dots.set_in_layout(False)
     return figure
 
 

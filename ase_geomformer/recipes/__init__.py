@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     )
     from ase_geomformer.recipes.lattice.conductivity_settings import ConductivitySettings
     from ase_geomformer.recipes.lattice.nac import BornCharges
-    from ase_geomformer.recipes.lattice.qha import QHAResult, qha
+    from ase_geomformer.recipes.lattice.qha import qha
+    from ase_geomformer.recipes.lattice.qha_result import QHAResult
     from ase_geomformer.recipes.lattice.qha_settings import QHASettings
     from ase_geomformer.recipes.lattice.result import PhononResult
     from ase_geomformer.recipes.lattice.run import phonons
@@ -96,7 +97,7 @@ _HOME = {
     "NEBSettings": "path.settings",
     "PhononResult": "lattice.result",
     "PhononSettings": "lattice.settings",
-    "QHAResult": "lattice.qha",
+    "QHAResult": "lattice.qha_result",
     "QHASettings": "lattice.qha_settings",
     "RecipeResult": "base",
     "RelaxManyResult": "many",

@@ -28,6 +28,10 @@ def draw_bands(result: PhononResult) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3.2, 1.0))
     plot_bands(left, result.bands, BLUE)
     left.set_ylabel("frequency (THz)")
+    found = np.concatenate(result.bands.frequencies_THz)
+    lowest, highest = min(0.0, found.min()), found.max()
+    # Translations at Γ are zero but for rounding.
+    left.set_ylim(1.05 * lowest if lowest < -0.01 * highest else 0.0, 1.05 * highest)
     dos = result.dos
     right.fill_betweenx(dos.frequencies_THz, dos.total_per_THz, color=BLUE, alpha=0.12, lw=0)
     right.plot(dos.total_per_THz, dos.frequencies_THz, color=BLUE, lw=1.1, label="total")

@@ -13,7 +13,7 @@ from ase_geomformer.recipes.lattice.figures import BLUE, GREEN, ORANGE, label_pa
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ase_geomformer.recipes.lattice.qha import QHAResult
+    from ase_geomformer.recipes.lattice.qha_result import QHAResult
 
 # Curves of the free energy that fit a panel.
 _CURVES = 6

@@ -12,7 +12,8 @@ from ase import units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from ase_geomformer.recipes.lattice.qha import QHAResult, qha
+from ase_geomformer.recipes.lattice.qha import qha
+from ase_geomformer.recipes.lattice.qha_result import QHAResult
 from ase_geomformer.recipes.lattice.qha_settings import QHASettings
 from ase_geomformer.recipes.lattice.settings import PhononSettings
 
