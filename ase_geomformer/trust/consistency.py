@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ase_geomformer.acceleration.tables import can_tabulate
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.checkpoint import CheckpointError, verify
 from ase_geomformer.evaluate import BatchEvaluator
@@ -15,6 +16,8 @@ from ase_geomformer.trust.subject import Subject
 from ase_geomformer.trust.symmetry import differences
 
 GOLDEN_LIMIT = 1e-8
+# What tables are made to keep on their probe structures.
+TABLE_ENERGY, TABLE_FORCES = 1e-6, 1e-5
 
 
 def _ours(subject: Subject) -> PotentialCalculator:
@@ -59,6 +62,26 @@ def precisions(subject: Subject) -> Iterator[Figure]:
     yield Figure("forces", float(np.abs(forces - exact_forces).max()), "eV/Å", limits.forces)
 
 
+@check("radial tables")
+def tables(subject: Subject) -> Iterator[Figure]:
+    """Splines in place of the filters' networks change next to nothing."""
+    potential = _ours(subject).potential
+    if not can_tabulate(potential):
+        raise NotApplicableError("the architecture has no filters of the distance alone")
+    found = [
+        PotentialCalculator(
+            potential, device=potential.device, dtype="float64", radial_tables=tables
+        )
+        for tables in (True, False)
+    ]
+    energies, forces = (
+        [calculator.get_property(name, subject.atoms) for calculator in found]
+        for name in ("energies", "forces")
+    )
+    yield Figure("energy", float(np.abs(np.subtract(*energies)).max()), "eV/atom", TABLE_ENERGY)
+    yield Figure("forces", float(np.abs(np.subtract(*forces)).max()), "eV/Å", TABLE_FORCES)
+
+
 @check("batch")
 def batch(subject: Subject) -> Iterator[Figure]:
     """Structures evaluated together give what each gives alone."""
@@ -75,14 +98,12 @@ def neighbor_list(subject: Subject) -> Iterator[Figure]:
     rng = subject.rng()
     atoms = subject.atoms.copy()
     by_atom = apart = 0.0
+    fresh = PotentialCalculator(calculator.potential, device=calculator.potential.device, skin=0.0)
     for _ in range(10):
         atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
         if atoms.pbc.all():
             atoms.set_cell(atoms.cell.array * (1 - 0.01 * rng.random()), scale_atoms=True)
         kept = calculator.get_property("energy", atoms), calculator.get_property("forces", atoms)
-        fresh = PotentialCalculator(
-            calculator.potential, device=calculator.potential.device, skin=0.0
-        )
         energy, forces = fresh.get_property("energy", atoms), fresh.get_property("forces", atoms)
         by_atom = max(by_atom, abs(kept[0] - energy) / len(atoms))
         apart = max(apart, float(np.abs(kept[1] - forces).max()))
