@@ -20,10 +20,13 @@ import numpy as np
 import torch
 
 from ase_geomformer.architectures.base import build
+from ase_geomformer.checkpoint_checks import building, check_settings, check_weights
 from ase_geomformer.files import atomic_folder
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.memory import free_memory
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
+from ase_geomformer.untrusted import check_plain, parse_json, read_regular_file
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -32,6 +35,8 @@ CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
 FORMAT_VERSION = 1
 
+# Golden vectors are small; no card comes near.
+LARGEST_CARD_BYTES = 2**26
 # What turns a card of one format version into the next: {1: from_1_to_2, ...}.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
@@ -68,6 +73,13 @@ class GoldenVector:
     energy: float
     forces: list[list[float]]
     stress: list[list[float]] | None
+
+    def __post_init__(self) -> None:
+        atoms = len(self.atomic_numbers)
+        shapes = {"positions": (atoms, 3), "cell": (3, 3), "pbc": (3,), "forces": (atoms, 3)}
+        for name, shape in shapes.items() | ({"stress": (3, 3)}.items() if self.stress else set()):
+            if np.shape(getattr(self, name)) != shape:
+                raise ValueError(f"{name} of a GoldenVector of {atoms} atoms is not {shape}")
 
     def to_atoms(self) -> Atoms:
         from ase import Atoms
@@ -178,19 +190,22 @@ def load_folder(folder: str | Path) -> Potential:
     path = folder / WEIGHTS_FILE
     state = _read_weights(path, card)
     try:
-        with torch.random.fork_rng(devices=[]):
-            architecture = build(card.architecture, card.settings)
-        potential = Potential(
-            architecture,
-            card.elements,
-            reference_energies=card.reference_energies_eV,
-            energy_scale=card.energy_scale_eV,
-            terms=build_terms(card.terms),
-            card=card,
-        )
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder / CARD_FILE}: {error}") from error
-    _check_shapes(path, state, potential.state_dict())
+        check_settings(card, state)
+        with torch.random.fork_rng(devices=[]), building(state):
+            potential = Potential(
+                build(card.architecture, card.settings),
+                card.elements,
+                reference_energies=card.reference_energies_eV,
+                energy_scale=card.energy_scale_eV,
+                terms=build_terms(card.terms),
+                card=card,
+            )
+    except Exception as error:  # settings that fit nothing can break a module anywhere
+        raise CheckpointError(f"{folder / CARD_FILE}: {error or type(error).__name__}") from error
+    try:
+        check_weights(state, potential.state_dict(), getattr(torch, card.dtype))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     potential.load_state_dict(state)
     return potential.to(getattr(torch, card.dtype)).requires_grad_(False).eval()
 
@@ -203,16 +218,12 @@ def read_card(folder: str | Path) -> Card:
     CheckpointError
     """
     path = Path(folder) / CARD_FILE
+    raw = _read(path, LARGEST_CARD_BYTES)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error.strerror or error}); a potential is a folder with "
-            f"{CARD_FILE} and {WEIGHTS_FILE}"
-        ) from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = parse_json(raw)
+    except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("format_version"), int):
+    if not isinstance(content, dict) or type(content.get("format_version")) is not int:
         raise CheckpointError(f"{path} is not the card of a potential: it has no format_version")
     version = content["format_version"]
     if version > FORMAT_VERSION:
@@ -226,8 +237,8 @@ def read_card(folder: str | Path) -> Card:
         for old in range(version, FORMAT_VERSION):
             content = UPGRADES[old](content)
         return _card_from(content)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    except Exception as error:  # an upgrade takes for granted what the card may not have
+        raise CheckpointError(f"{path}: {error or type(error).__name__}") from error
 
 
 def golden_vectors(potential: Potential, structures: Sequence[Atoms]) -> list[GoldenVector]:
@@ -286,14 +297,22 @@ def verify(potential: Potential) -> dict[str, float]:
     return largest
 
 
+def _read(path: Path, limit_bytes: float) -> bytes:
+    try:
+        return read_regular_file(path, limit_bytes)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(
+            f"{path} cannot be read ({reason}); a potential is a folder with {CARD_FILE} and "
+            f"{WEIGHTS_FILE}"
+        ) from error
+
+
 def _read_weights(path: Path, card: Card) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
+    # The file, its tensors, and the potential.
+    content = _read(path, free_memory(torch.device("cpu")) / 3)
     found = hashlib.sha256(content).hexdigest()
     if found != card.sha256:
         raise CheckpointError(
@@ -301,29 +320,9 @@ def _read_weights(path: Path, card: Card) -> dict[str, torch.Tensor]:
             f"{card.sha256[:12] or 'nothing'}…: it is truncated or was altered; fetch it again"
         )
     try:
-        state = load(content)
-    except SafetensorError as error:
+        return load(content)
+    except Exception as error:  # besides its own, of unknown types and impossible shapes
         raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
-    broken = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
-    if broken:
-        raise CheckpointError(f"{path}: weights {broken[0]!r} hold NaN or infinite values")
-    return state
-
-
-def _check_shapes(
-    path: Path, found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]
-) -> None:
-    """Refuse weights other than the card's settings ask for, naming the first that is wrong."""
-    shapes = [
-        {name: tuple(tensor.shape) for name, tensor in state.items()} for state in (found, expected)
-    ]
-    wrong = sorted(dict(shapes[0].items() ^ shapes[1].items()))
-    if wrong:
-        has, needs = (part.get(wrong[0], "nothing") for part in shapes)
-        raise CheckpointError(
-            f"{path}: {len(wrong)} weights do not fit the card's settings; the first, "
-            f"{wrong[0]!r}, has shape {has} where the settings need {needs}"
-        )
 
 
 def _card_from(content: dict[str, Any]) -> Card:
@@ -332,6 +331,7 @@ def _card_from(content: dict[str, Any]) -> Card:
     strange = sorted(set(content) - known)
     if missing or strange:
         raise ValueError(f"missing fields {missing}, unknown fields {strange}")
+    check_plain(content, Card, "")
     data = [DataSource(**source) for source in content.get("data", [])]
     golden = [GoldenVector(**vector) for vector in content.get("golden", [])]
     if content.get("dtype", "float32") not in ("float32", "float64"):

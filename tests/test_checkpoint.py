@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import pickle
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import torch
 from ase import Atoms
 from safetensors.torch import load_file, save_file
 
-from ase_geomformer import checkpoint
+from ase_geomformer import PotentialCalculator, checkpoint
 from ase_geomformer.checkpoint import (
     CARD_FILE,
     WEIGHTS_FILE,
@@ -170,6 +172,44 @@ def edit(**changes: Any) -> Callable[[Path], None]:
     return lambda folder: edit_card(folder, **changes)
 
 
+def replace_in_card(folder: Path, old: str, new: str) -> None:
+    text = json.dumps(json.loads((folder / CARD_FILE).read_text()))
+    assert old in text
+    (folder / CARD_FILE).write_text(text.replace(old, new))
+
+
+def edit_golden(folder: Path, **changes: Any) -> None:
+    first, *others = json.loads((folder / CARD_FILE).read_text())["golden"]
+    edit_card(folder, golden=[{**first, **changes}, *others])
+
+
+def ragged(folder: Path) -> None:
+    edit_golden(folder, forces=[[0.0, 0.0, 0.0]])
+
+
+def setting(**changes: Any) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        settings = json.loads((folder / CARD_FILE).read_text())["settings"]
+        edit_card(folder, settings={**settings, **changes})
+
+    return damage
+
+
+def link(path: Path, target: Path | str) -> None:
+    path.unlink()
+    path.symlink_to(target)
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def folder_for(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 EMBEDDING = "architecture.element_embedding.weight"
 HEAD = "architecture.energy_head.final.bias"
 
@@ -212,6 +252,89 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str, str]] = {
     "element unknown": (edit(elements=["H", "Xy"]), CARD_FILE, "'Xy' is not a chemical element"),
     "term unknown": (edit(terms={"magic": {}}), CARD_FILE, "unknown energy term 'magic'"),
     "golden vector broken": (edit(golden=[{"energy": 1.0}]), CARD_FILE, "GoldenVector"),
+    "golden vector ragged": (ragged, CARD_FILE, r"forces of a GoldenVector of 9 atoms"),
+    "golden vector in words": (
+        lambda f: edit_golden(f, energy="low"),
+        CARD_FILE,
+        r"golden\[0\].energy is 'low', not of type float",
+    ),
+    "weights in half precision": (
+        change_weights(lambda s: s.update({HEAD: s[HEAD].half()})),
+        WEIGHTS_FILE,
+        "is float16 .* where float64 .* is needed",
+    ),
+    "weights in integers": (
+        change_weights(lambda s: s.update({HEAD: s[HEAD].to(torch.int8)})),
+        WEIGHTS_FILE,
+        "is int8 .* where float64",
+    ),
+    "weights of another dtype than the card": (
+        edit(dtype="float32"),
+        WEIGHTS_FILE,
+        "is float64 .* where float32",
+    ),
+    "weights renamed": (
+        change_weights(lambda s: s.update({"../../etc/passwd": s.pop(HEAD)})),
+        WEIGHTS_FILE,
+        "'../../etc/passwd', is float64",
+    ),
+    "weights empty": (lambda f: (f / WEIGHTS_FILE).write_bytes(b""), WEIGHTS_FILE, "truncated"),
+    "card empty": (lambda f: (f / CARD_FILE).write_bytes(b""), CARD_FILE, "not valid JSON"),
+    "card nested deeply": (
+        lambda f: (f / CARD_FILE).write_text("[" * 200_000),
+        CARD_FILE,
+        "nested too deeply",
+    ),
+    "card with NaN": (edit(energy_scale_eV=float("nan")), CARD_FILE, "NaN is not a number in JSON"),
+    "card with too large a number": (
+        lambda f: replace_in_card(f, '"energy_scale_eV": 10.0', '"energy_scale_eV": 1e999'),
+        CARD_FILE,
+        "energy_scale_eV is inf, not a finite number",
+    ),
+    "card with an integer without end": (
+        lambda f: replace_in_card(
+            f, '"energy_scale_eV": 10.0', f'"energy_scale_eV": 1{"0" * 9999}'
+        ),
+        CARD_FILE,
+        "not valid JSON.*digits",
+    ),
+    "field of a wrong type": (edit(name=["x"]), CARD_FILE, r"name is \['x'\], not of type str"),
+    "checksum of a wrong type": (edit(sha256=7), CARD_FILE, "sha256 is 7, not of type str"),
+    "settings of a wrong type": (edit(settings=[]), CARD_FILE, r"settings is \[\], not a mapping"),
+    "setting of a wrong type": (setting(cutoff="5"), CARD_FILE, "settings.cutoff is '5', not of"),
+    "terms of a wrong type": (edit(terms={"zbl": 3}), CARD_FILE, "terms.zbl is 3, not a mapping"),
+    "elements none": (edit(elements=[]), CARD_FILE, "at least one element"),
+    "huge width": (
+        setting(num_features=10**9),
+        CARD_FILE,
+        r"settings.num_features is 1e\+09, and no weight is longer than",
+    ),
+    "huge number of layers": (setting(num_layers=10**9), CARD_FILE, "settings.num_layers is 1e"),
+    "huge degree": (setting(degrees=[1, 10**6]), CARD_FILE, r"settings.degrees is 1e\+06"),
+    "negative width": (setting(num_features=-64), CARD_FILE, "num_features|negative"),
+    "heads none": (setting(num_heads=0), CARD_FILE, "zero"),
+    "more weights than memory": (
+        lambda f: os.truncate(f / WEIGHTS_FILE, 2**42),
+        WEIGHTS_FILE,
+        "4.4e\\+03 GB are more than",
+    ),
+    "a device for weights": (
+        lambda f: link(f / WEIGHTS_FILE, "/dev/zero"),
+        WEIGHTS_FILE,
+        "not a regular file",
+    ),
+    "a pipe for a card": (lambda f: pipe(f / CARD_FILE), CARD_FILE, "not a regular file"),
+    "a folder for a card": (lambda f: folder_for(f / CARD_FILE), CARD_FILE, "not a regular file"),
+    "a link that leads nowhere": (
+        lambda f: link(f / CARD_FILE, f / "gone"),
+        CARD_FILE,
+        "cannot be read",
+    ),
+    "a link to itself": (
+        lambda f: link(f / WEIGHTS_FILE, f / WEIGHTS_FILE),
+        WEIGHTS_FILE,
+        "cannot be read",
+    ),
 }
 
 
@@ -226,6 +349,46 @@ def test_damage_is_named_with_its_file(damage: str, folder: Path) -> None:
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"nowhere.*a potential is a folder with"):
         load_folder(tmp_path / "nowhere")
+
+
+def test_a_link_out_of_the_folder_reveals_nothing(folder: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    for name in (CARD_FILE, WEIGHTS_FILE):
+        secret.write_text("password")
+        link(folder / name, secret)
+        with pytest.raises(CheckpointError) as caught:
+            load_folder(folder)
+        assert "password" not in str(caught.value)
+        assert secret.read_text() == "password"
+
+
+def test_links_of_a_download_cache_are_followed(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    for name in (CARD_FILE, WEIGHTS_FILE):
+        (folder / name).rename(tmp_path / "blobs" / name)
+        (folder / name).symlink_to(tmp_path / "blobs" / name)
+    assert max(verify(load_folder(folder)).values()) < 1e-9
+
+
+def test_a_name_is_no_path(folder: Path) -> None:
+    edit_card(folder, name="../../outside")
+    before = sorted(folder.parent.parent.rglob("*"))
+    potential = load_folder(folder)
+    assert PotentialCalculator(potential, device="cpu").parameters["potential"] == "../../outside"
+    assert sorted(folder.parent.parent.rglob("*")) == before
+
+
+def test_absurd_settings_take_no_memory(folder: Path) -> None:
+    """A width that a weight allows, for a network that the weights are too few for."""
+    state = {**load_file(folder / WEIGHTS_FILE), "long": torch.zeros(200_000)}
+    save_file(state, folder / WEIGHTS_FILE)
+    sign(folder)
+    setting(num_features=200_000)(folder)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match=r"asks for .* GB, and no more than"):
+        load_folder(folder)
+    # Kilobytes; a single matrix of this width would be 320 GB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1e6
 
 
 class Payload:
