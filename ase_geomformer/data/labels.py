@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
+from ase_geomformer.data.doubts import doubts
 from ase_geomformer.data.frames import TARGETS, Frame
 from ase_geomformer.data.sources import DataSettings
 
@@ -23,9 +25,18 @@ AUTO_KEYS = {
 }
 OPTIONAL_WHEN_AUTO = frozenset({"stress", "charges", "dipole"})
 
+# Of the frames that cannot be used, how many are named.
+TOLD = 5
+
+Result = TypeVar("Result")
+
 
 class DataError(ValueError):
     """A data file that cannot be used as the settings ask; the message names file and remedy."""
+
+
+class DataWarning(UserWarning):
+    """Labelled structures that were left out, or look wrong; the message names them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +55,19 @@ class Record:
 
 def frames_from_records(records: Sequence[Record], settings: DataSettings) -> list[Frame]:
     """Select, convert and check; see :func:`ase_geomformer.data.readers.read_frames`."""
-    for record in records:
-        check_geometry(record)
+    damage: list[DataError] = []
+    records = list(sound(check_geometry, records, damage))
+    if not records:
+        raise DataError(told(damage, len(damage)))
     keys = {target: find_key(records, target, settings) for target in TARGETS}
-    frames = [to_frame(record, keys, settings) for record in select(records, settings.select)]
+    chosen = select(records, settings.select)
+    frames = list(sound(lambda record: to_frame(record, keys, settings), chosen, damage))
+    if damage and not (settings.skip_damaged and frames):
+        raise DataError(told(damage, len(chosen)))
+    if damage:
+        warnings.warn(f"left out: {told(damage, len(chosen))}", DataWarning, stacklevel=3)
+    for doubt in doubts(frames):
+        warnings.warn(doubt, DataWarning, stacklevel=3)
     if settings.max_force is None:
         return frames
     gentle = [frame for frame in frames if largest_force(frame) <= settings.max_force]
@@ -58,6 +78,31 @@ def frames_from_records(records: Sequence[Record], settings: DataSettings) -> li
             f"the smallest largest force is {smallest:.4g} eV/Å"
         )
     return gentle
+
+
+def sound(
+    use: Callable[[Record], Result], records: Sequence[Record], damage: list[DataError]
+) -> Iterator[Result]:
+    """What ``use`` makes of the records that it does not refuse; its errors go to ``damage``."""
+    for record in records:
+        try:
+            result = use(record)
+        except DataError as error:
+            damage.append(error)
+        else:
+            yield result
+
+
+def told(damage: Sequence[DataError], frames: int) -> str:
+    """What is wrong with the frames, in one message that names the first of them."""
+    if len(damage) == 1:
+        return f"{damage[0]}; skip_damaged: true leaves it out"
+    first = "; ".join(str(error) for error in damage[:TOLD])
+    more = "; and so on" if len(damage) > TOLD else ""
+    return (
+        f"{len(damage)} of {frames} frames cannot be used: {first}{more}. skip_damaged: true "
+        "leaves them out"
+    )
 
 
 def find_key(records: Sequence[Record], target: str, settings: DataSettings) -> str | None:
@@ -107,7 +152,7 @@ def scalar(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic | np.ndarray) and value.size == 1 else value
 
 
-def check_geometry(record: Record) -> None:
+def check_geometry(record: Record) -> Record:
     """Refuse what no potential can be trained on: no atoms, unknown elements, NaN positions."""
     atoms = record.atoms
     if len(atoms) == 0:
@@ -121,6 +166,7 @@ def check_geometry(record: Record) -> None:
         )
     if not np.isfinite(atoms.get_positions()).all() or not np.isfinite(atoms.cell.array).all():
         raise DataError(f"{record.where}: a position or cell entry is NaN or infinite")
+    return record
 
 
 def to_frame(record: Record, keys: Mapping[str, str | None], settings: DataSettings) -> Frame:

@@ -38,7 +38,13 @@ def read_frames(settings: DataSettings) -> list[Frame]:
     DataError
         If a file is empty or cannot be read, a key asked for is absent in every frame, a label
         is NaN, infinite or of a wrong shape, a frame has no atoms, or the selection leaves no
-        frame. The message names file, key and frame.
+        frame. The message names file, key and frame, and how many more there are.
+
+    Warns
+    -----
+    DataWarning
+        Of frames left out because ``skip_damaged`` says so, and of what is possible but looks
+        wrong: see :mod:`ase_geomformer.data.doubts`.
     """
     records = [record for path in settings.paths for record in read_records(path, settings)]
     return frames_from_records(records, settings)

@@ -62,6 +62,9 @@ class DataSettings:
         ``{group: [Elastic, Vacancy]}``.
     max_force
         Leave out frames in which the force on some atom is larger, eV/Å.
+    skip_damaged
+        Leave out frames that cannot be used (labels that are NaN or of a wrong shape, no atoms,
+        unknown elements), with a warning that names them, rather than stop.
     positions_key
         npz only: positions (F, N, 3); ``auto`` is positions or R.
     numbers_key
@@ -86,6 +89,7 @@ class DataSettings:
     stress_sign: Literal["tension", "compression"] = "tension"
     select: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
     max_force: float | None = None
+    skip_damaged: bool = False
     positions_key: str = "auto"
     numbers_key: str = "auto"
     cell_key: str | None = "auto"

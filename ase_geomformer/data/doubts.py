@@ -1,0 +1,84 @@
+"""What is possible in labelled structures, but looks like a mistake.
+
+Such frames are kept: only who made them can tell.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ase_geomformer.data.frames import Frame, fingerprint
+
+# Forces of atoms that a reference calculation cannot mean to have met, eV/Å.
+ABSURD_FORCE = 1000.0
+# Energies of one composition differ less than this, eV/atom: melting takes 0.1, breaking all bonds
+# 2 to 9. A frame in hartree or kcal/mol among those in eV is far outside.
+ENERGY_RANGE = 10.0
+# Of the frames of one kind, how many are named.
+NAMED = 5
+
+
+def doubts(frames: Sequence[Frame]) -> Iterator[str]:
+    """One message for each kind of doubt, naming the first frames that it is about."""
+    for find, what, remedy in (
+        (
+            absurd_forces,
+            f"have a force above {ABSURD_FORCE:g} eV/Å",
+            "check forces_unit, or set max_force",
+        ),
+        (
+            stray_energies,
+            f"are more than {ENERGY_RANGE:g} eV/atom from others of their composition",
+            "are all in one unit, from one method?",
+        ),
+        (
+            repeated,
+            "repeat the structure of an earlier one",
+            "in a random split they may be trained and tested on",
+        ),
+    ):
+        found = find(frames)
+        if found:
+            named = "; ".join(frames[index].where for index in found[:NAMED])
+            more = "; and so on" if len(found) > NAMED else ""
+            yield f"{len(found)} of {len(frames)} frames {what} ({named}{more}): {remedy}"
+
+
+def absurd_forces(frames: Sequence[Frame]) -> list[int]:
+    """Places of frames in which some atom feels an absurd force."""
+    return [
+        index
+        for index, frame in enumerate(frames)
+        if frame.forces is not None and np.abs(frame.forces).max() > ABSURD_FORCE
+    ]
+
+
+def stray_energies(frames: Sequence[Frame]) -> list[int]:
+    """Places of frames whose energy is far from the median of equal composition."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, frame in enumerate(frames):
+        if frame.energy is not None:
+            groups[tuple(np.bincount(frame.atoms.numbers))].append(index)
+    found: list[int] = []
+    for members in groups.values():
+        energies = np.array([frames[index].energy for index in members], dtype=float)
+        apart = np.abs(energies - np.median(energies)) / len(frames[members[0]].atoms)
+        found += [index for index, by in zip(members, apart, strict=True) if by > ENERGY_RANGE]
+    return sorted(found)
+
+
+def repeated(frames: Sequence[Frame]) -> list[int]:
+    """Places of frames with the very geometry of an earlier frame."""
+    known: set[str] = set()
+    found = []
+    for index, frame in enumerate(frames):
+        # The same structure with another charge or spin is another one.
+        state = (frame.atoms.info.get("charge"), frame.atoms.info.get("spin"))
+        key = f"{fingerprint([frame])} {state}"
+        if key in known:
+            found.append(index)
+        known.add(key)
+    return found
