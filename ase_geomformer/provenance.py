@@ -20,7 +20,20 @@ from ase_geomformer.files import write_text
 
 SETTINGS_FILE = "settings.yaml"
 RESULT_FILE = "result.json"
-PACKAGES = ("ase-geomformer", "ase", "torch", "e3nn", "numpy")
+PACKAGES = (
+    "ase-geomformer",
+    "ase",
+    "torch",
+    "e3nn",
+    "numpy",
+    "scipy",
+    "matscipy",
+    "vesin",
+    "torch-pme",
+    "spglib",
+    "phonopy",
+    "lightning",
+)
 
 
 def check_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -52,7 +65,15 @@ def start_folder(folder: Path, settings: Mapping[str, Any], files: Iterable[str]
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
-    """Write ``result.json``; what is not a finite number becomes null."""
+    """Write ``result.json``; what is not a finite number becomes null.
+
+    Raises
+    ------
+    ValueError
+        If it does not say where its numbers come from, under ``provenance``.
+    """
+    if "provenance" not in result:
+        raise ValueError(f"a result without provenance is not written to {folder / RESULT_FILE}")
     write_text(folder / RESULT_FILE, to_json(result))
 
 
@@ -79,6 +100,9 @@ def plain(value: Any) -> Any:
 def provenance(calculator: Any, *, seed: int | None = None) -> dict[str, Any]:
     """What made a result: potential, device, type, versions, seed and command.
 
+    ``tf32`` tells whether float32 products on a GPU may be rounded to ten bits; ``threads`` is
+    what sums on a CPU are shared among.
+
     Parameters
     ----------
     calculator : ase calculator
@@ -87,10 +111,15 @@ def provenance(calculator: Any, *, seed: int | None = None) -> dict[str, Any]:
     seed : int, optional
         Seed of the run's random numbers.
     """
+    import torch
+
     return {
         "potential": _potential(calculator),
         "device": calculator.parameters.get("device"),
         "dtype": calculator.parameters.get("dtype"),
+        "tf32": torch.get_float32_matmul_precision() != "highest",
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "threads": torch.get_num_threads(),
         "seed": seed,
         "versions": {"python": platform.python_version(), **_versions()},
         "command": shlex.join(sys.argv),

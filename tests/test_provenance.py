@@ -6,9 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ase.calculators.emt import EMT
 
-from ase_geomformer.provenance import check_folder, plain, provenance, start_folder, to_json
+from ase_geomformer import PotentialCalculator
+from ase_geomformer.potential import Potential
+from ase_geomformer.provenance import (
+    PACKAGES,
+    check_folder,
+    plain,
+    provenance,
+    start_folder,
+    to_json,
+    write_result,
+)
 
 
 @dataclass
@@ -60,3 +71,40 @@ def test_any_calculator_has_an_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     assert origin["potential"] == {"name": "emt", "sha256": None, "calculator": "EMT"}
     assert origin["seed"] == 0
     assert origin["command"] == "relax.py --fmax 0.01 'my file.xyz'"
+
+
+def test_origin_of_a_potential_is_complete(potential: Potential) -> None:
+    calculator = PotentialCalculator(potential, device="cpu", dtype="float32")
+    origin = provenance(calculator, seed=3)
+    assert set(origin) == {
+        "potential", "device", "dtype", "tf32", "deterministic", "threads", "seed", "versions",
+        "command",
+    }  # fmt: skip
+    assert (origin["device"], origin["dtype"], origin["tf32"]) == ("cpu", "float32", False)
+    assert origin["threads"] == torch.get_num_threads()
+    assert set(origin["versions"]) == {"python", *PACKAGES}
+    assert origin["versions"]["torch"] == torch.__version__
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        assert provenance(calculator)["tf32"] is True
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+def test_a_result_without_provenance_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="without provenance"):
+        write_result(tmp_path, {"energy_eV": 1.0})
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_are_written_in_one_place_only(root: Path) -> None:
+    """So that every verb's result.json has what write_result insists on."""
+    package = root / "ase_geomformer"
+    writers = [
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if ("RESULT_FILE" in line or '"result.json"' in line) and "write" in line
+    ]
+    assert writers == ["provenance.py"]
