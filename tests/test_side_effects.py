@@ -16,11 +16,78 @@ for name in ase_geomformer.__all__:
     getattr(ase_geomformer, name)
 """
 
+# A potential of random weights, which torch draws from its global generator: that is not ours.
+POTENTIAL = """
+from ase.build import molecule
+from ase_geomformer import Potential
+from ase_geomformer.architectures import build
+
+settings = {"num_features": 16, "num_layers": 1, "num_heads": 2,
+            "message_normalization": "identity"}
+potential = Potential(build("so3krates", settings), ["H", "O"])
+"""
+CALCULATOR = """
+from ase_geomformer import PotentialCalculator, evaluate_many
+water = molecule("H2O")
+calculator = PotentialCalculator(potential, device="cpu", dtype="float32")
+"""
+# What users do, each after the above.
+ACTIONS = {
+    "construction": "",
+    "evaluation": """
+water.calc = calculator
+water.get_forces()
+evaluate_many(potential, [water, water], device="cpu")
+""",
+    "failures": """
+from ase_geomformer.checkpoint import CheckpointError, load_folder
+for call in (
+    lambda: calculator.get_property("energy", molecule("CH4")),
+    lambda: calculator.get_property("stress", water),
+    lambda: evaluate_many(potential, [water, molecule("CH4")], device="cpu"),
+    lambda: PotentialCalculator("no such potential"),
+    lambda: PotentialCalculator(potential, dtype="float16"),
+    lambda: load_folder("nowhere"),
+):
+    try:
+        call()
+    except Exception:
+        pass
+    else:
+        raise AssertionError("it did not fail")
+""",
+    "a failure within the network": """
+def explode(graph):
+    raise FloatingPointError("in the middle")
+calculator.potential.architecture.forward = explode
+with torch.no_grad():
+    try:
+        calculator.get_property("forces", water)
+    except FloatingPointError:
+        pass
+    assert not torch.is_grad_enabled()
+""",
+    "molecular dynamics": """
+from ase_geomformer.md import MDSettings, run_md
+run_md(water, calculator, MDSettings(temperature_K=100, steps=3, seed=1), progress=False)
+""",
+    "self-test": """
+from ase_geomformer import selftest
+assert selftest(calculator, water, checks=["rotation", "forces", "batch"]).passed
+""",
+}
+
 # Prints what `action` changed. ASE and torch come first: what they do on import is theirs.
 PROBE = """
 import json, logging, os, random, sys, warnings
 import ase.calculators.calculator, numpy, torch
 
+def no_network(*arguments, **options):
+    raise AssertionError("the network was asked for")
+
+import socket
+socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = no_network
+{preparation}
 def state():
     return {{
         "torch dtype": torch.get_default_dtype(),
@@ -40,6 +107,7 @@ def state():
         "warning filters": list(warnings.filters),
         "exception hook": sys.excepthook,
         "working directory": os.getcwd(),
+        "torch inference mode": torch.is_inference_mode_enabled(),
     }}
 
 before = {{name: repr(value) for name, value in state().items()}}
@@ -58,8 +126,8 @@ def changes_made_by(tmp_path: Path, run_python: Callable) -> Callable:
     places["home"].chmod(0o555)
     environment = {**os.environ, "HOME": str(places["home"]), "TMPDIR": str(places["tmp"])}
 
-    def changes(action: str) -> tuple[list[str], list[str]]:
-        code = PROBE.format(action=action)
+    def changes(action: str, preparation: str = "") -> tuple[list[str], list[str]]:
+        code = PROBE.format(action=action, preparation=preparation)
         done = run_python("-B", "-c", code, cwd=places["cwd"], env=environment)
         assert done.stderr == ""
         files = [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()]
@@ -74,6 +142,11 @@ def changes_made_by(tmp_path: Path, run_python: Callable) -> Callable:
 )
 def test_import_changes_no_global_state(action: str, changes_made_by: Callable) -> None:
     assert changes_made_by(action) == ([], [])
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_use_changes_no_global_state(action: str, changes_made_by: Callable) -> None:
+    assert changes_made_by(CALCULATOR + ACTIONS[action], POTENTIAL) == ([], [])
 
 
 def test_the_probe_sees_changes(changes_made_by: Callable) -> None:
