@@ -97,8 +97,9 @@ class GoldenVector:
 class Card:
     """What a potential is, apart from its weights.
 
-    ``conservative`` and the fields from ``architecture`` to ``num_parameters`` describe the
-    potential itself and are filled in by :func:`save_potential`; the others are for its reader.
+    ``conservative``, ``exact_equivariance`` and the fields from ``architecture`` to
+    ``num_parameters`` describe the potential itself and are filled in by :func:`save_potential`;
+    the others are for its reader.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Card:
     data: list[DataSource] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
     conservative: bool = True
+    exact_equivariance: bool = True
     architecture: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     elements: list[str] = field(default_factory=list)
@@ -156,6 +158,7 @@ def save_potential(
     complete = {
         **asdict(card),
         "conservative": potential.conservative,
+        "exact_equivariance": architecture.exact_equivariance,
         "architecture": architecture.name,
         "settings": architecture.settings_dict(),
         "elements": list(potential.symbols),

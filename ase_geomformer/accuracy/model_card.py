@@ -179,6 +179,11 @@ def _not_for(card: Card) -> str:
                       "`spin` in `atoms.info` change nothing.")  # fmt: skip
     if "zbl" not in card.terms:
         limits.append("Collisions: nothing but the data keeps atoms from coming too close.")
+    if not card.exact_equivariance:
+        limits.append(
+            "Anything that a small change with orientation would spoil, such as phonons: the "
+            "energy is invariant under rotation only approximately."
+        )
     if not card.conservative:
         limits.append(
             "Energy-conserving dynamics, cells under stress, phonons: forces are not the gradient "

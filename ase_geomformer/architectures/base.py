@@ -54,6 +54,11 @@ class Architecture(nn.Module, ABC):
         return ("energies",)
 
     @property
+    def exact_equivariance(self) -> bool:
+        """Whether energies are the same in every orientation, but for rounding."""
+        return True
+
+    @property
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 

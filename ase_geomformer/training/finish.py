@@ -8,6 +8,7 @@ from pathlib import Path
 from ase_geomformer.accuracy.evaluation import Evaluation, evaluate_frames
 from ase_geomformer.accuracy.figures import learning_curve
 from ase_geomformer.accuracy.model_card import write_evaluations, write_readme
+from ase_geomformer.accuracy.rotation import rotation_error
 from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.checkpoint import Card, save_potential
@@ -49,9 +50,12 @@ def finish(
     evaluation = evaluate_frames(potential, parts[judged]) if judged else None
     errors = evaluation.headlines if evaluation else {}
     golden = [frame.atoms for frame in parts[judged or "train"][:NUM_GOLDEN]]
+    figures = {f"{judged}_{name}": value for name, value in errors.items()}
+    if not potential.architecture.exact_equivariance:
+        figures["rotation_error_meV_per_A"] = 1000.0 * rotation_error(potential, golden)
     card = Card(
         name=settings.name,
-        figures={f"{judged}_{name}": value for name, value in errors.items()},
+        figures=figures,
         **vars(settings.card),
     )
     shipped = folder / POTENTIAL_FOLDER
