@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -12,19 +13,24 @@ from ase import Atoms
 
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.potential import Potential
-from ase_geomformer.trust import consistency, derivatives, dynamics, symmetry
 from ase_geomformer.trust.check import Check
 from ase_geomformer.trust.limits import LIMITS
 from ase_geomformer.trust.report import SelfTest
 from ase_geomformer.trust.subject import Subject
 
-CHECKS = {
-    entry.name: entry
-    for room in (symmetry, derivatives, consistency, dynamics)
-    for entry in vars(room).values()
-    if isinstance(entry, Check)
-}
-"""All checks by name, in the order in which they run."""
+
+@cache
+def all_checks() -> dict[str, Check]:
+    """All checks by name, in the order in which they run."""
+    # Their libraries are loaded when a test is run, not when the package is.
+    from ase_geomformer.trust import consistency, derivatives, dynamics, symmetry
+
+    return {
+        entry.name: entry
+        for room in (symmetry, derivatives, consistency, dynamics)
+        for entry in vars(room).values()
+        if isinstance(entry, Check)
+    }
 
 
 def selftest(
@@ -65,13 +71,14 @@ def selftest(
     ValueError
         If a check or the type is unknown, or the calculator cannot evaluate the structure.
     """
-    chosen = list(CHECKS) if checks is None else list(checks)
-    unknown = [name for name in chosen if name not in CHECKS]
+    known = all_checks()
+    chosen = list(known) if checks is None else list(checks)
+    unknown = [name for name in chosen if name not in known]
     if unknown:
-        raise ValueError(f"there is no check {unknown[0]!r}; choose from {', '.join(CHECKS)}")
+        raise ValueError(f"there is no check {unknown[0]!r}; choose from {', '.join(known)}")
     subject = _subject(potential, atoms, device, dtype, seed)
     start = time.perf_counter()
-    findings = tuple(CHECKS[name](subject) for name in _tracked(chosen, progress))
+    findings = tuple(known[name](subject) for name in _tracked(chosen, progress))
     return SelfTest(
         formula=atoms.get_chemical_formula(),
         precision=subject.precision,
