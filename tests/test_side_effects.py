@@ -17,7 +17,9 @@ for name in ase_geomformer.__all__:
 """
 
 # A potential of random weights, which torch draws from its global generator: that is not ours.
+# Neither is what rich draws from Python's, when it is imported.
 POTENTIAL = """
+import rich.console
 from ase.build import molecule
 from ase_geomformer import Potential
 from ase_geomformer.architectures import build
