@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format setup constraints
+.PHONY: help demo test fuzz lint format setup constraints
 
 help:  ## show this list
 	@echo "ase-geomformer: machine-learned potentials for ASE"
@@ -27,6 +27,9 @@ demo: $(STAMP)  ## 1 ps of molecular dynamics of ethanol with the shipped potent
 
 test: $(STAMP)  ## run the tests
 	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 $(ARGS)
+
+fuzz: $(STAMP)  ## ten minutes of random damage to potentials and structures
+	@$(QUIET_THREADS) $(BIN)/python benchmarks/fuzz.py --seconds 600 $(ARGS)
 
 lint: $(STAMP)  ## check style (ruff) and types (mypy)
 	@$(BIN)/ruff check
