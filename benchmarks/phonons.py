@@ -1,10 +1,12 @@
-"""Phonons of silicon: beside experiment, in batches and one by one, exact and by displacements.
+"""Phonons of silicon and copper beside experiment; what batches and exact force constants buy.
 
-Four measurements with a potential of silicon, each on request:
+Five measurements, each on request, all but the second with a potential of silicon:
 
 - bands: frequencies at Γ, X and L beside inelastic neutron scattering at room temperature
   (G. Nilsson and G. Nelin, Phys. Rev. B 6, 3777 (1972); Γ and the table as they are quoted by
   P. Giannozzi et al., Phys. Rev. B 43, 7231 (1991));
+- copper: the same of copper, with so3krates-mlearn-cu, beside 80 K (G. Nilsson and S. Rolandson,
+  Phys. Rev. B 7, 2393 (1973));
 - hessian: exact force constants against displacements, difference and time;
 - batches: displaced supercells in batches and one by one, of a phonon calculation with 216 atoms
   and of the first pairs of its third order;
@@ -46,17 +48,17 @@ from ase_geomformer.recipes.lattice.run import make_phonopy, phonons
 from ase_geomformer.recipes.lattice.third_order import make_phono3py
 
 POTENTIAL = "so3krates-mlearn-si"
-# THz: of each point, its branches from the lowest.
-MEASURED = {
-    "Γ": {"LTO": 15.53},
-    "X": {"TA": 4.49, "LAO": 12.32, "TO": 13.90},
-    "L": {"TA": 3.43, "LA": 11.35, "LO": 12.60, "TO": 14.68},
+# Of each point and branch: the frequency in THz, and which of the sorted ones at the point it is.
+Measured = dict[str, dict[str, tuple[float, int]]]
+SILICON: Measured = {
+    "Γ": {"LTO": (15.53, 5)},
+    "X": {"TA": (4.49, 0), "LAO": (12.32, 2), "TO": (13.90, 4)},
+    "L": {"TA": (3.43, 0), "LA": (11.35, 2), "LO": (12.60, 3), "TO": (14.68, 4)},
 }
-# Which of the six sorted frequencies at the point each is.
-BRANCH = {
-    "Γ": {"LTO": 5},
-    "X": {"TA": 0, "LAO": 2, "TO": 4},
-    "L": {"TA": 0, "LA": 2, "LO": 3, "TO": 4},
+COPPER: Measured = {
+    "X": {"T": (5.16, 0), "L": (7.38, 2)},
+    "K": {"T1": (4.60, 0), "L": (5.90, 1), "T2": (6.70, 2)},
+    "L": {"T": (3.41, 0), "L": (7.44, 2)},
 }
 REPEATS = 4
 MEASURED_CONDUCTIVITY_W_PER_MK = 148.0
@@ -83,21 +85,41 @@ def main() -> None:
 
 
 def bands(options: Namespace) -> dict[str, Any]:
-    """Frequencies beside experiment."""
-    result, seconds = _phonons(options, "displacements")
+    """Frequencies of silicon beside experiment."""
+    crystal = bulk("Si", "diamond", a=5.43)
+    return beside(options, crystal, options.potential, SILICON, "phonons_silicon.png")
+
+
+def copper(options: Namespace) -> dict[str, Any]:
+    """Frequencies of copper beside experiment."""
+    crystal = bulk("Cu", "fcc", a=3.62)
+    return beside(options, crystal, "so3krates-mlearn-cu", COPPER, "phonons_copper.png")
+
+
+def beside(
+    options: Namespace, crystal: Atoms, potential: str, measured: Measured, figure: str
+) -> dict[str, Any]:
+    """Frequencies of a crystal beside those measured, as a table and a figure."""
+    settings = PhononSettings(supercell_length_A=options.supercell_length_A, mesh_length_A=40.0)
+    evaluator = BatchEvaluator(potential, device=options.device, dtype="float64")
+    result, seconds = _clock(lambda: phonons(crystal, evaluator, settings, progress=False))
     if options.figures is not None:
-        save_figure(beside_experiment(result), options.figures / "phonons_silicon.png")
+        save_figure(draw_beside(result, measured), options.figures / figure)
     rows = []
-    for point, branches in MEASURED.items():
+    for point, branches in measured.items():
         ours = np.sort(result.bands.at(point))
-        for name, measured in branches.items():
-            frequency = float(ours[BRANCH[point][name]])
+        for name, (frequency, branch) in branches.items():
             rows.append(
-                {"mode": f"{point} {name}", "measured_THz": measured, "potential_THz": frequency}
+                {
+                    "mode": f"{point} {name}",
+                    "measured_THz": frequency,
+                    "potential_THz": float(ours[branch]),
+                }
             )
     errors = np.array([row["potential_THz"] - row["measured_THz"] for row in rows])
     return {
-        "lattice_A": float(result.phonon.primitive.volume * 4) ** (1 / 3),
+        "potential": potential,
+        "volume_A3_per_atom": float(result.phonon.primitive.volume / len(result.phonon.primitive)),
         "atoms_in_supercell": len(result.phonon.supercell),
         "rows": rows,
         "mean_absolute_error_THz": float(np.abs(errors).mean()),
@@ -108,16 +130,15 @@ def bands(options: Namespace) -> dict[str, Any]:
     }
 
 
-def beside_experiment(result: PhononResult) -> Figure:
+def draw_beside(result: PhononResult, measured: Measured) -> Figure:
     """The figure of the bands, with what was measured at its named points."""
     figure = draw_bands(result)
     axes, bands = figure.axes[0], result.bands
     for ends, distances in zip(bands.labels, bands.distances, strict=True):
         for end, place in zip(ends, (distances[0], distances[-1]), strict=True):
-            measured = list(MEASURED.get(end, {}).values())
+            found = [frequency for frequency, _ in measured.get(end, {}).values()]
             (dots,) = axes.plot(
-                [place] * len(measured), measured, "o", color=ORANGE, ms=4.5, zorder=3,
-                clip_on=False,
+                [place] * len(found), found, "o", color=ORANGE, ms=4.5, zorder=3, clip_on=False,
             )  # fmt: skip
             dots.set_in_layout(False)
     return figure
@@ -200,6 +221,7 @@ def conductivity(options: Namespace) -> dict[str, Any]:
 
 PARTS: dict[str, Callable[[Namespace], dict[str, Any]]] = {
     "bands": bands,
+    "copper": copper,
     "hessian": hessian,
     "batches": batches,
     "conductivity": conductivity,

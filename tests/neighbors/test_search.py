@@ -273,3 +273,15 @@ def test_default_does_without_vesin(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_torch_cluster_refuses_periodic_boundaries() -> None:
     with pytest.raises(ValueError, match="open boundaries only"):
         edges_of(gas(5), installed("torch-cluster"))
+
+
+@pytest.mark.parametrize("length", [15906.0, 1e6])
+@pytest.mark.parametrize("backend", ["auto", "vesin", "torch"])
+def test_a_very_long_and_narrow_cell(length: float, backend: str) -> None:
+    """Boxes with very many bins along one axis: vesin 0.6.2 dies of them (SIGFPE)."""
+    positions = torch.tensor([[0.5, 0, 0], [1.5, 0, 0], [length - 1.0, 1, 0]], dtype=torch.float64)
+    cell = torch.diag(torch.tensor([length, 10.0, 10.0], dtype=torch.float64))
+    pbc = torch.tensor([True, False, False])
+    edges = neighbor_list(positions, cell, pbc, 5.0, backend=backend)
+    assert edges.edge_index.tolist() == [[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]]
+    assert edges.shifts[:, 0].tolist() == [0, -1, 0, -1, 1, 1]
