@@ -111,18 +111,26 @@ def provenance(calculator: Any, *, seed: int | None = None) -> dict[str, Any]:
     seed : int, optional
         Seed of the run's random numbers.
     """
-    import torch
-
     return {
         "potential": _potential(calculator),
         "device": calculator.parameters.get("device"),
         "dtype": calculator.parameters.get("dtype"),
-        "tf32": torch.get_float32_matmul_precision() != "highest",
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "threads": torch.get_num_threads(),
+        **_arithmetic(),
         "seed": seed,
         "versions": {"python": platform.python_version(), **_versions()},
         "command": shlex.join(sys.argv),
+    }
+
+
+def _arithmetic() -> dict[str, Any]:
+    """How torch computes; None where a run with another calculator has not loaded it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return dict.fromkeys(("tf32", "deterministic", "threads"))
+    return {
+        "tf32": torch.get_float32_matmul_precision() != "highest",
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "threads": torch.get_num_threads(),
     }
 
 

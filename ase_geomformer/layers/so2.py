@@ -62,10 +62,10 @@ class SO2Linear(nn.Module):
         kept = self.sizes[0] * self.out_channels
         values = [mixed[:, :kept].unflatten(1, (-1, self.out_channels))]
         for order, pair in enumerate(pairs):
-            parts = pair.unflatten(1, (2, self.sizes[order + 1])).flatten(2)
-            turned = self.real[order](parts)
+            parts = pair.unflatten(1, (2, self.sizes[order + 1])).flatten(2).flatten(0, 1)
+            turned = self.real[order](parts).unflatten(0, (len(pair), 2))
             if self.imaginary is not None:
-                plus, minus = self.imaginary[order](parts).unbind(dim=1)
+                plus, minus = self.imaginary[order](parts).unflatten(0, (len(pair), 2)).unbind(1)
                 turned = self.scale * (turned + torch.stack([-minus, plus], dim=1))
             values.append(turned.unflatten(2, (-1, self.out_channels)).flatten(1, 2))
         return torch.cat(values, dim=1), mixed[:, kept:]
