@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from ase import Atoms
+from ase.build import bulk
 
 from ase_geomformer import PotentialCalculator, list_potentials
 from ase_geomformer.accuracy.model_card import write_readme
-from ase_geomformer.checkpoint import CARD_FILE, read_card
+from ase_geomformer.checkpoint import CARD_FILE, Card, read_card
 from ase_geomformer.files import write_text
 from ase_geomformer.md import MDSettings, run_md
 from ase_geomformer.provenance import to_json
@@ -73,9 +74,9 @@ def main() -> None:
 
 
 def measure(name: str, dtype: str, time_ps: float, work: Path, *, compiled: bool) -> Row:
-    """Run dynamics of the first structure on the potential's card."""
+    """Run dynamics of a structure that the potential is made for."""
     card = read_card(list_potentials()[name])
-    atoms = card.golden[0].to_atoms()
+    atoms = structure(card)
     settings = nve(atoms, time_ps)
     result = run_md(
         atoms,
@@ -102,9 +103,19 @@ def measure(name: str, dtype: str, time_ps: float, work: Path, *, compiled: bool
     )
 
 
+def structure(card: Card) -> Atoms:
+    """The first structure on the card; of an element's crystal, a cell of 16 atoms or more."""
+    atoms = card.golden[0].to_atoms()
+    if not atoms.pbc.all() or len(set(atoms.numbers)) > 1:
+        return atoms
+    cell = bulk(atoms.get_chemical_symbols()[0], cubic=True)
+    return cell.repeat((2, 2, 1) if len(cell) < 8 else (2, 1, 1))
+
+
 def nve(atoms: Atoms, time_ps: float) -> MDSettings:
-    """Constant energy with the time step that one would take for the elements."""
-    timestep_fs = 0.5 if 1 in atoms.numbers else 1.0
+    """Constant energy with the time step that one would take for the lightest atom."""
+    lightest = atoms.get_masses().min()
+    timestep_fs = 0.5 if lightest < 4 else 1.0 if lightest < 20 else 2.0
     steps = round(1000.0 * time_ps / timestep_fs)
     return MDSettings(
         ensemble="nve",
