@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from ase import Atoms
@@ -11,8 +13,8 @@ from ase_geomformer.architectures import build
 from ase_geomformer.potential import Potential
 
 ELEMENTS = ("H", "C", "O", "Si")
-# The size of SO3LR, and a cutoff that all peers have.
-SETTINGS = {
+# So3krates in the size of SO3LR; the others have about as many weights. All peers have the cutoff.
+SETTINGS: dict[str, dict[str, Any]] = {
     "so3krates": {
         "cutoff": 5.0,
         "num_features": 128,
@@ -20,7 +22,9 @@ SETTINGS = {
         "num_heads": 4,
         "degrees": (1, 2, 3, 4),
         "avg_num_neighbors": 20.0,
-    }
+    },
+    "geomformer": {"cutoff": 5.0},
+    "est": {"cutoff": 5.0, "avg_num_neighbors": 20.0},
 }
 
 

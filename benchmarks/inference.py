@@ -1,4 +1,4 @@
-"""Energy and forces through the ASE calculator: ours, plain and accelerated, and peers.
+"""Energy and forces through the ASE calculator: ours, plain and accelerated, beside peers.
 
 Each step moves all atoms a little and asks for forces anew, neighbour list included. All that is
 compared takes turns, step by step, in one run. A peer runs in an environment of its own,
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from cases import CASES, cases, potential
+from cases import CASES, SETTINGS, cases, potential
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -45,6 +45,9 @@ def main() -> None:
     """Measure, show a table, and write JSON."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--structures", nargs="+", choices=CASES, default=["ethanol", "Si64"])
+    parser.add_argument(
+        "--architectures", nargs="+", choices=SETTINGS, default=["so3krates"], help="ours"
+    )
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
     parser.add_argument("--rounds", type=int, default=10)
@@ -56,13 +59,17 @@ def main() -> None:
     peers = start_peers(options.peers, options.threads, console)
     rows = []
     for name, atoms in cases(options.structures).items():
-        timed: dict[str, Callable[[], Sample]] = {kind: ours(kind, atoms) for kind in options.kinds}
+        timed: dict[str, Callable[[], Sample]] = {
+            f"{architecture}, {kind}": ours(architecture, kind, atoms)
+            for architecture in options.architectures
+            for kind in options.kinds
+        }
         timed |= {peer: process.of(atoms) for peer, process in peers.items()}
         for call in timed.values():
             for _ in range(WARM_UP):
                 call()
         found = in_turns(timed, options.rounds)
-        rows += [{"structure": name, "kind": kind, **times} for kind, times in found.items()]
+        rows += [{"structure": name, "evaluated_by": by, **times} for by, times in found.items()]
     for process in peers.values():
         process.stop()
     show(rows, console)
@@ -72,9 +79,11 @@ def main() -> None:
         write_text(options.output, to_json(content))
 
 
-def ours(kind: str, atoms: Atoms) -> Callable[[], Sample]:
+def ours(architecture: str, kind: str, atoms: Atoms) -> Callable[[], Sample]:
     """A timed step with one of our calculators."""
-    calculator = PotentialCalculator(potential(), device="cpu", dtype="float32", **KINDS[kind])
+    calculator = PotentialCalculator(
+        potential(architecture), device="cpu", dtype="float32", **KINDS[kind]
+    )
     moving, rng = atoms.copy(), np.random.default_rng(1)
     moving.calc = calculator
 
@@ -159,7 +168,11 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
         reference = first.setdefault(row["structure"], row["cpu_min_ms"])
         wall, cpu = row["wall_min_ms"], row["cpu_min_ms"]
         table.add_row(
-            row["structure"], row["kind"], f"{wall:.1f}", f"{cpu:.1f}", f"{cpu / reference:.2f}"
+            row["structure"],
+            row["evaluated_by"],
+            f"{wall:.1f}",
+            f"{cpu:.1f}",
+            f"{cpu / reference:.2f}",
         )
     console.print(table)
 
