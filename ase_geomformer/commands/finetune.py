@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import train
+from ase_geomformer.commands.options import settings_of
+from ase_geomformer.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -29,6 +31,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    settings = train.settings_from(options)
+    settings = settings_of(options, TrainSettings)
     model = replace(settings.model, start_from=options.potential)
     return train.run_training(replace(settings, model=model), options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import options as common
@@ -36,19 +35,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    settings = MDSettings(**{field.name: options[field.name] for field in fields(MDSettings)})
+    settings = common.settings_of(options, MDSettings)
     from ase_geomformer.md import run_md
-    from ase_geomformer.provenance import check_folder
 
-    check_folder(options.output, overwrite=options.overwrite or options.resume)
-    found = common.structures(options)
-    if len(found) > 1:
-        raise ValueError(
-            f"md runs one structure, and --index {options.index} of {options.structure!r} gives "
-            f"{len(found)}"
-        )
+    common.check_output(options)
     result = run_md(
-        found[0],
+        common.single_structure(options, "md"),
         common.calculator_or_committee(options),
         settings,
         output=options.output,

@@ -9,7 +9,6 @@ from ase_geomformer.commands.recipe_options import (
     add_recipe,
     common_keywords,
     evaluator,
-    settings_of,
 )
 from ase_geomformer.recipes.path.settings import NEBSettings
 
@@ -37,11 +36,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.provenance import check_folder
     from ase_geomformer.recipes import neb
 
-    settings = settings_of(options, NEBSettings)
-    check_folder(options.output, overwrite=options.overwrite or options.resume)
+    settings = common.settings_of(options, NEBSettings)
+    common.check_output(options)
     result = neb(path(options), evaluator(options), settings, **common_keywords(options))
     return 0 if result.converged else 1
 

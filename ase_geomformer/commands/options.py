@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,6 +12,7 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
     from jsonargparse import ArgumentParser, Namespace
+    from rich.table import Table
 
     from ase_geomformer.calculator import PotentialCalculator
 
@@ -68,6 +72,40 @@ def inputs(options: Namespace) -> dict[str, Any]:
     return {name: value for name, value in vars(options).items() if name not in _NOT_INPUTS}
 
 
+def settings_of(options: Namespace, kind: type) -> Any:
+    """The settings, a dataclass of this kind, that the options hold."""
+    return kind(**{field.name: options[field.name] for field in fields(kind)})
+
+
+def check_output(options: Namespace) -> Path | None:
+    """The folder that the options ask for, if any; refused before any work if it cannot be used."""
+    from ase_geomformer.provenance import check_folder
+
+    if options.output is None:
+        return None
+    return check_folder(options.output, overwrite=options.overwrite or options.get("resume", False))
+
+
+def give_results(
+    options: Namespace,
+    folder: Path | None,
+    content: Mapping[str, Any],
+    table: Callable[[], Table],
+) -> None:
+    """Write results into the folder, if there is one, and print them as JSON or as a table."""
+    from rich.console import Console
+
+    from ase_geomformer.provenance import start_folder, to_json, write_result
+
+    if folder is not None:
+        start_folder(folder, inputs(options))
+        write_result(folder, content)
+    if options.json:
+        sys.stdout.write(to_json(content))
+    else:
+        Console().print(table())
+
+
 def calculator(options: Namespace) -> PotentialCalculator:
     """The calculator that the options ask for."""
     from ase_geomformer.calculator import PotentialCalculator
@@ -119,3 +157,14 @@ def structures(options: Namespace) -> list[Atoms]:
     if not found:
         raise ValueError(f"there is no structure {options.index!r} in {options.structure!r}")
     return found
+
+
+def single_structure(options: Namespace, verb: str) -> Atoms:
+    """The one structure that the options ask for; ValueError if they ask for several."""
+    found = structures(options)
+    if len(found) > 1:
+        raise ValueError(
+            f"{verb} takes one structure, and --index {options.index} of {options.structure!r} "
+            f"gives {len(found)}"
+        )
+    return found[0]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ase_geomformer.commands import options as common
 
 if TYPE_CHECKING:
-    from ase import Atoms
     from jsonargparse import ArgumentParser, Namespace
 
     from ase_geomformer.evaluate import Evaluator
@@ -42,11 +40,6 @@ def add_recipe(
     parser.add_class_arguments(settings, as_group=True)
 
 
-def settings_of(options: Namespace, kind: type) -> Any:
-    """The settings that the options hold."""
-    return kind(**{field.name: options[field.name] for field in fields(kind)})
-
-
 def evaluator(options: Namespace) -> Evaluator:
     """What evaluates structures with the potential, device and type of the options."""
     from ase_geomformer.evaluate import as_evaluator
@@ -55,25 +48,12 @@ def evaluator(options: Namespace) -> Evaluator:
     return as_evaluator(options.potential, device=options.device, dtype=dtype)
 
 
-def single_structure(options: Namespace, verb: str) -> Atoms:
-    """The one structure that the options ask for; ValueError if they ask for several."""
-    found = common.structures(options)
-    if len(found) > 1:
-        raise ValueError(
-            f"{verb} takes one structure, and --index {options.index} of {options.structure!r} "
-            f"gives {len(found)}"
-        )
-    return found[0]
-
-
 def run_recipe(options: Namespace, verb: str, recipe: Callable[..., Any], settings: type) -> int:
     """Run a recipe of one structure; the exit code is 1 if it did not converge."""
-    from ase_geomformer.provenance import check_folder
-
-    chosen = settings_of(options, settings)
-    check_folder(options.output, overwrite=options.overwrite or options.get("resume", False))
+    chosen = common.settings_of(options, settings)
+    common.check_output(options)
     result = recipe(
-        single_structure(options, verb),
+        common.single_structure(options, verb),
         evaluator(options),
         chosen,
         **common_keywords(options),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ase_geomformer.commands import options as common
 from ase_geomformer.commands.recipe_options import (
     add_recipe,
     common_keywords,
     evaluator,
-    settings_of,
 )
 from ase_geomformer.recipes.relax_settings import RelaxManySettings
 
@@ -31,11 +31,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    settings = settings_of(options, RelaxManySettings)
-    from ase_geomformer.provenance import check_folder
+    settings = common.settings_of(options, RelaxManySettings)
     from ase_geomformer.recipes import relax_many
 
-    check_folder(options.output, overwrite=options.overwrite or options.resume)
+    common.check_output(options)
     result = relax_many(
         options.structure,
         evaluator(options),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import options as common
@@ -38,13 +37,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    settings = MDSettings(**{field.name: options[field.name] for field in fields(MDSettings)})
-    chosen = {field.name: options[field.name] for field in fields(ReplicaSettings)}
-    replicas = ReplicaSettings(**chosen)
+    settings = common.settings_of(options, MDSettings)
+    replicas = common.settings_of(options, ReplicaSettings)
     from ase_geomformer.md.replicas import run_replicas
-    from ase_geomformer.provenance import check_folder
 
-    check_folder(options.output, overwrite=options.overwrite or options.resume)
+    common.check_output(options)
     found = common.structures(options)
     result = run_replicas(
         found[0] if len(found) == 1 else found,

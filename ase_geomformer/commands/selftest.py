@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import options as common
@@ -31,40 +30,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from rich.console import Console
-
-    from ase_geomformer.provenance import (
-        check_folder,
-        provenance,
-        start_folder,
-        to_json,
-        write_result,
-    )
+    from ase_geomformer.provenance import provenance
     from ase_geomformer.trust import selftest
 
-    folder = None
-    if options.output is not None:
-        folder = check_folder(options.output, overwrite=options.overwrite)
-    found = common.structures(options)
-    if len(found) > 1:
-        raise ValueError(
-            f"selftest takes one structure, and --index {options.index} of {options.structure!r} "
-            f"gives {len(found)}"
-        )
+    folder = common.check_output(options)
+    atoms = common.single_structure(options, "selftest")
     calculator = common.calculator(options)
     result = selftest(
         calculator,
-        found[0],
+        atoms,
         checks=options.checks,
         seed=options.seed,
         progress=not options.json,
     )
     content = {**result.to_dict(), "provenance": provenance(calculator, seed=options.seed)}
-    if folder is not None:
-        start_folder(folder, common.inputs(options))
-        write_result(folder, content)
-    if options.json:
-        sys.stdout.write(to_json(content))
-    else:
-        Console().print(result.table())
+    common.give_results(options, folder, content, result.table)
     return 0 if result.passed else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from ase_geomformer.commands import options as common
@@ -10,6 +9,7 @@ from ase_geomformer.commands import options as common
 if TYPE_CHECKING:
     from ase import Atoms
     from jsonargparse import ArgumentParser, Namespace
+    from rich.table import Table
 
 USAGE = "--potential NAME --structure FILE [OPTION ...]"
 DESCRIPTION = (
@@ -29,17 +29,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.provenance import (
-        check_folder,
-        provenance,
-        start_folder,
-        to_json,
-        write_result,
-    )
+    from ase_geomformer.provenance import provenance
 
-    folder = None
-    if options.output is not None:
-        folder = check_folder(options.output, overwrite=options.overwrite)
+    folder = common.check_output(options)
     frames = common.structures(options)
     calculator = common.calculator(options)
     results = evaluate(calculator, frames)
@@ -47,13 +39,7 @@ def run(options: Namespace) -> int:
     if any(result["stress_eV_per_A3"] is None for result in results):
         content = {**content, "note": NO_STRESS}
     content = {**content, "provenance": provenance(calculator)}
-    if folder is not None:
-        start_folder(folder, common.inputs(options))
-        write_result(folder, content)
-    if options.json:
-        sys.stdout.write(to_json(content))
-    else:
-        _print_table(frames, results)
+    common.give_results(options, folder, content, lambda: _table(frames, results))
     return 0
 
 
@@ -84,10 +70,9 @@ def evaluate(calculator: Any, frames: list[Atoms]) -> list[dict[str, Any]]:
     ]
 
 
-def _print_table(frames: list[Atoms], results: list[dict[str, Any]]) -> None:
+def _table(frames: list[Atoms], results: list[dict[str, Any]]) -> Table:
     import numpy as np
     from ase import units
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("frame", "formula", "atoms", "energy (eV)", "max force (eV/Å)", "pressure (GPa)")
@@ -101,4 +86,4 @@ def _print_table(frames: list[Atoms], results: list[dict[str, Any]]) -> None:
             f"{np.linalg.norm(result['forces_eV_per_A'], axis=1).max():.6f}",
             "" if stress is None else f"{-stress[:3].mean() / units.GPa:.4f}",
         )
-    Console().print(table)
+    return table

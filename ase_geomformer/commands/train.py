@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from ase_geomformer.commands.options import settings_of
 from ase_geomformer.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -30,12 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    return run_training(settings_from(options), options)
-
-
-def settings_from(options: Namespace) -> TrainSettings:
-    """The settings among the options."""
-    return TrainSettings(**{field.name: options[field.name] for field in fields(TrainSettings)})
+    return run_training(settings_of(options, TrainSettings), options)
 
 
 def run_training(settings: TrainSettings, options: Namespace) -> int:
