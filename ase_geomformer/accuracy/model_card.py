@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from ase_geomformer.accuracy.checks import Check, describe, read_checks, write_checks
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.accuracy.figures import errors_by_element, parity
+from ase_geomformer.accuracy.markdown import bullets, known, table
 from ase_geomformer.accuracy.naming import heading, readable
+from ase_geomformer.accuracy.pictures import pictures
 from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.checkpoint import WEIGHTS_FILE, Card, read_card
 from ase_geomformer.files import write_text
@@ -38,12 +41,11 @@ CONVENTIONS = (
     "of a difference of vectors."
 )
 
-CAPTIONS = {
-    "parity": "Predictions against references, and the distribution of errors",
-    "errors_by_element": "Force errors by element",
-    "learning_curve": "Errors during training",
-}
-"""By the beginning of a picture's name, in the order in which pictures are shown."""
+DRIFT = "nve_drift"
+DRIFT_CONDITIONS = (
+    "Slope of the energy in dynamics at constant energy, begun at 300 K "
+    "(`benchmarks/drift.py`): what integration and rounding leave."
+)
 
 
 def write_evaluations(
@@ -74,11 +76,17 @@ def write_evaluations(
             save_figure(errors_by_element(evaluation), folder / f"errors_by_element{ending}")
 
 
+def add_checks(folder: str | os.PathLike[str], checks: Mapping[str, Check]) -> Path:
+    """Put physical checks into a potential's folder, and write its README anew."""
+    write_checks(folder, checks)
+    return write_readme(folder)
+
+
 def write_readme(folder: str | os.PathLike[str]) -> Path:
     """Write the README.md of a potential's folder and return its path.
 
-    It is made from ``card.json`` and, where they are there, ``evaluation.json``, ``train.yaml``
-    and all PNG pictures of the folder.
+    It is made from ``card.json`` and, where they are there, ``evaluation.json``, ``checks.json``,
+    ``train.yaml`` and all PNG pictures of the folder.
 
     Raises
     ------
@@ -89,6 +97,7 @@ def write_readme(folder: str | os.PathLike[str]) -> Path:
     card = read_card(folder)
     path = folder / EVALUATION_FILE
     evaluations = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    checks = read_checks(folder)
     sections = [
         f"# {card.name}",
         card.description,
@@ -99,7 +108,8 @@ def write_readme(folder: str | os.PathLike[str]) -> Path:
         *_section("Training data", _data(card)),
         *_section("Errors", _errors(evaluations)),
         *_section("Further figures of merit", _further(card, evaluations)),
-        *_section("Pictures", _pictures(folder)),
+        *_section("Physical checks", _physical(card, checks)),
+        *_section("Pictures", pictures(folder, apart={it.picture for it in checks.values()})),
         *_section("Reproduce", _reproduce(card, folder)),
         *_section("Cite", _citations(card)),
         f"*Generated from the files beside it by `{__name__}.write_readme`: "
@@ -111,23 +121,6 @@ def write_readme(folder: str | os.PathLike[str]) -> Path:
 
 def _section(title: str, text: str) -> list[str]:
     return [f"## {title}", text] if text else []
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; empty where there are no rows."""
-    body = [[_cell(entry) for entry in row] for row in rows]
-    if not body:
-        return ""
-    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))
-
-
-def _cell(value: Any) -> str:
-    text = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _bullets(entries: Iterable[str]) -> str:
-    return "\n".join(f"- {entry}" for entry in entries)
 
 
 def _facts(card: Card, folder: Path) -> str:
@@ -143,7 +136,7 @@ def _facts(card: Card, folder: Path) -> str:
         "licence of the weights": card.licence,
         "sha256 of the weights": f"`{card.sha256}`",
     }
-    return _table(["", ""], [row for row in rows.items() if row[1]])
+    return table(["", ""], [row for row in rows.items() if row[1]])
 
 
 def _for(card: Card) -> str:
@@ -189,7 +182,7 @@ def _not_for(card: Card) -> str:
             "Energy-conserving dynamics, cells under stress, phonons: forces are not the gradient "
             "of the energy."
         )
-    return _bullets(limits)
+    return bullets(limits)
 
 
 def _use(card: Card) -> str:
@@ -208,33 +201,29 @@ def _data(card: Card) -> str:
         (source.name, source.frames, source.level_of_theory, source.licence, source.citation)
         for source in card.data
     ]
-    return _table(["data set", "frames", "level of theory", "licence", "citation"], rows)
+    return table(["data set", "frames", "level of theory", "licence", "citation"], rows)
 
 
 def _errors(evaluations: Mapping[str, Mapping[str, Any]]) -> str:
     if not evaluations:
         return ""
     columns = [name for name in QUOTED if any(name in found for found in evaluations.values())]
-    table = _table(
+    errors = table(
         ["data set", "frames", *map(heading, columns)],
         [
-            (name, found["frames"], *(_known(found.get(column)) for column in columns))
+            (name, found["frames"], *(known(found.get(column)) for column in columns))
             for name, found in evaluations.items()
         ],
     )
     return "\n\n".join(
-        filter(None, [CONVENTIONS, table, _by_element(evaluations), _worst(evaluations)])
+        filter(None, [CONVENTIONS, errors, _by_element(evaluations), _worst(evaluations)])
     )
-
-
-def _known(value: float | None) -> float | str:
-    return "" if value is None else value
 
 
 def _by_element(evaluations: Mapping[str, Mapping[str, Any]]) -> str:
     found = {name: content["forces_by_element"] for name, content in evaluations.items()}
     symbols = dict.fromkeys(symbol for elements in found.values() for symbol in elements)
-    return _table(
+    return table(
         ["element", *(f"{name}: force MAE, RMSE (meV/Å)" for name in found)],
         [
             (symbol, *(_pair(elements.get(symbol)) for elements in found.values()))
@@ -258,31 +247,25 @@ def _worst(evaluations: Mapping[str, Mapping[str, Any]]) -> str:
                 f"{name}: largest error of {target} {worst['error']:.3g} {unit}, in "
                 f"{worst['formula']}, frame {worst['index']} of `{worst['source']}`"
             )
-    return _bullets(lines)
+    return bullets(lines)
 
 
 def _further(card: Card, evaluations: Mapping[str, Mapping[str, Any]]) -> str:
-    known = {name for content in evaluations.values() for name in content}
-    rows = [(*readable(name), value) for name, value in card.figures.items() if name not in known]
-    return _table(["what", "unit", "value"], rows)
+    told = {name for content in evaluations.values() for name in content}
+    return _figures(card, lambda name: name not in told and not name.startswith(DRIFT))
 
 
-def _pictures(folder: Path) -> str:
-    def place(path: Path) -> tuple[int, str]:
-        starts = [i for i, start in enumerate(CAPTIONS) if path.stem.startswith(start)]
-        return (starts[0] if starts else len(CAPTIONS), path.name)
-
-    return "\n\n".join(
-        f"![{_caption(path.stem)}]({path.name})" for path in sorted(folder.glob("*.png"), key=place)
-    )
+def _figures(card: Card, chosen: Callable[[str], bool]) -> str:
+    rows = [(*readable(name), value) for name, value in card.figures.items() if chosen(name)]
+    return table(["what", "unit", "value"], rows)
 
 
-def _caption(stem: str) -> str:
-    for start, caption in CAPTIONS.items():
-        if stem.startswith(start):
-            rest = stem.removeprefix(start).strip("_")
-            return f"{caption}: {rest}" if rest else caption
-    return stem.replace("_", " ")
+def _physical(card: Card, checks: Mapping[str, Check]) -> str:
+    """The drift on the card, and the checks of its weights."""
+    drift = _figures(card, lambda name: name.startswith(DRIFT))
+    blocks = [f"### Energy at constant energy\n\n{DRIFT_CONDITIONS}\n\n{drift}"] if drift else []
+    blocks += [describe(check) for check in checks.values() if check.sha256 == card.sha256]
+    return "\n\n".join(blocks)
 
 
 def _reproduce(card: Card, folder: Path) -> str:
@@ -303,4 +286,4 @@ def _reproduce(card: Card, folder: Path) -> str:
 def _citations(card: Card) -> str:
     of_data = [source.citation for source in card.data]
     missing = [text for text in of_data if not any(text in given for given in card.citations)]
-    return _bullets(dict.fromkeys([*card.citations, *missing]))
+    return bullets(dict.fromkeys([*card.citations, *missing]))

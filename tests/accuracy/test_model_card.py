@@ -12,11 +12,12 @@ from ase import Atoms
 from ase.build import molecule
 from ase.io import write
 
+from ase_geomformer.accuracy.checks import Check, read_checks
 from ase_geomformer.accuracy.evaluation import Evaluation, evaluate_frames
-from ase_geomformer.accuracy.model_card import write_evaluations, write_readme
+from ase_geomformer.accuracy.model_card import add_checks, write_evaluations, write_readme
 from ase_geomformer.accuracy.naming import heading, readable
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.checkpoint import Card, CheckpointError, DataSource, save_potential
+from ase_geomformer.checkpoint import Card, CheckpointError, DataSource, read_card, save_potential
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.potential import Potential
 
@@ -29,7 +30,11 @@ CARD = Card(
         DataSource("play | ground", "CC0-1.0", "Someone, J. Toys 1, 2 (2020)", "PBE/def2-SVP", 950),
         DataSource("sandpit", "BSD-3-Clause", "Else, J. Sand 3 (2021)", "r2SCAN", 7),
     ],
-    figures={"energy_mae_meV": 16.0, "nve_drift_meV_per_atom": 0.25},
+    figures={
+        "energy_mae_meV": 16.0,
+        "rotation_error_meV_per_A": 0.25,
+        "nve_drift_float32_meV": 0.5,
+    },
 )
 
 
@@ -125,7 +130,31 @@ def test_errors_come_from_the_evaluation(folder: Path, evaluation: Evaluation) -
 def test_figures_of_the_card_are_not_given_twice(folder: Path, evaluation: Evaluation) -> None:
     write_evaluations(folder, {"test": evaluation})
     further = section(write_readme(folder).read_text(encoding="utf-8"), "Further figures of merit")
-    assert rows(further)[2:] == [["NVE drift", "meV/atom", "0.25"]]
+    assert rows(further)[2:] == [["rotation error", "meV/Å", "0.25"]]
+
+
+def test_physical_checks_are_told_of_the_weights_they_were_made_with(folder: Path) -> None:
+    physical = section(write_readme(folder).read_text(encoding="utf-8"), "Physical checks")
+    assert rows(physical)[2:] == [["NVE drift float32", "meV", "0.5"]]
+    sha256 = read_card(folder).sha256
+    crystal = Check(
+        sha256, "Crystal", "At rest.", "Stable.", {"C11_GPa": 151.23, "zener_anisotropy": 1.5},
+        {"C11_GPa": 153.2}, "PBE", "curve.png",
+    )  # fmt: skip
+    (folder / "curve.png").touch()
+    add_checks(folder, {"crystal": crystal, "other": Check("0" * 64, "Other weights", "Old.")})
+    readme = add_checks(folder, {"speed": Check(sha256, "Speed", "Idle.")}).read_text("utf-8")
+    physical = section(readme, "Physical checks")
+    assert re.findall(r"^### (.*)$", physical, flags=re.M)[1:] == ["Crystal", "Speed"]
+    assert rows(physical)[-4:] == [
+        ["what", "unit", "potential", "PBE"],
+        ["---", "---", "---", "---"],
+        ["C11", "GPa", "151.2", "153.2"],
+        ["zener anisotropy", "", "1.5", ""],
+    ]
+    assert "](curve.png)" in physical
+    assert readme.count("curve.png") == 1
+    assert set(read_checks(folder)) == {"crystal", "other", "speed"}
 
 
 def test_several_data_sets_have_rows_and_pictures_each(

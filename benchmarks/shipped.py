@@ -1,0 +1,52 @@
+"""What the benchmarks of the shipped potentials share: their trainings and labelled frames."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ase_geomformer import list_potentials
+from ase_geomformer.accuracy.model_card import TRAINING_FILE
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.training.settings import TrainSettings
+from ase_geomformer.training.stored import from_yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def shipped() -> dict[str, Path]:
+    """Names and folders of the potentials of this checkout."""
+    found = list_potentials()
+    return {name: folder for name, folder in found.items() if folder.parent.parent == ROOT}
+
+
+def training(folder: Path) -> TrainSettings:
+    """How a potential was trained, with the paths of its data from the checkout's root."""
+    settings = from_yaml(folder / TRAINING_FILE)
+    test = settings.test_data
+    return replace(
+        settings, data=from_root(settings.data), test_data=None if test is None else from_root(test)
+    )
+
+
+def from_root(data: DataSettings) -> DataSettings:
+    """Relative paths taken from the root of the checkout."""
+    return replace(data, path=[str(ROOT / path) for path in data.paths])
+
+
+def absent(*sources: DataSettings) -> list[str]:
+    """The files that are not there."""
+    return [path for data in sources for path in data.paths if not Path(path).exists()]
+
+
+def labelled(*sources: DataSettings) -> list[Frame]:
+    """All frames of some data."""
+    return [frame for data in sources for frame in read_frames(data)]
+
+
+def today() -> str:
+    """The date in ISO form."""
+    return datetime.now(UTC).date().isoformat()
