@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,6 +113,8 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     shown = capsys.readouterr().out
     assert f"usage: ase-geomformer {verb}" in shown
     assert load(verb).DESCRIPTION.split()[0] in shown
+    unexplained = r"(--\w+)(?: \S+)? \((?:type|default|required)\b"
+    assert re.findall(unexplained, " ".join(shown.split())) == []
 
 
 def test_help_of_md_explains_settings_with_units(capsys: pytest.CaptureFixture[str]) -> None:

@@ -97,31 +97,23 @@ class RelaxManySettings(RelaxSettings):
 
     Attributes
     ----------
-    fmax : float
-        Largest force on an atom in eV/Å that counts as none; forces that constraints take up do
-        not count.
-    smax_GPa : float
-        Largest component of the stress, beside the external pressure, that counts as none, where
-        the cell changes.
     steps : int
         Most steps to make with each structure.
     optimizer : str
         fire, bfgs or lbfgs, which evaluate a structure once in a step; auto is bfgs up to 100
         atoms and lbfgs above.
-    cell : str
-        What of the cell changes: none of it, all, its volume only, or its shape only.
     cell_mask : str or None
         The only components of strain that change, such as "xx yy xy" for slabs; the others stay.
-    pressure_GPa : float
-        External pressure.
     keep_symmetry : bool
         Make every structure exactly as symmetric as it is within symprec_A, and keep it so.
-    symprec_A : float
-        Distance in Å within which atoms count as symmetric to each other.
     maxstep_A : float
         Longest way of an atom in one step, in Å; of all atoms together for fire.
     in_flight : int
         Structures under way at once; whenever one has converged, the next takes its place.
+
+    See Also
+    --------
+    RelaxSettings : all other settings.
     """
 
     in_flight: int = 100

@@ -26,8 +26,7 @@ from ase_geomformer.recipes.lattice.cells import check_crystal
 from ase_geomformer.recipes.lattice.conductivity_figure import draw_conductivity
 from ase_geomformer.recipes.lattice.conductivity_settings import ConductivitySettings
 from ase_geomformer.recipes.lattice.force_constants import FORCE_FILES
-from ase_geomformer.recipes.lattice.outputs import RELAXED_FILE
-from ase_geomformer.recipes.lattice.relaxation import Relaxed, relaxed_crystal
+from ase_geomformer.recipes.lattice.relaxation import RELAXED_FILE, Relaxed, relaxed_crystal
 from ase_geomformer.recipes.lattice.third_order import (
     PAIR_FILES,
     Transport,
@@ -158,22 +157,17 @@ def thermal_conductivity(
     check_crystal(atoms)
     evaluator = recipe_evaluator(potential)
     # Finds what does not fit before any work is done.
-    trial = make_phono3py(atoms, settings)
-    nac.chosen(trial.primitive, evaluator, settings)
+    nac.parameters(make_phono3py(atoms, settings).primitive, evaluator, settings, born)
     files = (*KEPT_FILES, *_WRITERS, ARRAYS_FILE, FIGURE_FILE)
     folder = open_folder(
         output, settings, inputs=inputs, files=files, kept=KEPT_FILES, free=ANALYSIS_SETTINGS,
         resume=resume, overwrite=overwrite,
     )  # fmt: skip
-    relaxed = relaxed_crystal(
-        atoms, evaluator, settings.relaxation, folder.file(RELAXED_FILE), progress
-    )
+    relaxed = relaxed_crystal(atoms, evaluator, settings, folder, progress)
     phonon = make_phono3py(relaxed.atoms, settings)
     evaluated = set_force_constants(phonon, evaluator, settings, folder, progress)
     _write_force_constants(phonon, folder)
-    born = born or nac.chosen(phonon.primitive, evaluator, settings)
-    if born is not None:
-        phonon.nac_params = nac.nac_parameters(born, phonon.primitive, settings.symprec_A)
+    phonon.nac_params = nac.parameters(phonon.primitive, evaluator, settings, born)
     found = _stability(phonon, settings)
     stability.report(found, settings.imaginary)
     transport = run_transport(phonon, settings)
@@ -216,12 +210,10 @@ def _result(
     start: float,
     output: Path | None,
 ) -> ConductivityResult:
-    bad = [] if relaxed.converged else [relaxed.reason]
-    if not found.stable and settings.imaginary != "ignore":
-        bad.append(str(found))
+    converged, reason = relaxed.verdict(found, settings)
     return ConductivityResult(
-        converged=not bad,
-        reason="; ".join(bad) or f"{relaxed.reason}; {found}",
+        converged=converged,
+        reason=reason,
         wall_time=time.perf_counter() - start,
         output=output,
         atoms=relaxed.atoms,

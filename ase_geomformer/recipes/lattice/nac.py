@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.recipes.lattice.base_settings import LatticeSettings
 from ase_geomformer.recipes.lattice.cells import to_ase
 
 if TYPE_CHECKING:
+    from phonopy.harmonic.dynamical_matrix import NacParams
     from phonopy.structure.cells import Primitive
 
 # A sum of charges beyond this, in e by atom, is no rounding of what a calculation has printed.
@@ -59,26 +61,27 @@ class BornCharges:
         object.__setattr__(self, "dielectric", dielectric)
 
 
-class Choice(Protocol):
-    """Settings that choose Born charges."""
+def parameters(
+    primitive: Primitive,
+    evaluator: Evaluator,
+    settings: LatticeSettings,
+    given: BornCharges | None = None,
+) -> NacParams | None:
+    """What phonopy takes for the charges given, or for those that settings ask for, if any.
 
-    @property
-    def nac(self) -> str: ...
-    @property
-    def born_file(self) -> str | None: ...
-    @property
-    def dielectric(self) -> float: ...
-    @property
-    def symprec_A(self) -> float: ...
-
-
-def chosen(primitive: Primitive, evaluator: Evaluator, settings: Choice) -> BornCharges | None:
-    """The Born charges that settings ask for; None for none."""
-    if settings.nac == "born" and settings.born_file is not None:
-        return read_born(settings.born_file, primitive, settings.symprec_A)
-    if settings.nac == "charges":
-        return of_potential(evaluator, primitive, settings.dielectric)
-    return None
+    Raises
+    ------
+    ValueError
+        If the potential predicts no charges, or there are Born charges of another crystal.
+    FileNotFoundError
+        If there is no file of Born charges.
+    """
+    born = given
+    if born is None and settings.nac == "born" and settings.born_file is not None:
+        born = read_born(settings.born_file, primitive, settings.symprec_A)
+    elif born is None and settings.nac == "charges":
+        born = of_potential(evaluator, primitive, settings.dielectric)
+    return None if born is None else nac_parameters(born, primitive, settings.symprec_A)
 
 
 def read_born(path: str | os.PathLike[str], primitive: Primitive, symprec: float) -> BornCharges:
@@ -121,7 +124,7 @@ def from_charges(charges_e: np.ndarray, dielectric: float) -> BornCharges:
     return BornCharges(charges, dielectric * np.eye(3))
 
 
-def nac_parameters(born: BornCharges, primitive: Primitive, symprec: float) -> Any:
+def nac_parameters(born: BornCharges, primitive: Primitive, symprec: float) -> NacParams:
     """What phonopy takes, with the crystal's symmetry.
 
     Raises

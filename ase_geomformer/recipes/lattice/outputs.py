@@ -12,12 +12,12 @@ from ase_geomformer.files import atomic_file
 from ase_geomformer.recipes.base import RunFolder
 from ase_geomformer.recipes.lattice.figures import draw_bands, draw_thermal
 from ase_geomformer.recipes.lattice.force_constants import FORCE_FILES
+from ase_geomformer.recipes.lattice.relaxation import RELAXED_FILE
 from ase_geomformer.recipes.lattice.result import PhononResult
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
 
-RELAXED_FILE = "relaxed.traj"
 FINAL_FILE = "final.extxyz"
 ARRAYS_FILE = "phonons.npz"
 # What an interrupted run goes on with.

@@ -24,7 +24,7 @@ from ase_geomformer.recipes.lattice.bands import band_structure
 from ase_geomformer.recipes.lattice.cells import check_crystal, supercell_matrix, to_ase
 from ase_geomformer.recipes.lattice.force_constants import SOURCES
 from ase_geomformer.recipes.lattice.gruneisen import gruneisen_parameters
-from ase_geomformer.recipes.lattice.outputs import KEPT_FILES, RELAXED_FILE, save_phonopy
+from ase_geomformer.recipes.lattice.outputs import KEPT_FILES, save_phonopy
 from ase_geomformer.recipes.lattice.qha_figures import draw_gruneisen, draw_qha
 from ase_geomformer.recipes.lattice.qha_result import QHAResult
 from ase_geomformer.recipes.lattice.qha_settings import QHASettings
@@ -90,9 +90,7 @@ def qha(
         files=(*KEPT_FILES, VOLUMES_FILE, ENERGIES_FILE, ARRAYS_FILE, *FIGURES, *names),
         kept=(*KEPT_FILES, VOLUMES_FILE), resume=resume, overwrite=overwrite,
     )  # fmt: skip
-    relaxed = relaxed_crystal(
-        atoms, evaluator, chosen.relaxation, folder.file(RELAXED_FILE), progress
-    )
+    relaxed = relaxed_crystal(atoms, evaluator, chosen, folder, progress)
     crystals = relaxed_volumes(
         relaxed.atoms, settings.ratios, evaluator, settings.relaxation,
         folder.file(VOLUMES_FILE), progress,

@@ -12,9 +12,13 @@ from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.files import atomic_file
-from ase_geomformer.recipes.relax_settings import CellChange, RelaxManySettings, RelaxSettings
+from ase_geomformer.recipes.base import RunFolder
+from ase_geomformer.recipes.lattice.base_settings import LatticeSettings
+from ase_geomformer.recipes.lattice.stability import Stability
+from ase_geomformer.recipes.relax_settings import RelaxManySettings
 
-_STEPS = 1000
+# The relaxed crystal, to the last bit.
+RELAXED_FILE = "relaxed.traj"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,36 +29,33 @@ class Relaxed:
     converged: bool
     reason: str
 
+    def verdict(self, found: Stability, settings: LatticeSettings) -> tuple[bool, str]:
+        """Whether the crystal is relaxed and stable as far as the settings care, in words, too."""
+        bad = [] if self.converged else [self.reason]
+        if not found.stable and settings.imaginary != "ignore":
+            bad.append(str(found))
+        return not bad, "; ".join(bad) or f"{self.reason}; {found}"
+
 
 def relaxed_crystal(
     atoms: Atoms,
     evaluator: Evaluator,
-    settings: RelaxSettings | None,
-    path: Path | None,
+    settings: LatticeSettings,
+    folder: RunFolder,
     progress: bool,
 ) -> Relaxed:
-    """Relax a crystal, or read what an earlier process has relaxed.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-    evaluator : Evaluator
-    settings : RelaxSettings or None
-        None leaves the crystal as it is.
-    path : Path or None
-        Where the relaxed crystal is kept, to the last bit.
-    progress : bool
-    """
+    """Relax a crystal, or read from the folder what an earlier process has relaxed."""
     from ase.io import read, write
 
     from ase_geomformer.recipes.relaxation import relax
 
-    if settings is None:
+    wanted, path = settings.relaxation, folder.file(RELAXED_FILE)
+    if wanted is None:
         return Relaxed(bare(atoms), True, "not relaxed")
     if path is not None and path.is_file():
         found = cast(Atoms, read(path))
         return Relaxed(bare(found), found.info["converged"], found.info["reason"])
-    result = relax(atoms, evaluator, settings, progress=progress)
+    result = relax(atoms, evaluator, wanted, progress=progress)
     reason = f"relaxed to {result.fmax:.1e} eV/Å" if result.converged else result.reason
     crystal = bare(result.atoms)
     if path is not None:
@@ -109,19 +110,6 @@ def relaxed_volumes(
                 atoms_kept.info.update(converged=one.converged, reason=one.reason)
             write(temporary, kept)
     return relaxed
-
-
-def tight(cell: CellChange, fmax: float, symprec_A: float) -> RelaxSettings:
-    """Settings of a relaxation that phonons can start from: to small forces, symmetry kept."""
-    return RelaxSettings(
-        fmax=fmax,
-        # As strict as the forces: a force of fmax on a face of some 10 Å^2.
-        smax_GPa=max(16.0 * fmax, 1e-4),
-        steps=_STEPS,
-        cell=cell,
-        keep_symmetry=True,
-        symprec_A=symprec_A,
-    )
 
 
 def bare(atoms: Atoms) -> Atoms:

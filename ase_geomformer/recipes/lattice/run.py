@@ -24,7 +24,7 @@ from ase_geomformer.recipes.lattice.cells import (
 from ase_geomformer.recipes.lattice.densities import density_of_states
 from ase_geomformer.recipes.lattice.force_constants import SOURCES, check_exact
 from ase_geomformer.recipes.lattice.modes import modes_on_mesh
-from ase_geomformer.recipes.lattice.outputs import FILES, KEPT_FILES, RELAXED_FILE, write_files
+from ase_geomformer.recipes.lattice.outputs import FILES, KEPT_FILES, write_files
 from ase_geomformer.recipes.lattice.relaxation import Relaxed, relaxed_crystal
 from ase_geomformer.recipes.lattice.result import PhononResult
 from ase_geomformer.recipes.lattice.settings import PhononSettings
@@ -107,9 +107,7 @@ def phonons(
         output, settings, inputs=inputs, files=FILES, kept=KEPT_FILES, free=ANALYSIS_SETTINGS,
         resume=resume, overwrite=overwrite,
     )  # fmt: skip
-    relaxed = relaxed_crystal(
-        atoms, evaluator, settings.relaxation, folder.file(RELAXED_FILE), progress
-    )
+    relaxed = relaxed_crystal(atoms, evaluator, settings, folder, progress)
     phonon = make_phonopy(relaxed.atoms, settings)
     source = SOURCES[settings.force_constants]
     evaluated = source([phonon], evaluator, settings, folder, progress)
@@ -156,9 +154,7 @@ def check_feasible(
     """
     if settings.force_constants == "hessian":
         check_exact(evaluator)
-    found = born or nac.chosen(primitive, evaluator, settings)
-    if found is not None:
-        nac.nac_parameters(found, primitive, settings.symprec_A)
+    nac.parameters(primitive, evaluator, settings, born)
 
 
 def finish_force_constants(
@@ -170,9 +166,7 @@ def finish_force_constants(
     """Symmetrise force constants and add the non-analytical term."""
     if settings.symmetrize:
         phonon.symmetrize_force_constants(show_drift=False)
-    born = born or nac.chosen(phonon.primitive, evaluator, settings)
-    if born is not None:
-        phonon.nac_params = nac.nac_parameters(born, phonon.primitive, settings.symprec_A)
+    phonon.nac_params = nac.parameters(phonon.primitive, evaluator, settings, born)
 
 
 def analyse(
@@ -192,12 +186,10 @@ def analyse(
         np.concatenate([*bands.frequencies_THz, modes.frequencies_THz]),
         settings.imaginary_tolerance_THz,
     )
-    bad = [] if relaxed.converged else [relaxed.reason]
-    if not found.stable and settings.imaginary != "ignore":
-        bad.append(str(found))
+    converged, reason = relaxed.verdict(found, settings)
     return PhononResult(
-        converged=not bad,
-        reason="; ".join(bad) or f"{relaxed.reason}; {found}",
+        converged=converged,
+        reason=reason,
         wall_time=time.perf_counter() - start,
         output=folder.path,
         atoms=relaxed.atoms,
