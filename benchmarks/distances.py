@@ -12,13 +12,14 @@ from ase.data import chemical_symbols
 from ase.neighborlist import natural_cutoffs, neighbor_list
 from matplotlib.figure import Figure
 
-from ase_geomformer.accuracy.style import GREY, dress, new_figure
+from ase_geomformer.accuracy.style import dress, new_figure
 from ase_geomformer.md.analysis import Frames, radial_distribution
 
 BOND_FACTOR = 1.2  # of the sum of covalent radii
 FARTHEST_A = 6.0
 BINS = 120
 BOND_BINS_A = 0.01
+GREYS = ("0.72", "0.5")
 COLOURS = ("#1f5a94", "#c2571a", "#1b8a5a")
 
 
@@ -93,11 +94,11 @@ def draw(sets: Mapping[str, Distances]) -> Figure:
         axes.set_visible(False)
     for axes, pair in zip(panels, pairs, strict=False):
         dress(axes)
-        colours = iter(COLOURS)
+        greys, colours = iter(GREYS), iter(COLOURS)
         for name, found in sets.items():
             distance, density = found.curves[pair]
             if name.startswith("data"):
-                axes.fill_between(distance, density, step="mid", color=GREY, alpha=0.4, label=name)
+                axes.fill_between(distance, density, step="mid", color=next(greys), label=name)
             else:
                 axes.plot(distance, density, color=next(colours), lw=1.2, label=name)
         axes.set_xlabel(f"{pair} distance (Å)")

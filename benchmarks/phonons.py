@@ -35,7 +35,11 @@ from ase import Atoms
 from ase.build import bulk
 from matplotlib.figure import Figure
 
+from ase_geomformer import list_potentials
+from ase_geomformer.accuracy.checks import Check
+from ase_geomformer.accuracy.model_card import add_checks
 from ase_geomformer.accuracy.style import save_figure
+from ase_geomformer.checkpoint import read_card
 from ase_geomformer.evaluate import BatchEvaluator, SerialEvaluator
 from ase_geomformer.files import write_text
 from ase_geomformer.provenance import to_json
@@ -61,6 +65,8 @@ COPPER: Measured = {
     "L": {"T": (3.41, 0), "L": (7.44, 2)},
 }
 REPEATS = 4
+PICTURE = "phonons.png"
+STABLE_THZ = 1e-3  # what rounding may make imaginary
 MEASURED_CONDUCTIVITY_W_PER_MK = 148.0
 
 
@@ -74,6 +80,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=8, help="pairs that are timed")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     parser.add_argument("--figures", type=Path, help="folder for figures")
+    parser.add_argument(
+        "--cards", action="store_true", help="write bands into the potentials' folders"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     found = machine(options)
@@ -117,6 +126,10 @@ def beside(
                 }
             )
     errors = np.array([row["potential_THz"] - row["measured_THz"] for row in rows])
+    if options.cards:
+        folder = list_potentials()[potential]
+        save_figure(draw_beside(result, measured), folder / PICTURE)
+        add_checks(folder, {"phonons": check(folder, rows, result)})
     return {
         "potential": potential,
         "volume_A3_per_atom": float(result.phonon.primitive.volume / len(result.phonon.primitive)),
@@ -128,6 +141,24 @@ def beside(
         "acoustic_gap_THz": result.acoustic_gap_THz,
         **seconds,
     }
+
+
+def check(folder: Path, rows: list[dict[str, Any]], result: PhononResult) -> Check:
+    """What the README says of the frequencies of a potential."""
+    stable = result.stability.lowest_frequency_THz > -STABLE_THZ
+    return Check(
+        sha256=read_card(folder).sha256,
+        title="Phonons",
+        outcome="All modes are stable." if stable else "Some modes are unstable.",
+        conditions=f"A supercell of {len(result.phonon.supercell)} atoms at the potential's own "
+        "lattice constant, in float64, beside inelastic neutron scattering: no reference of the "
+        "potential's own level of theory (`benchmarks/phonons.py`).",
+        values={f"{row['mode'].replace(' ', '_')}_THz": row["potential_THz"] for row in rows},
+        references={f"{row['mode'].replace(' ', '_')}_THz": row["measured_THz"] for row in rows},
+        reference="experiment",
+        picture=PICTURE,
+        date=datetime.now(UTC).date().isoformat(),
+    )
 
 
 def draw_beside(result: PhononResult, measured: Measured) -> Figure:

@@ -1,0 +1,96 @@
+"""Time of a step of every shipped potential: energy and forces of a structure that has moved.
+
+From the root of a checkout:
+
+    python benchmarks/speed.py --output docs/benchmarks/speed.json --cards
+
+With --cards the results are written into the potentials' folders for the README.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from shipped import shipped, today
+from timing import Sample, in_turns, machine, processor, sample
+
+from ase_geomformer import PotentialCalculator
+from ase_geomformer.accuracy.checks import Check
+from ase_geomformer.accuracy.model_card import add_checks
+from ase_geomformer.checkpoint import read_card
+from ase_geomformer.files import write_text
+from ase_geomformer.provenance import to_json
+
+KINDS = {"plain": {}, "compiled": {"compile": True}}
+WARM_UP = 3
+STEP_A = 0.003
+
+
+def main() -> None:
+    """Measure, print, and write JSON."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--potentials", nargs="+", help="names; all shipped ones where left out")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda[:N]")
+    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--cards", action="store_true", help="write into the potentials' folders")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for name in options.potentials or shipped():
+        folder = shipped()[name]
+        card = read_card(folder)
+        atoms = card.golden[0].to_atoms()
+        timed = {kind: step(name, kind, atoms, options.device) for kind in options.kinds}
+        for call in timed.values():
+            for _ in range(WARM_UP):
+                call()
+        times = in_turns(timed, options.rounds)
+        told = check(card.sha256, atoms, times, options.device)
+        rows.append({"potential": name, "device": options.device, "times": times, **vars(told)})
+        print(f"{name}, {atoms.symbols}: {dict(told.values)}", flush=True)
+        if options.cards:
+            add_checks(folder, {f"speed_{torch.device(options.device).type}": told})
+    if options.output is not None:
+        write_text(options.output, to_json({**machine("vesin"), "rows": rows}))
+
+
+def step(name: str, kind: str, atoms: Atoms, device: str) -> Callable[[], Sample]:
+    """A timed step: all atoms move a little."""
+    moving, rng = atoms.copy(), np.random.default_rng(1)
+    moving.calc = PotentialCalculator(name, device=device, dtype="float32", **KINDS[kind])
+
+    def timed() -> Sample:
+        moving.positions += rng.normal(scale=STEP_A, size=moving.positions.shape)
+        return sample(moving.get_forces)
+
+    return timed
+
+
+def check(sha256: str, atoms: Atoms, times: dict[str, dict[str, float]], device: str) -> Check:
+    """What the README says of the times.
+
+    On a CPU they are processor times, which other users of the machine do not lengthen.
+    """
+    on_cpu = torch.device(device).type == "cpu"
+    where = f"one thread of {processor()}" if on_cpu else torch.cuda.get_device_name(device)
+    which, clock = ("cpu_min_ms", "processor") if on_cpu else ("wall_min_ms", "wall-clock")
+    return Check(
+        sha256=sha256,
+        title=f"Speed on {where}",
+        conditions=f"Energy and forces of {len(atoms)} atoms ({atoms.get_chemical_formula()}) "
+        "that have moved, neighbour list included, in float32: the least "
+        f"{clock} time of several (`benchmarks/speed.py`).",
+        values={f"{kind}_ms": found[which] for kind, found in times.items()},
+        date=today(),
+    )
+
+
+if __name__ == "__main__":
+    main()
