@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import options as common
-from ase_geomformer.commands.recipe_options import (
-    add_recipe,
-    common_keywords,
-    evaluator,
-)
+from ase_geomformer.commands.recipe_options import add_recipe, common_keywords, evaluator
 from ase_geomformer.recipes.path.settings import NEBSettings
 
 if TYPE_CHECKING:

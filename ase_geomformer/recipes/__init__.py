@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     )
     from ase_geomformer.recipes.elasticity import ElasticResult, elastic
     from ase_geomformer.recipes.equation_of_state import EOSResult, eos
-    from ase_geomformer.recipes.lattice.conductivity import (
-        ConductivityResult,
-        thermal_conductivity,
-    )
+    from ase_geomformer.recipes.lattice.conductivity import ConductivityResult, thermal_conductivity
     from ase_geomformer.recipes.lattice.conductivity_settings import ConductivitySettings
     from ase_geomformer.recipes.lattice.nac import BornCharges
     from ase_geomformer.recipes.lattice.qha import qha

@@ -9,8 +9,8 @@ from ase_geomformer.recipes.relax_settings import RelaxSettings
 from ase_geomformer.recipes.relaxation import relax
 
 
-def check_crystal(atoms: Atoms, purpose: str) -> None:
-    """Refuse what is no crystal.
+def check_crystal(atoms: Atoms, purpose: str, remedy: str = "give a crystal") -> None:
+    """Refuse what is no crystal, saying what needs one and what to do.
 
     Raises
     ------
@@ -22,7 +22,8 @@ def check_crystal(atoms: Atoms, purpose: str) -> None:
     if not atoms.pbc.all() or atoms.cell.rank < 3:
         raise ValueError(
             f"{purpose} needs a crystal, periodic along three axes with a cell of three vectors; "
-            f"{atoms.symbols} has pbc = {atoms.pbc.tolist()} and a cell of rank {atoms.cell.rank}"
+            f"{atoms.symbols} has pbc = {atoms.pbc.tolist()} and a cell of rank "
+            f"{atoms.cell.rank}; {remedy}"
         )
 
 

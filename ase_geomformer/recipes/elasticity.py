@@ -15,12 +15,7 @@ from matscipy.elasticity import fit_elastic_constants, generate_strained_configs
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.recipes import crystal_figures, report
 from ase_geomformer.recipes import elastic_tensor as tensors
-from ase_geomformer.recipes.base import (
-    PotentialLike,
-    RecipeResult,
-    open_folder,
-    recipe_evaluator,
-)
+from ase_geomformer.recipes.base import PotentialLike, RecipeResult, open_folder, recipe_evaluator
 from ase_geomformer.recipes.batch import relax_all
 from ase_geomformer.recipes.crystal_settings import ElasticSettings
 from ase_geomformer.recipes.crystals import check_crystal, relaxed_start

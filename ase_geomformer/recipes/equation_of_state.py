@@ -12,12 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.recipes import crystal_figures, report
-from ase_geomformer.recipes.base import (
-    PotentialLike,
-    RecipeResult,
-    open_folder,
-    recipe_evaluator,
-)
+from ase_geomformer.recipes.base import PotentialLike, RecipeResult, open_folder, recipe_evaluator
 from ase_geomformer.recipes.batch import relax_all
 from ase_geomformer.recipes.crystal_settings import EOSSettings
 from ase_geomformer.recipes.crystals import check_crystal, relaxed_start

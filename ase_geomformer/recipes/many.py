@@ -12,12 +12,7 @@ from typing import Any
 from ase import Atoms
 
 from ase_geomformer.recipes import relax_figure, report
-from ase_geomformer.recipes.base import (
-    PotentialLike,
-    RecipeResult,
-    open_folder,
-    recipe_evaluator,
-)
+from ase_geomformer.recipes.base import PotentialLike, RecipeResult, open_folder, recipe_evaluator
 from ase_geomformer.recipes.batch import check_structures, relax_batch
 from ase_geomformer.recipes.relax_settings import RelaxManySettings
 from ase_geomformer.recipes.relax_store import RelaxStore

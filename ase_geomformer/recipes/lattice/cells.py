@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 
+from ase_geomformer.recipes import crystals
 from ase_geomformer.recipes.symmetry import symmetry_dataset
 
 if TYPE_CHECKING:
@@ -38,21 +39,9 @@ def to_ase(crystal: PhonopyAtoms) -> Atoms:
 
 
 def check_crystal(atoms: Atoms) -> None:
-    """Refuse what is no crystal.
-
-    Raises
-    ------
-    ValueError
-        If the structure has no atoms or is not periodic along three axes.
-    """
-    if not len(atoms):
-        raise ValueError("the structure has no atoms; give a crystal")
-    if not atoms.pbc.all() or atoms.cell.rank < 3:
-        raise ValueError(
-            f"phonons need a crystal, periodic along three axes with a cell of three vectors, and "
-            f"this structure has pbc = {atoms.pbc.tolist()} and a cell of rank {atoms.cell.rank}; "
-            "give a slab or molecule a cell with vacuum and pbc = True"
-        )
+    """Refuse what has no phonons, as :func:`ase_geomformer.recipes.crystals.check_crystal`."""
+    remedy = "give a slab or molecule a cell with vacuum and pbc = True"
+    crystals.check_crystal(atoms, "a phonon calculation", remedy)
 
 
 def supercell_matrix(

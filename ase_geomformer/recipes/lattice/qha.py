@@ -13,12 +13,7 @@ from ase import Atoms, units
 
 from ase_geomformer.files import atomic_file, write_text
 from ase_geomformer.recipes import report
-from ase_geomformer.recipes.base import (
-    PotentialLike,
-    RunFolder,
-    open_folder,
-    recipe_evaluator,
-)
+from ase_geomformer.recipes.base import PotentialLike, RunFolder, open_folder, recipe_evaluator
 from ase_geomformer.recipes.lattice import stability
 from ase_geomformer.recipes.lattice.bands import band_structure
 from ase_geomformer.recipes.lattice.cells import check_crystal, supercell_matrix, to_ase

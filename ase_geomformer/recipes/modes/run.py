@@ -13,12 +13,7 @@ from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.provenance import check_folder
-from ase_geomformer.recipes.base import (
-    PotentialLike,
-    RunFolder,
-    open_folder,
-    recipe_evaluator,
-)
+from ase_geomformer.recipes.base import PotentialLike, RunFolder, open_folder, recipe_evaluator
 from ase_geomformer.recipes.modes import figure, thermochemistry
 from ase_geomformer.recipes.modes.normal_modes import (
     NormalModes,
@@ -66,12 +61,8 @@ def vibrations(
     output : path, optional
         Folder for ``vibrations.npz`` (Hessian, frequencies, modes), ``vibrations.png``, one file
         for each mode in ``modes``, ``final.extxyz``, ``settings.yaml`` and ``result.json``.
-    overwrite : bool
-        Replace the files of an earlier run in ``output``.
-    progress : bool
-        Show a progress bar, and a table at the end.
-    inputs : mapping, optional
-        What else the run was started from, written into ``settings.yaml``.
+    overwrite, progress, inputs
+        As in :func:`~ase_geomformer.recipes.relax`.
 
     Returns
     -------

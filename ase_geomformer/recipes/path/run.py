@@ -13,19 +13,10 @@ from ase.io import iread
 
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.provenance import check_folder
-from ase_geomformer.recipes.base import (
-    PotentialLike,
-    RunFolder,
-    open_folder,
-    recipe_evaluator,
-)
+from ase_geomformer.recipes.base import PotentialLike, RunFolder, open_folder, recipe_evaluator
 from ase_geomformer.recipes.modes.normal_modes import free_atoms
 from ase_geomformer.recipes.path import figure
-from ase_geomformer.recipes.path.ends import (
-    check_different,
-    checked_path,
-    interpolated,
-)
+from ase_geomformer.recipes.path.ends import check_different, checked_path, interpolated
 from ase_geomformer.recipes.path.relaxation import IMAGES_FILE, STEP_KEY, BandRelaxation
 from ase_geomformer.recipes.path.result import NEBResult, fit_path, tangent
 from ase_geomformer.recipes.path.saddle import Saddle, refine_saddle
@@ -75,12 +66,8 @@ def neb(
     resume : bool
         Go on from the last images in ``output``, or begin if there are none; the optimizer starts
         anew.
-    overwrite : bool
-        Replace the files of an earlier run in ``output``.
-    progress : bool
-        Show a progress bar, and a table at the end.
-    inputs : mapping, optional
-        What else the run was started from, written into ``settings.yaml``.
+    overwrite, progress, inputs
+        As in :func:`~ase_geomformer.recipes.relax`.
 
     Returns
     -------

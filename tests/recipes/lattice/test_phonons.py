@@ -305,6 +305,6 @@ def test_bad_settings(
 
 
 def test_what_is_no_crystal_is_refused(lennard_jones: LennardJones, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="phonons need a crystal"):
+    with pytest.raises(ValueError, match="a phonon calculation needs a crystal"):
         quiet(Atoms("Ar"), lennard_jones, SMALL, output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
