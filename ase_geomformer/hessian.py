@@ -50,7 +50,7 @@ def hessian(
         Indices of the atoms whose rows are wanted, in order; all atoms when left out.
     memory_limit_bytes : float, optional
         What the rows that are computed at once may take besides the two passes through the
-        potential that they have in common; one row is always computed. 256 MiB on a CPU and half
+        potential that they have in common; one row is always computed. 64 MiB on a CPU and half
         of the free memory of a GPU when left out.
     device, dtype, neighbors
         As in :class:`~ase_geomformer.calculator.PotentialCalculator`; None is the type the
