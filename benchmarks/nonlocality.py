@@ -2,9 +2,12 @@
 
 The end groups of cumulenes, H2C=C=...=CH2, feel each other through the whole chain: their energy
 depends on the angle between them, however long the chain is. Three So3krates of the 2022 generation
-learn it from the same frames, labelled with GFN2-xTB through tblite: two layers that see half of
-the chain, the same two with non-local attention among the Euclidean variables (Frank, Unke,
-Müller, NeurIPS 2022), and six local layers, whose field of view spans the chain.
+learn it from the same frames, labelled with GFN2-xTB through tblite: two layers that reach half
+along the chain, the same two with non-local attention among the Euclidean variables (Frank, Unke,
+Müller, NeurIPS 2022), and six local layers. Their cutoffs add up to more than the chain, and yet
+they are as blind to the twist as two: a local layer hands on invariants and harmonics of edges,
+never a neighbour's Euclidean variables, so that along a straight chain the direction of an end
+group is lost behind the first atoms. Only the non-local model learns the twist.
 
     pip install tblite
     python benchmarks/nonlocality.py --runs runs/nonlocality
