@@ -13,7 +13,7 @@ from ase_geomformer.physics import TERMS
 from ase_geomformer.untrusted import Allowance, check_plain
 
 if TYPE_CHECKING:
-    from ase_geomformer.checkpoint import Card
+    from ase_geomformer.card import Card
 
 # What building may take for each byte of weights, which stand in it in float64, initialised and
 # copied, and besides for constants that no weight belongs to.

@@ -18,6 +18,7 @@ from ase import Atoms
 from safetensors.torch import load_file, save_file
 
 from ase_geomformer import PotentialCalculator, checkpoint
+from ase_geomformer import card as card_module
 from ase_geomformer.checkpoint import (
     CARD_FILE,
     WEIGHTS_FILE,
@@ -434,8 +435,8 @@ def test_old_cards_are_upgraded_step_by_step(
         return {**old, "settings": settings, "format_version": 3}
 
     upgrades = {1: nanometres_to_angstroms, 2: radius_to_settings}
-    monkeypatch.setattr(checkpoint, "FORMAT_VERSION", 3)
-    monkeypatch.setattr(checkpoint, "UPGRADES", upgrades)
+    monkeypatch.setattr(card_module, "FORMAT_VERSION", 3)
+    monkeypatch.setattr(card_module, "UPGRADES", upgrades)
     upgraded = load_folder(folder)
     assert upgraded.card is not None
     assert upgraded.card.format_version == 3
@@ -450,7 +451,7 @@ def test_a_failure_while_saving_leaves_the_old_folder(
     def fail(content: dict[str, Any]) -> str:
         raise OSError("disk full")
 
-    monkeypatch.setattr(checkpoint, "_dump", fail)
+    monkeypatch.setattr(checkpoint, "card_text", fail)
     with pytest.raises(OSError, match="disk full"):
         save_potential(make_potential(seed=1), folder, card)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
