@@ -24,7 +24,7 @@ from ase_geomformer.physics import (
 )
 
 if TYPE_CHECKING:
-    from ase_geomformer.checkpoint import Card
+    from ase_geomformer.card import Card
 
 ENERGY_PROPERTIES = ("energy", "energies")
 GRADIENT_PROPERTIES = tuple(FROM_SLOPE)
