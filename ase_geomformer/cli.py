@@ -57,7 +57,7 @@ def _run(arguments: list[str]) -> int:
     verb = arguments[place]
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near[0]}?" if near else "."
         raise ValueError(f"there is no verb {verb!r}{hint} The verbs are {', '.join(VERBS)}")
     return _run_verb(verb, arguments[place + 1 :])
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode  # torch's notes name it there
 from torch.utils._pytree import tree_leaves
 
 from ase_geomformer.graph import AtomGraph

@@ -51,7 +51,9 @@ def compare(
     dtype: torch.dtype | str | None = None,
     progress: bool = False,
 ) -> dict[str, Comparison]:
-    """Evaluate each frame for the labels it carries; see :func:`evaluation.evaluate_frames`.
+    """Evaluate each frame for the labels it carries.
+
+    See :func:`~ase_geomformer.accuracy.evaluation.evaluate_frames`.
 
     Returns
     -------

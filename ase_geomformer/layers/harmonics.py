@@ -62,7 +62,7 @@ class SphericalHarmonics(nn.Module):
 
 
 class DegreeSum(nn.Module):
-    """Sums and copies over the 2m+1 components of each degree.
+    """Sums and copies over the 2l+1 components of each degree.
 
     Parameters
     ----------

@@ -1,8 +1,12 @@
 """The ensembles by name, each built on an integrator of ASE.
 
 All thermostats act on the degrees of freedom that can exchange energy: a drift or a rotation
-that is zero and conserved is not counted (:func:`velocities.degrees_of_freedom`). ASE's own
-default counts three for every atom, which makes a small molecule at rest too hot.
+that is zero and conserved is not counted
+(:func:`~ase_geomformer.md.velocities.degrees_of_freedom`). ASE's own default counts three for every
+atom, which makes a small molecule at rest too hot.
+
+Some of ASE's integrators can be told neither that number nor another temperature; their private
+attributes are then set, and the tests of ensembles, ramps and restarts compare what comes of it.
 """
 
 from __future__ import annotations

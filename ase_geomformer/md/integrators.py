@@ -47,6 +47,7 @@ def _set(dynamics: MolecularDynamics, path: str, value: Any) -> None:
     setattr(attrgetter(".".join(owners))(dynamics) if owners else dynamics, name, value)
 
 
+# ASE offers no way to save them: private names, which a restart to the bit cannot do without.
 _CHAIN_MOMENTA = ("_p", "_thermostat._p_eta")
 _CELL_MOMENTA = (*_CHAIN_MOMENTA, "_barostat._p_xi")
 _CHAIN = ("_q", "_thermostat._eta", *_CHAIN_MOMENTA)

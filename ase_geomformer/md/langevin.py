@@ -27,6 +27,7 @@ class MeteredLangevin(LangevinBAOAB):
         self.heat = 0.0
         super().__init__(*args, **kwargs)
 
+    # The only place between both of ASE's half steps in which the heat can be told from the work.
     def _BAOAB_OU(self, drag_gamma_mod: float = 0.0) -> None:
         before = self.atoms.get_kinetic_energy()
         super()._BAOAB_OU(drag_gamma_mod)

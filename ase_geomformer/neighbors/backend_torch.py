@@ -200,7 +200,7 @@ def ranges_across(
 def column_ranges(
     grid: Grid, atoms: SortedPoints, senders: SortedPoints, cutoff: float, later_only: bool
 ) -> tuple[Tensor, Tensor]:
-    """First and last-but-one sender of each atom in the columns about it, both (N, columns).
+    """First sender of each atom in the columns about it, and the end of the range (N, columns).
 
     A column at distance d in the xy plane is entered for sqrt(cutoff^2 - d^2) up and down.
     ``later_only`` drops the columns before the atom's own, which then comes first.

@@ -86,6 +86,7 @@ class Muon(torch.optim.Optimizer):
             if not self.state[parameter]:
                 self.state[parameter]["momentum"] = torch.zeros_like(parameter)
         averages = [self.state[p]["momentum"] for p in parameters]
+        # Many tensors in one call, as torch's own optimisers have them; there is no public name.
         torch._foreach_lerp_(averages, gradients, 1.0 - group["momentum"])
         looked_ahead = torch._foreach_lerp(gradients, averages, group["momentum"])
         by_shape: dict[tuple[int, int], list[int]] = defaultdict(list)

@@ -12,6 +12,11 @@ from ase_geomformer.recipes.relax_settings import CellChange, RelaxSettings
 PrimitiveCell = Literal["auto", "P", "F", "I", "A", "C", "R"]
 NonAnalyticalTerm = Literal["none", "born", "charges"]
 
+# What may change when a run resumes: the forces stay good.
+ANALYSIS_SETTINGS = (
+    "symmetrize", "nac", "born_file", "dielectric", "mesh", "mesh_length_A", "imaginary",
+    "imaginary_tolerance_THz", "atoms_per_chunk",
+)  # fmt: skip
 _RELAXATION_STEPS = 1000
 
 

@@ -22,6 +22,7 @@ from ase_geomformer.recipes.base import (
     recipe_evaluator,
 )
 from ase_geomformer.recipes.lattice import nac, stability
+from ase_geomformer.recipes.lattice.base_settings import ANALYSIS_SETTINGS
 from ase_geomformer.recipes.lattice.cells import check_crystal
 from ase_geomformer.recipes.lattice.conductivity_figure import draw_conductivity
 from ase_geomformer.recipes.lattice.conductivity_settings import ConductivitySettings
@@ -41,11 +42,10 @@ if TYPE_CHECKING:
 ARRAYS_FILE = "conductivity.npz"
 FIGURE_FILE = "conductivity.png"
 KEPT_FILES = (RELAXED_FILE, *FORCE_FILES, *PAIR_FILES)
-# What may change when a run resumes: the forces stay good.
-ANALYSIS_SETTINGS = (
-    "symmetrize", "nac", "born_file", "dielectric", "mesh", "mesh_length_A", "method", "isotopes",
-    "boundary_um", "temperature_min_K", "temperature_max_K", "temperature_step_K", "imaginary",
-    "imaginary_tolerance_THz", "atoms_per_chunk",
+# What may change when a run resumes.
+FREE = (
+    *ANALYSIS_SETTINGS, "method", "isotopes", "boundary_um", "temperature_min_K",
+    "temperature_max_K", "temperature_step_K",
 )  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def thermal_conductivity(
     nac.parameters(make_phono3py(atoms, settings).primitive, evaluator, settings, born)
     files = (*KEPT_FILES, *_WRITERS, ARRAYS_FILE, FIGURE_FILE)
     folder = open_folder(
-        output, settings, inputs=inputs, files=files, kept=KEPT_FILES, free=ANALYSIS_SETTINGS,
+        output, settings, inputs=inputs, files=files, kept=KEPT_FILES, free=FREE,
         resume=resume, overwrite=overwrite,
     )  # fmt: skip
     relaxed = relaxed_crystal(atoms, evaluator, settings, folder, progress)

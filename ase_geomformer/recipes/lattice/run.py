@@ -15,6 +15,7 @@ from ase_geomformer.recipes import report
 from ase_geomformer.recipes.base import PotentialLike, RunFolder, open_folder, recipe_evaluator
 from ase_geomformer.recipes.lattice import nac, stability
 from ase_geomformer.recipes.lattice.bands import band_structure
+from ase_geomformer.recipes.lattice.base_settings import ANALYSIS_SETTINGS
 from ase_geomformer.recipes.lattice.cells import (
     check_crystal,
     primitive_matrix,
@@ -34,12 +35,8 @@ if TYPE_CHECKING:
     from phonopy import Phonopy
     from phonopy.structure.cells import Primitive
 
-# What may change when a run resumes: the forces stay good.
-ANALYSIS_SETTINGS = (
-    "symmetrize", "nac", "born_file", "dielectric", "mesh", "mesh_length_A", "band_points",
-    "temperature_max_K", "temperature_step_K", "imaginary", "imaginary_tolerance_THz",
-    "atoms_per_chunk",
-)  # fmt: skip
+# What may change when a run resumes.
+FREE = (*ANALYSIS_SETTINGS, "band_points", "temperature_max_K", "temperature_step_K")
 _LOWEST_CUTOFF_THZ = 1e-3
 
 
@@ -104,7 +101,7 @@ def phonons(
     evaluator = recipe_evaluator(potential)
     check_feasible(make_phonopy(atoms, settings).primitive, evaluator, settings, born)
     folder = open_folder(
-        output, settings, inputs=inputs, files=FILES, kept=KEPT_FILES, free=ANALYSIS_SETTINGS,
+        output, settings, inputs=inputs, files=FILES, kept=KEPT_FILES, free=FREE,
         resume=resume, overwrite=overwrite,
     )  # fmt: skip
     relaxed = relaxed_crystal(atoms, evaluator, settings, folder, progress)
