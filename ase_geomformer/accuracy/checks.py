@@ -19,6 +19,8 @@ from ase_geomformer.files import write_text
 from ase_geomformer.provenance import to_json
 
 CHECKS_FILE = "checks.json"
+SHORT_TRAINING = "short_training"
+"""The one that is no physical check: what a short variant of the training gives."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from ase_geomformer.accuracy.checks import Check, describe, read_checks, write_checks
+from ase_geomformer.accuracy.checks import (
+    SHORT_TRAINING,
+    Check,
+    describe,
+    read_checks,
+    write_checks,
+)
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.accuracy.figures import errors_by_element, parity
 from ase_geomformer.accuracy.markdown import bullets, known, table
@@ -98,6 +104,8 @@ def write_readme(folder: str | os.PathLike[str]) -> Path:
     path = folder / EVALUATION_FILE
     evaluations = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     checks = read_checks(folder)
+    current = {name: it for name, it in checks.items() if it.sha256 == card.sha256}
+    short = current.pop(SHORT_TRAINING, None)
     sections = [
         f"# {card.name}",
         card.description,
@@ -108,9 +116,9 @@ def write_readme(folder: str | os.PathLike[str]) -> Path:
         *_section("Training data", _data(card)),
         *_section("Errors", _errors(evaluations)),
         *_section("Further figures of merit", _further(card, evaluations)),
-        *_section("Physical checks", _physical(card, checks)),
+        *_section("Physical checks", _physical(card, current)),
         *_section("Pictures", pictures(folder, apart={it.picture for it in checks.values()})),
-        *_section("Reproduce", _reproduce(card, folder)),
+        *_section("Reproduce", _reproduce(card, folder, short)),
         *_section("Cite", _citations(card)),
         f"*Generated from the files beside it by `{__name__}.write_readme`: "
         "change `card.json`, not this file.*",
@@ -261,14 +269,13 @@ def _figures(card: Card, chosen: Callable[[str], bool]) -> str:
 
 
 def _physical(card: Card, checks: Mapping[str, Check]) -> str:
-    """The drift on the card, and the checks of its weights."""
+    """The drift on the card, and all other checks."""
     drift = _figures(card, lambda name: name.startswith(DRIFT))
     blocks = [f"### Energy at constant energy\n\n{DRIFT_CONDITIONS}\n\n{drift}"] if drift else []
-    blocks += [describe(check) for check in checks.values() if check.sha256 == card.sha256]
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, *map(describe, checks.values())])
 
 
-def _reproduce(card: Card, folder: Path) -> str:
+def _reproduce(card: Card, folder: Path, short: Check | None) -> str:
     blocks = [
         "Results on your machine against those on the card:",
         f"```\nase-geomformer models verify {card.name}\n```",
@@ -280,6 +287,8 @@ def _reproduce(card: Card, folder: Path) -> str:
             f"```\nase-geomformer train potentials/{card.name}/{TRAINING_FILE} "
             f"--output runs/{card.name}\n```",
         ]
+    if short is not None:
+        blocks.append(describe(short))
     return "\n\n".join(blocks)
 
 

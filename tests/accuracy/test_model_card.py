@@ -157,6 +157,15 @@ def test_physical_checks_are_told_of_the_weights_they_were_made_with(folder: Pat
     assert set(read_checks(folder)) == {"crystal", "other", "speed"}
 
 
+def test_short_training_is_told_under_reproduce(folder: Path) -> None:
+    short = Check(
+        read_card(folder).sha256, "In short", "Minutes.", "", {"forces_mae_meV_per_A": 40}
+    )
+    readme = add_checks(folder, {"short_training": short}).read_text("utf-8")
+    assert rows(section(readme, "Reproduce"))[2:] == [["forces MAE", "meV/Å", "40"]]
+    assert "In short" not in section(readme, "Physical checks")
+
+
 def test_several_data_sets_have_rows_and_pictures_each(
     folder: Path, evaluation: Evaluation
 ) -> None:
