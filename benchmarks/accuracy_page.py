@@ -71,6 +71,21 @@ LIMITS = """## What limits
   below the shortest ones in the data. In between, networks extrapolate, and two lone atoms may
   attract each other: collisions are not for potentials with a "no" under repulsion."""
 
+MEASURE = """## Measure a potential
+
+The checks of a potential NAME in `potentials/`, written into its folder and told by its README.
+Runs of molecular dynamics go on where they were when their command is given again.
+
+```
+python benchmarks/dimers.py --potentials NAME --cards
+python benchmarks/elastic.py --potentials NAME --cards                  # crystals of mlearn
+python benchmarks/phonons.py --parts bands --potential NAME --cards     # silicon
+python benchmarks/speed.py --potentials NAME --cards
+python benchmarks/drift.py --potentials NAME --cards
+python benchmarks/stability.py --potentials NAME --time_ps 100 --cards
+python benchmarks/accuracy.py --output docs/accuracy.md
+```"""
+
 
 def page(potentials: Sequence[Shipped]) -> str:
     """The whole page."""
@@ -83,6 +98,7 @@ def page(potentials: Sequence[Shipped]) -> str:
         _checks(potentials),
         LIMITS,
         _short(potentials),
+        MEASURE,
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
