@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import Literal
 
 from ase_geomformer.md.guard_settings import GuardSettings
 from ase_geomformer.md.harvest_settings import HarvestSettings
+from ase_geomformer.settings_checks import check_settings, require
 
 EnsembleName = Literal[
     "nve", "nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk", "npt-berendsen"
@@ -16,13 +16,9 @@ EnsembleName = Literal[
 BarostatShape = Literal["isotropic", "full", "axes"]
 TrajectoryFormat = Literal["traj", "h5md", "extxyz"]
 
-_CHOICES = {
-    "ensemble": get_args(EnsembleName),
-    "barostat": get_args(BarostatShape),
-    "trajectory_format": get_args(TrajectoryFormat),
-}
 _FIXED_AXES = ("", "a", "b", "c", "ab", "ac", "bc")
 _POSITIVE = (
+    "temperature_end_K",
     "timestep_fs",
     "steps",
     "friction_per_fs",
@@ -121,28 +117,18 @@ class MDSettings:
             object.__setattr__(self, "guards", GuardSettings(**self.guards))
         if isinstance(self.harvest, Mapping):
             object.__setattr__(self, "harvest", HarvestSettings(**self.harvest))
-        for name, choices in _CHOICES.items():
-            self._require(getattr(self, name) in choices, name, choices)
-        for entry in fields(self):
-            if entry.type in ("int", "float"):
-                self._check_number(entry.name, whole=entry.type == "int")
+        check_settings(self, positive=_POSITIVE, not_negative=_NOT_NEGATIVE)
         if self.ensemble != "nve":
-            self._require(self.temperature_K > 0, "temperature_K", "positive for a thermostat")
-        if self.temperature_end_K is not None:
-            self._check_number("temperature_end_K")
-            self._require(self.temperature_end_K > 0, "temperature_end_K", "positive")
-            self._require(
-                self.ensemble != "nve", "temperature_end_K", "left out: nve has no thermostat"
-            )
-        self._require(
-            self.fixed_axes in _FIXED_AXES,
-            "fixed_axes",
-            "one or two of a, b, c, in order",
-        )
+            require(self, self.temperature_K > 0, "temperature_K", "positive for a thermostat")
+        elif self.temperature_end_K is not None:
+            require(self, False, "temperature_end_K", "left out: nve has no thermostat")
+        known = self.fixed_axes in _FIXED_AXES
+        require(self, known, "fixed_axes", "one or two of a, b, c, in order")
         if self.fixed_axes:
-            self._require(self.barostat == "axes", "fixed_axes", "left out unless barostat is axes")
+            require(self, self.barostat == "axes", "fixed_axes", "left out unless barostat is axes")
         last_logged = self.steps - self.steps % self.log_interval
-        self._require(
+        require(
+            self,
             self.equilibration_steps <= last_logged,
             "equilibration_steps",
             f"at most {last_logged}, the last step in the log, or nothing is left to average",
@@ -155,18 +141,3 @@ class MDSettings:
         return self.temperature_K + (self.temperature_end_K - self.temperature_K) * (
             step / self.steps
         )
-
-    def _check_number(self, name: str, *, whole: bool = False) -> None:
-        value = getattr(self, name)
-        self._require(math.isfinite(value), name, "a finite number")
-        if whole:
-            self._require(value == int(value), name, "a whole number")
-        if name in _POSITIVE:
-            self._require(value > 0, name, "positive")
-        if name in _NOT_NEGATIVE:
-            self._require(value >= 0, name, "zero or positive")
-
-    def _require(self, met: bool, name: str, what: object) -> None:
-        if not met:
-            wanted = f"one of {', '.join(what)}" if isinstance(what, tuple) else what
-            raise ValueError(f"{name} = {getattr(self, name)!r} must be {wanted}")

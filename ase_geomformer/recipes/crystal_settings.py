@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ase_geomformer.recipes.checks import check_settings, require
 from ase_geomformer.recipes.relax_settings import RelaxManySettings, RelaxSettings
+from ase_geomformer.settings_checks import check_settings, require
 
 EOSName = Literal[
     "sj",

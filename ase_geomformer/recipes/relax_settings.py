@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ase_geomformer.recipes.checks import check_settings, require
+from ase_geomformer.settings_checks import check_settings, require
 
 OptimizerName = Literal[
     "auto",

@@ -41,6 +41,8 @@ def test_settings_come_back_from_a_file() -> None:
         ("temperature_K", math.nan),
         ("pressure_GPa", math.inf),
         ("timestep_fs", 0.0),
+        ("timestep_fs", "0.5"),
+        ("timestep_fs", None),
         ("steps", 0),
         ("steps", 10.5),
         ("seed", -1),

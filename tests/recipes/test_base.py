@@ -15,7 +15,7 @@ from ase.calculators.emt import EMT
 from ase_geomformer import PotentialCalculator, recipes
 from ase_geomformer.potential import Potential
 from ase_geomformer.recipes.base import RecipeResult, open_folder, recipe_evaluator
-from ase_geomformer.recipes.checks import check_settings
+from ase_geomformer.settings_checks import check_settings
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ def test_public_names_stay_functions_when_every_module_is_imported() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
+        ("length_A", "1.0", "a finite number"),
+        ("steps", None, "a finite number"),
         ("kind", "c", "one of a, b"),
         ("length_A", 0.0, "positive"),
         ("length_A", float("nan"), "finite"),

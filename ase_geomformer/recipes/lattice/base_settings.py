@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ase_geomformer.recipes.checks import check_settings, require
 from ase_geomformer.recipes.lattice.stability import OnImaginary
 from ase_geomformer.recipes.relax_settings import CellChange, RelaxSettings
+from ase_geomformer.settings_checks import check_settings, require
 
 PrimitiveCell = Literal["auto", "P", "F", "I", "A", "C", "R"]
 NonAnalyticalTerm = Literal["none", "born", "charges"]

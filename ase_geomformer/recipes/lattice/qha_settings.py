@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from ase_geomformer.recipes.checks import check_settings, require
 from ase_geomformer.recipes.lattice.settings import PhononSettings
 from ase_geomformer.recipes.relax_settings import RelaxManySettings
+from ase_geomformer.settings_checks import check_settings, require
 
 EquationOfState = Literal["vinet", "birch_murnaghan", "murnaghan"]
 # phonopy fits four parameters to the volumes.

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from ase_geomformer.recipes.checks import check_settings, require
 from ase_geomformer.recipes.lattice.base_settings import LatticeSettings
+from ase_geomformer.settings_checks import check_settings, require
 
 ForceConstantSource = Literal["displacements", "hessian", "md"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ase_geomformer.hessian import STEP
-from ase_geomformer.recipes.checks import check_settings, require
 from ase_geomformer.recipes.modes.normal_modes import HessianMethod
+from ase_geomformer.settings_checks import check_settings, require
 
 Interpolation = Literal["idpp", "linear"]
 BandOptimizer = Literal["fire", "ode"]
