@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ase_geomformer.batching import joint_graph
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.layers.radial import RadialFunction
+from ase_geomformer.layers.radial import FadedBasis, RadialFunction
 from ase_geomformer.layers.spline import DEGREE, SplineGrid, SplineTable
 from ase_geomformer.potential import Potential
 
@@ -55,7 +55,12 @@ class TableErrors:
 
 def can_tabulate(potential: Potential) -> bool:
     """Whether the architecture has filters that tables can replace."""
-    return any(True for _ in _functions(potential))
+    architecture = potential.architecture
+    # Tables are constant beyond the cutoff, where filters of far pairs may still change.
+    ends_at_cutoff = architecture.far_cutoff <= architecture.cutoff or isinstance(
+        architecture.radial_basis, FadedBasis | SplineGrid
+    )
+    return ends_at_cutoff and any(True for _ in _functions(potential))
 
 
 def tabulate(
@@ -84,7 +89,8 @@ def tabulate(
     """
     if not can_tabulate(potential):
         raise ValueError(
-            f"radial tables: {potential.architecture.name} has no filters of the distance alone"
+            f"radial tables: {potential.architecture.name} has no filters of the distance alone "
+            "that end at its cutoff"
         )
     exact, trial = (potential.copy(dtype=torch.float64) for _ in range(2))
     probes = probe_graph(exact)

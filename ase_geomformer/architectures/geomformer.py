@@ -26,11 +26,11 @@ from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.cross_attention import Streams
 from ase_geomformer.layers.cutoff import CUTOFFS
-from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
+from ase_geomformer.layers.dense import LAYER_NORM_EPS
 from ase_geomformer.layers.embedding import NUM_ELEMENTS, element_embedding
 from ase_geomformer.layers.equivariant import VectorReadout
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
-from ase_geomformer.layers.radial import RADIAL_BASES
+from ase_geomformer.layers.radial import RADIAL_BASES, RadialLinear
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead
 from ase_geomformer.layers.segment import gather, segment_sum
 
@@ -52,7 +52,7 @@ class InitialStreams(nn.Module):
         self.elements_e = element_embedding(width) if settings.scalar_component else None
         self.sender = nn.Embedding(NUM_ELEMENTS, width)
         nn.init.ones_(self.sender.weight)
-        self.radial = dense(settings.num_radial_basis, width, bias=False)
+        self.radial = RadialLinear(settings.num_radial_basis, width, bias=False)
         self.density_x = streams.maps_x(1)
         self.density_e = streams.maps_e(1)
 

@@ -14,7 +14,8 @@ from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.cross_attention import ATTENTION_MODULES, AttentionModule, Streams
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
 from ase_geomformer.layers.image_collapse import attend_to_atoms
-from ase_geomformer.layers.masked_softmax import Heads, attend
+from ase_geomformer.layers.masked_softmax import DistanceFactor, Heads, attend
+from ase_geomformer.layers.radial import RadialLinear
 from ase_geomformer.layers.segment import gather
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ class EdgeMessages(nn.Module):
         super().__init__()
         self.heads, self.directional = heads, directional
         width, num_modules = streams.num_features, len(heads.components)
-        self.filters = dense(num_radial, num_modules * width) if filtered else None
+        self.filters = RadialLinear(num_radial, num_modules * width) if filtered else None
         if self.filters is not None:
             nn.init.ones_(self.filters.bias)
         self.direction_filter = None
         if directional is not None:
-            self.direction_filter = dense(num_radial, width)
+            self.direction_filter = RadialLinear(num_radial, width)
             self.direction_source = streams.maps_x(1)
 
     def forward(
@@ -96,7 +97,9 @@ class Attention(nn.Module):
         num_logits = len(names) * settings.num_heads
         num_radial = settings.num_radial_basis
         self.bound, self.image_collapse = settings.logit_bound, settings.image_collapse
-        self.edge_bias = dense(num_radial, num_logits) if settings.distance_bias else None
+        self.edge_bias = None
+        if settings.distance_bias:
+            self.edge_bias = DistanceFactor(num_radial, num_logits, self.bound)
         self.self_bias = nn.Parameter(torch.zeros(num_logits))
         directional = None
         if settings.directional_messages and "equivariant_self" in names:
@@ -119,10 +122,9 @@ class Attention(nn.Module):
             torch.cat([part.flatten(1) for part in parts], dim=-1)
             for parts in zip(*projections, strict=True)
         )
-        num_logits = self.self_bias.shape[0]
-        edge_bias = (
-            x.new_zeros(1, num_logits) if self.edge_bias is None else self.edge_bias(edges.radial)
-        )
+        edge_factor = x.new_ones(1, self.self_bias.shape[0])
+        if self.edge_bias is not None:
+            edge_factor = self.edge_bias(edges.radial)
         messages = None
         if self.messages is not None:
             messages = partial(self.messages, x=normal_x, edges=edges)
@@ -133,7 +135,7 @@ class Attention(nn.Module):
             value,
             self.heads,
             edges,
-            edge_bias=edge_bias,
+            edge_factor=edge_factor,
             self_bias=self.self_bias,
             bound=self.bound,
         )

@@ -8,6 +8,7 @@ with what the other one tells it. Invariants come out of e as products over its 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -82,7 +83,7 @@ class Projection(NamedTuple):
     value: Tensor
 
 
-class AttentionModule(nn.Module):
+class AttentionModule(nn.Module, ABC):
     """Projections of one kind of attention, and the output map that follows it."""
 
     updates_e = False
@@ -92,9 +93,9 @@ class AttentionModule(nn.Module):
         self.norm = streams.inner_norm_e() if self.updates_e else streams.inner_norm_x()
         self.output = streams.maps_e(1) if self.updates_e else streams.maps_x(1)
 
+    @abstractmethod
     def forward(self, x: Tensor, e: Tensor) -> Projection:
         """Queries, keys and values from normalised streams x (N, F) and e (N, M, F)."""
-        raise NotImplementedError
 
     def change(self, received: Tensor) -> Tensor:
         """What to add to the stream, from what attention gives; both (N, c, F)."""

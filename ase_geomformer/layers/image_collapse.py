@@ -27,7 +27,7 @@ def attend_to_atoms(
     heads: Heads,
     edges: Edges,
     *,
-    edge_bias: Tensor,
+    edge_factor: Tensor,
     self_bias: Tensor,
     bound: float,
 ) -> Tensor:
@@ -38,7 +38,7 @@ def attend_to_atoms(
     """
     num_atoms = query.shape[0]
     mask = edges.envelope[:, None]
-    once = torch.exp(bounded(edge_bias, bound)) * mask
+    once = edge_factor * mask
     pair = edges.receiver * num_atoms + edges.sender
     sums = segment_sum(torch.cat([once, once * mask], dim=-1), pair, num_atoms**2)
     by_pair = sums.unflatten(0, (num_atoms, num_atoms)).split(self_bias.shape[0], dim=-1)

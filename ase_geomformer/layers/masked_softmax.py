@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.radial import RadialLinear
 from ase_geomformer.layers.segment import gather, segment_sum
 
 MessageFunction = Callable[[Tensor, Sequence[Tensor]], Sequence[Tensor]]
@@ -27,6 +28,25 @@ def bounded(logits: Tensor, bound: float) -> Tensor:
     makes the subtraction of the largest logit needless.
     """
     return bound * torch.tanh(logits / bound)
+
+
+class DistanceFactor(RadialLinear):
+    """Factors of the weights by distance: exp of a bounded linear map of the radial basis.
+
+    Parameters
+    ----------
+    num_radial_basis, num_logits : int
+    bound : float
+        Of logits.
+    """
+
+    def __init__(self, num_radial_basis: int, num_logits: int, bound: float) -> None:
+        super().__init__(num_radial_basis, num_logits)
+        self.bound = bound
+
+    def of_radial(self, radial: Tensor) -> Tensor:
+        """Basis (E, K) to factors (E, num_logits)."""
+        return torch.exp(bounded(super().of_radial(radial), self.bound))
 
 
 @dataclass(frozen=True)
@@ -95,7 +115,7 @@ def attend(
     heads: Heads,
     edges: Edges,
     *,
-    edge_bias: Tensor,
+    edge_factor: Tensor,
     self_bias: Tensor,
     bound: float,
     messages: MessageFunction | None = None,
@@ -107,8 +127,8 @@ def attend(
     query, key, value : Tensor, shape (N, width)
     heads : Heads
     edges : Edges
-    edge_bias : Tensor, shape (E, modules * heads)
-        Added to the logits of edges; bounded.
+    edge_factor : Tensor, shape (E, modules * heads)
+        What the weights of edges are multiplied by, see :class:`DistanceFactor`.
     self_bias : Tensor, shape (modules * heads,)
         Added to the logits of atoms with themselves; bounded.
     bound : float
@@ -119,7 +139,7 @@ def attend(
     """
     mask = edges.envelope[:, None]
     on_edge = heads.scores(gather(query, edges.receiver), gather(key, edges.sender))
-    weight = torch.exp(bounded(on_edge, bound) + bounded(edge_bias, bound)) * mask
+    weight = torch.exp(bounded(on_edge, bound)) * edge_factor * mask
     own = torch.exp(bounded(heads.scores(query, key), bound) + bounded(self_bias, bound))
     values = heads.by_module(gather(value, edges.sender))
     sent = (messages or heads.weighted)(weight * mask, values)

@@ -11,11 +11,13 @@ al., J. Chem. Phys. 148, 241722 (2018)).
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
+from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.spline import SplinePoint, SplineTable
 
 
@@ -109,7 +111,7 @@ class GaussianBasis(nn.Module):
         return torch.exp(-0.5 * ((distances[:, None] - self.centres) / self.widths) ** 2)
 
 
-class RadialFunction(nn.Module):
+class RadialFunction(nn.Module, ABC):
     """A module, part of which is a function of the distance alone.
 
     A subclass defines :meth:`of_radial` and calls :meth:`radial_values`; it then reads a table
@@ -121,9 +123,9 @@ class RadialFunction(nn.Module):
         super().__init__()
         self.table: SplineTable | None = None
 
+    @abstractmethod
     def of_radial(self, radial: Tensor) -> Tensor:
         """Basis (E, K) to values (E, F)."""
-        raise NotImplementedError
 
     def radial_values(self, radial: Tensor | SplinePoint) -> Tensor:
         """The same, or by the table, whose input the architecture then has instead of a basis."""
@@ -131,6 +133,31 @@ class RadialFunction(nn.Module):
             values: Tensor = self.table(radial)
             return values
         return self.of_radial(radial)  # type: ignore[arg-type]
+
+
+class RadialLinear(RadialFunction):
+    """Functions of the distance that are sums of the radial basis.
+
+    Parameters
+    ----------
+    num_radial_basis, num_functions : int
+        Widths K of the basis and F of what comes out.
+    bias : bool
+        Whether to add a trainable constant to each, zero at the start.
+    """
+
+    def __init__(self, num_radial_basis: int, num_functions: int, *, bias: bool = True) -> None:
+        super().__init__()
+        layer = dense(num_radial_basis, num_functions, bias=bias)
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def of_radial(self, radial: Tensor) -> Tensor:
+        """Basis (E, K) to values (E, F)."""
+        return nn.functional.linear(radial, self.weight, self.bias)
+
+    def forward(self, radial: Tensor | SplinePoint) -> Tensor:
+        """What the edges hold of their distances to values (E, F)."""
+        return self.radial_values(radial)
 
 
 class FadedBasis(nn.Module):

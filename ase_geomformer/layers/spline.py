@@ -34,8 +34,8 @@ class SplinePoint:
     ----------
     distances : Tensor, shape (E,)
         What values are differentiated by.
-    first : Tensor, shape (E,), int64
-        First of the six rows of a table that contribute.
+    rows : Tensor, shape (E, 6), int64
+        Rows of a table that contribute.
     powers : Tensor, shape (E, 6)
         1, u, ..., u^5 of the place u within the interval.
     inside : Tensor, shape (E, 1), bool
@@ -45,7 +45,7 @@ class SplinePoint:
     """
 
     distances: Tensor
-    first: Tensor
+    rows: Tensor
     powers: Tensor
     inside: Tensor
     bases: Tensor
@@ -90,7 +90,8 @@ class SplineGrid(nn.Module):
         square = u * u
         powers = [torch.ones_like(u), u, square, square * u, square * square, square * square * u]
         inside = (place <= self.num_intervals)[:, None]
-        return SplinePoint(distances, first, torch.stack(powers, dim=1), inside, self.bases)
+        rows = first[:, None] + torch.arange(TERMS, device=first.device)
+        return SplinePoint(distances, rows, torch.stack(powers, dim=1), inside, self.bases)
 
 
 class SplineTable(nn.Module):
@@ -126,9 +127,8 @@ class _Lookup(torch.autograd.Function):
         weights = point.weights(order)
         # One kernel that reads the rows from the cache; the compiler keeps it, and rows gathered
         # one by one in compiled code were measured to be ten times slower.
-        rows = point.first[:, None] + torch.arange(TERMS, device=point.first.device)
         return nn.functional.embedding_bag(
-            rows, coefficients, per_sample_weights=weights, mode="sum"
+            point.rows, coefficients, per_sample_weights=weights, mode="sum"
         )
 
     @staticmethod

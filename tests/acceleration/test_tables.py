@@ -19,8 +19,10 @@ from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import CompiledPotential
 from ase_geomformer.acceleration.tables import TableErrors, probe_graph, tabulate
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplineGrid, SplineTable
 from ase_geomformer.potential import Potential
+from tests.architectures.suite import random_potential
 
 CUTOFF = 4.0
 
@@ -161,6 +163,59 @@ def test_architectures_without_such_filters_are_refused(
     monkeypatch.setattr("ase_geomformer.acceleration.tables._functions", lambda potential: iter(()))
     with pytest.raises(ValueError, match="so3krates has no filters of the distance alone"):
         tabulate(potential.copy())
+
+
+OTHERS = {
+    "geomformer": ("geomformer", {"num_features": 16, "num_heads": 2}),
+    "est": ("est", {"num_channels": 8, "num_heads": 2, "avg_num_neighbors": 8.0}),
+    "est so2": (
+        "est",
+        {
+            "num_channels": 8,
+            "num_heads": 2,
+            "avg_num_neighbors": 8.0,
+            "messages": "so2",
+            "attention_width": 8,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_architectures_read_all_filters_from_tables(name: str, ethanol: Atoms) -> None:
+    """And their forces are the slope of that energy, of a table as coarse as can be."""
+    architecture, settings = OTHERS[name]
+    potential = random_potential(architecture, {"cutoff": 4.0, "num_radial_basis": 8, **settings})
+    fast, errors = tabulated(
+        potential, energy_tolerance_eV_per_atom=1.0, force_tolerance_eV_per_A=1.0
+    )
+    assert errors.num_intervals == 128
+    functions = [module for module in fast.modules() if isinstance(module, RadialFunction)]
+    assert functions
+    assert all(function.table is not None for function in functions)
+    assert fast.state_dict().keys() == potential.state_dict().keys()
+    direction = np.random.default_rng(0).normal(size=ethanol.positions.shape)
+    energies = []
+    for step in (2e-5, -2e-5):
+        moved = ethanol.copy()
+        moved.positions += step * direction
+        graph = AtomGraph.from_atoms(moved, fast.cutoff)
+        energies.append(fast(graph, ("energy",))["energy"].item())
+    graph = AtomGraph.from_atoms(ethanol, fast.cutoff)
+    found, exact = (it(graph, ("energy", "forces")) for it in (fast, potential))
+    slope = (energies[0] - energies[1]) / 4e-5
+    assert slope == pytest.approx(-(found["forces"].numpy() * direction).sum(), abs=1e-6)
+    assert not torch.equal(found["energy"], exact["energy"])
+
+
+def test_filters_that_go_on_beyond_the_cutoff_have_none() -> None:
+    """All pairs of a molecule, however far apart, are more than a table to the cutoff holds."""
+    settings = {"cutoff": 4.0, "num_features": 16, "num_heads": 2, "attention": "all-pairs"}
+    potential = random_potential("geomformer", settings)
+    with pytest.raises(ValueError, match="geomformer has no filters .* that end at its cutoff"):
+        tabulate(potential)
+    calculator = PotentialCalculator(potential, device="cpu", dtype="float32")
+    assert calculator.table_errors is None
 
 
 # In the calculator

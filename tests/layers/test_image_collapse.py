@@ -23,7 +23,7 @@ def test_images_together_give_what_they_give_one_by_one() -> None:
     receiver, sender = torch.randint(3, (2, 40), generator=GENERATOR)
     empty = torch.zeros(40, 0)
     edges = Edges(receiver, sender, empty, normal(40).clamp(0.0, 1.0), empty)
-    biases = {"edge_bias": 3.0 * normal(40, 6), "self_bias": normal(6), "bound": 8.0}
+    biases = {"edge_factor": normal(40, 6).exp(), "self_bias": normal(6), "bound": 8.0}
     expected = attend(*rows, heads, edges, **biases)
     torch.testing.assert_close(attend_to_atoms(*rows, heads, edges, **biases), expected)
 

@@ -25,9 +25,9 @@ def rows() -> tuple[torch.Tensor, ...]:
 
 
 def run(rows: tuple[torch.Tensor, ...], envelope: torch.Tensor, bound: float) -> torch.Tensor:
-    bias = torch.zeros(1, 4, dtype=torch.float64)
+    ones, zeros = torch.ones(1, 4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)
     return attend(
-        *rows, HEADS, edges_between_all(envelope), edge_bias=bias, self_bias=bias[0], bound=bound
+        *rows, HEADS, edges_between_all(envelope), edge_factor=ones, self_bias=zeros, bound=bound
     )
 
 
