@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shipped import today
-from timing import processor
 
 from ase_geomformer.accuracy.checks import SHORT_TRAINING, describe
 from ase_geomformer.accuracy.markdown import known, table
@@ -57,7 +56,7 @@ From the checks in each potential's README, which say how they were made. Empty:
 these weights. Drift is that of the energy at constant energy in float32; repulsion asks for a
 repulsive force between two lone atoms at all distances below half the sum of their covalent radii;
 lattice constant and elasticity are the largest deviations from PBE, in per cent. Times are those of
-energy and forces of the number of atoms in brackets on one thread of a CPU ({processor})."""
+energy and forces of the number of atoms in brackets, on one thread of the CPU the README names."""
 
 LIMITS = """## What limits
 
@@ -94,7 +93,7 @@ def page(potentials: Sequence[Shipped]) -> str:
         _errors(potentials),
         PUBLISHED,
         _published(potentials),
-        CHECKS.format(processor=processor()),
+        CHECKS,
         _checks(potentials),
         LIMITS,
         _short(potentials),
@@ -110,8 +109,8 @@ def _evaluated(potentials: Sequence[Shipped]) -> str:
     left_out = len(potentials) - len(deviations)
     rest = f" Of {left_out} the data were absent." if left_out else ""
     return (
-        f"Evaluated again on {today()} from the committed weights; the errors are those in the "
-        f"potentials' folders within {max(deviations):.0e} of their value.{rest}"
+        f"Evaluated again on {today()} from the committed weights: the errors are those in the "
+        f"potentials' folders within {100.0 * max(deviations):.1g} %.{rest}"
     )
 
 
