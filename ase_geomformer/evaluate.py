@@ -39,10 +39,11 @@ class BatchEvaluator:
     Parameters
     ----------
     potential : str, path, Potential or PotentialCalculator
-        A calculator lends its potential, device, type, neighbour backend and radial tables.
+        A calculator lends its potential, device, type, neighbour backend, radial tables and
+        compilation.
     max_edges : int, optional
         Edges plus atoms, and a tenth of the far pairs, in a batch; a larger structure is a batch
-        of its own. Left out, batches take as much memory as is predicted to be 256 MiB on a CPU,
+        of its own. Left out, batches take as much memory as is predicted to be 64 MiB on a CPU,
         half of what is free on a GPU; see :class:`~ase_geomformer.memory_model.MemoryModel`.
     device, dtype, neighbors
         As in :class:`~ase_geomformer.calculator.PotentialCalculator`.
@@ -60,7 +61,9 @@ class BatchEvaluator:
         if max_edges is not None and max_edges < 1:
             raise ValueError(f"max_edges must be at least 1, not {max_edges}")
         tables: bool | Literal["auto"] = "auto"
+        compiled = False
         if isinstance(potential, PotentialCalculator):
+            compiled = potential.parameters["compile"]
             neighbors = potential.parameters["neighbors"]
             # Another type has no use for this one's tables.
             tables = potential.parameters["radial_tables"] if dtype is None else "auto"
@@ -72,6 +75,7 @@ class BatchEvaluator:
             dtype=dtype,
             neighbors=neighbors,
             radial_tables=tables,
+            compile=compiled,
         )
         self.neighbors = neighbors
         self._max_edges = max_edges
@@ -91,11 +95,15 @@ class BatchEvaluator:
         structures = list(structures)
         properties = (properties,) if isinstance(properties, str) else tuple(properties)
         _check(structures, self.potential, properties)
+        names = needed(properties)
+        if self.calculator.parameters["compile"]:
+            # What is asked for next is then compiled already.
+            names |= {"energy", "energies", "forces"}
         results: list[dict[str, Any]] = []
         with torch.inference_mode(False):
             for graph in self._batches(self._graphs(_tracked(structures, progress))):
                 self.calculator.memory.check(GraphSize.of(graph))
-                found = self.potential(graph.to(self.potential.device), needed(properties))
+                found = self.calculator.evaluator(graph.to(self.potential.device), names)
                 members = structures[len(results) : len(results) + graph.num_structures]
                 results += to_ase(found, members, properties)
         return results
@@ -206,7 +214,8 @@ def evaluate_many(
     Parameters
     ----------
     potential : str, path, Potential or PotentialCalculator
-        A calculator lends its potential, device, type, neighbour backend and radial tables.
+        A calculator lends its potential, device, type, neighbour backend, radial tables and
+        compilation, which an evaluator keeps for the next list and this function does not.
     structures : iterable of ase.Atoms
         Left as they are, their calculators too.
     properties : sequence of str

@@ -250,28 +250,37 @@ class AtomGraph:
             atom, edge, far = atom + n, edge + e, far + f
 
     def pad(
-        self, num_atoms: int, num_edges: int, cutoff: float, num_far_pairs: int | None = None
+        self,
+        num_atoms: int,
+        num_edges: int,
+        cutoff: float,
+        num_far_pairs: int | None = None,
+        num_structures: int | None = None,
     ) -> AtomGraph:
-        """The graph grown to fixed sizes by one ghost structure at the end.
+        """The graph grown to fixed sizes by ghost structures at the end, one when left out.
 
         Ghost atoms are hydrogens; ghost edges and far pairs are twice as long as ``cutoff`` and
         join the last ghost atom to itself, so that every smooth cutoff silences them, and what is
-        left stays with the ghosts. Compiled evaluation then sees the same shapes at every step;
-        the last structure of the results is to be dropped. The number of far pairs stays as it is
-        when left out.
+        left stays with the ghosts. All ghost atoms are in the first ghost structure; further ones
+        are empty. Compiled evaluation then sees the same shapes at every step; the ghost
+        structures of the results are to be dropped. The number of far pairs stays as it is when
+        left out.
 
         Raises
         ------
         ValueError
-            If there is not room for at least one ghost atom or for the edges and pairs present.
+            If there is not room for at least one ghost atom and one ghost structure, or for the
+            edges and pairs present.
         """
         ghosts, ghost_edges = num_atoms - self.num_atoms, num_edges - self.num_edges
         ghost_pairs = 0 if num_far_pairs is None else num_far_pairs - self.num_far_pairs
-        if ghosts < 1 or ghost_edges < 0 or ghost_pairs < 0:
+        added = 1 if num_structures is None else num_structures - self.num_structures
+        if ghosts < 1 or ghost_edges < 0 or ghost_pairs < 0 or added < 1:
             pairs = f", {self.num_far_pairs} far pairs to {num_far_pairs}" if ghost_pairs else ""
+            many = f", {self.num_structures} structures to {num_structures}" if added < 1 else ""
             raise ValueError(
                 f"cannot pad {self.num_atoms} atoms and {self.num_edges} edges to "
-                f"{num_atoms} atoms (one ghost at least) and {num_edges} edges{pairs}"
+                f"{num_atoms} atoms (one ghost at least) and {num_edges} edges{pairs}{many}"
             )
         device, dtype = self.edge_vectors.device, self.edge_vectors.dtype
         far = torch.tensor([2.0 * cutoff, 0.0, 0.0], dtype=dtype, device=device)
@@ -280,9 +289,9 @@ class AtomGraph:
             edge_index=torch.full((2, ghost_edges), ghosts - 1, dtype=torch.int64, device=device),
             edge_vectors=far.expand(ghost_edges, 3),
             batch=torch.zeros(ghosts, dtype=torch.int64, device=device),
-            charge=torch.zeros(1, dtype=dtype, device=device),
-            spin=torch.ones(1, dtype=dtype, device=device),
-            cell=torch.zeros(1, 3, 3, dtype=dtype, device=device),
+            charge=torch.zeros(added, dtype=dtype, device=device),
+            spin=torch.ones(added, dtype=dtype, device=device),
+            cell=torch.zeros(added, 3, 3, dtype=dtype, device=device),
             far_index=torch.full((2, ghost_pairs), ghosts - 1, dtype=torch.int64, device=device),
             far_vectors=far.expand(ghost_pairs, 3),
             positions=self.positions.new_zeros(ghosts if self.positions.shape[0] else 0, 3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.emt import EMT
 
 from ase_geomformer import PotentialCalculator, evaluate_many
+from ase_geomformer.acceleration import CompiledPotential
 from ase_geomformer.batching import graphs
 from ase_geomformer.evaluate import BatchEvaluator, SerialEvaluator, as_evaluator
 from ase_geomformer.graph import AtomGraph
@@ -238,3 +240,51 @@ def test_any_calculator_becomes_an_evaluator(potential: Potential) -> None:
     assert isinstance(as_evaluator(PotentialCalculator(potential, device="cpu")), BatchEvaluator)
     with pytest.raises(TypeError, match="not int"):
         as_evaluator(3)  # type: ignore[arg-type]
+
+
+def compiling(potential: Potential, **settings: Any) -> BatchEvaluator:
+    """An evaluator that would compile, without the time the compiler takes."""
+    calculator = PotentialCalculator(potential, device="cpu", compile=True)
+    evaluate = BatchEvaluator(calculator, **settings)
+    assert isinstance(evaluate.calculator.evaluator, CompiledPotential)
+    evaluate.calculator.evaluator.backend = "eager"
+    return evaluate
+
+
+def compilations(evaluate: BatchEvaluator) -> int:
+    compiled = evaluate.calculator.evaluator
+    assert isinstance(compiled, CompiledPotential)
+    return compiled.compilations
+
+
+def test_compiled_batches_give_the_same(potential: Potential, structures: list[Atoms]) -> None:
+    evaluate = compiling(potential, max_edges=400)
+    for names in (ALL, ("energy",), ("forces",)):
+        plain = evaluate_many(potential, structures, names, device="cpu")
+        for found, expected in zip(evaluate(structures, names), plain, strict=True):
+            assert set(found) == set(names)
+            for name in names:
+                np.testing.assert_allclose(found[name], expected[name], rtol=1e-12, atol=1e-12)
+
+
+def test_batches_of_a_list_compile_once(potential: Potential, rng: np.random.Generator) -> None:
+    """Their sizes differ, the last is a remainder, and the next list has other structures."""
+    kinds = [molecule(name) for name in ("CH3CH2OH", "H2O", "CH3COOH", "CH4")]
+    evaluate, sizes = compiling(potential, max_edges=800), set()
+    for number in (61, 3, 40):
+        crowd = [kinds[index].copy() for index in rng.integers(len(kinds), size=number)]
+        for atoms in crowd:
+            atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
+        sizes |= {graph.num_edges for graph in evaluate._batches(evaluate._graphs(crowd))}
+        for names in (("energy", "forces"), ("energy",)):
+            assert len(evaluate(crowd, names)) == number
+    assert len(sizes) > 5
+    assert compilations(evaluate) <= 2
+
+
+def test_relaxing_many_compiles_once(potential: Potential, silicon: Atoms) -> None:
+    """Until all are done the batch is smaller at every step."""
+    evaluate = compiling(potential)
+    for number in range(30, 0, -1):
+        evaluate([silicon] * number, ("energy", "forces", "stress"))
+    assert compilations(evaluate) == 1

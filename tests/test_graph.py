@@ -76,16 +76,18 @@ def test_padding_changes_no_result(potential: Potential, ethanol: Atoms, silicon
     graph = AtomGraph.from_atoms([ethanol, silicon], potential.cutoff)
     names = ("energy", "energies", "forces", "stress", "stresses")
     expected = potential(graph, names)
-    padded = graph.pad(32, graph.num_edges + 100, potential.cutoff)
-    assert (padded.num_atoms, padded.num_edges) == (32, graph.num_edges + 100)
-    results = potential(padded, names)
-    for name in names:
-        rows = expected[name].shape[0]
-        np.testing.assert_allclose(
-            results[name][:rows].detach(), expected[name].detach(), rtol=0, atol=1e-12
-        )
-    ghosts = slice(graph.num_atoms, None)
-    np.testing.assert_array_equal(results["forces"][ghosts].detach(), 0.0)
+    for structures in (3, 6):
+        padded = graph.pad(32, graph.num_edges + 100, potential.cutoff, None, structures)
+        sizes = (padded.num_atoms, padded.num_edges, padded.num_structures)
+        assert sizes == (32, graph.num_edges + 100, structures)
+        results = potential(padded, names)
+        for name in names:
+            rows = expected[name].shape[0]
+            np.testing.assert_allclose(
+                results[name][:rows].detach(), expected[name].detach(), rtol=0, atol=1e-12
+            )
+        ghosts = slice(graph.num_atoms, None)
+        np.testing.assert_array_equal(results["forces"][ghosts].detach(), 0.0)
 
 
 def test_padding_needs_room(ethanol: Atoms) -> None:
@@ -94,6 +96,8 @@ def test_padding_needs_room(ethanol: Atoms) -> None:
         graph.pad(9, 80, 5.0)
     with pytest.raises(ValueError, match="and 71 edges"):
         graph.pad(10, 71, 5.0)
+    with pytest.raises(ValueError, match="1 structures to 1"):
+        graph.pad(10, 72, 5.0, None, 1)
 
 
 def test_moving_keeps_integers(ethanol: Atoms) -> None:

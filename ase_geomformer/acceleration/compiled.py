@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ase_geomformer.acceleration.buckets import Size, best_fit, bucket
+from ase_geomformer.acceleration.buckets import Buckets, Size
 from ase_geomformer.acceleration.compiler import (
     Compiled,
     compile_with_gradient,
@@ -28,11 +28,11 @@ PER_STRUCTURE = ("energy", "stress")
 class CompiledPotential:
     """A potential that compiles itself for the graphs it meets, and is called like it.
 
-    Graphs are padded with ghost atoms and edges, which no result contains, to sizes that leave
-    some room, see :mod:`ase_geomformer.acceleration.buckets`. The first graph, and later one that
-    no size fits, takes as long as the compiler does, about a minute. Each combination of
-    properties, number of structures, type, device and number of threads is compiled on its own.
-    Results equal those of the potential within rounding.
+    Graphs are padded with ghost atoms, edges and structures, which no result contains, to sizes
+    that leave some room, see :mod:`ase_geomformer.acceleration.buckets`. The first graph, and later
+    one that no size fits, takes as long as the compiler does, about a minute. Each combination of
+    properties, type, device and number of threads is compiled on its own. Results equal those of
+    the potential within rounding.
 
     Where there is no compiler, or compilation fails, it warns once and evaluates the potential as
     it is. Copies, also through pickle, compile anew when they are first called. Torch keeps what
@@ -59,7 +59,7 @@ class CompiledPotential:
 
     def _forget(self) -> None:
         self.compilations = 0
-        self._functions: dict[Hashable, dict[Size, Compiled]] = {}
+        self._functions: dict[Hashable, tuple[Buckets, dict[Size, Compiled]]] = {}
         self._usable: bool | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -98,15 +98,18 @@ class CompiledPotential:
     def _evaluate(self, graph: AtomGraph, names: tuple[str, ...]) -> dict[str, Tensor]:
         kind = (
             names,
-            graph.num_structures,
             graph.edge_vectors.dtype,
             graph.edge_vectors.device,
             torch.get_num_threads(),  # which the compiled code fixes
         )
-        functions = self._functions.setdefault(kind, {})
-        size = best_fit(functions, Size.of(graph)) or bucket(Size.of(graph))
+        buckets, functions = self._functions.setdefault(kind, (Buckets(), {}))
+        size = buckets.choose(Size.of(graph))
         padded = graph.pad(
-            size.num_atoms, size.num_edges, self.potential.cutoff, size.num_far_pairs
+            size.num_atoms,
+            size.num_edges,
+            self.potential.cutoff,
+            size.num_far_pairs,
+            size.num_structures,
         ).tensors
         if size not in functions:
             functions[size] = self._compile(padded, names, size)
@@ -122,7 +125,12 @@ class CompiledPotential:
             results = self.potential(AtomGraph(*tensors), names)
             return tuple(results[name] for name in names)
 
-        logger.info("compiling for %d atoms and %d edges", size.num_atoms, size.num_edges)
+        logger.info(
+            "compiling for %d structures of %d atoms and %d edges",
+            size.num_structures,
+            size.num_atoms,
+            size.num_edges,
+        )
         start = time.perf_counter()
         compiled = compile_with_gradient(evaluate, inputs, self.backend)
         self.compilations += 1
