@@ -198,7 +198,9 @@ def _repulsive(it: Shipped) -> bool | None:
     check = it.checks.get("dimers")
     if check is None:
         return None
-    return all((check.values[pair] or 0.0) >= (it or 0.0) for pair, it in check.references.items())
+    return all(
+        (check.values[pair] or 0.0) >= (wanted or 0.0) for pair, wanted in check.references.items()
+    )
 
 
 def _crystal(it: Shipped) -> tuple[str, str]:
