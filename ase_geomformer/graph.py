@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -217,13 +217,7 @@ class AtomGraph:
             for graph, a, s in zip(graphs, atoms_before, structures_before, strict=False)
         ]
         columns = zip(*(graph.tensors for graph in shifted), strict=True)
-        pair_axis = {"edge_index": 1, "far_index": 1}
-        return cls(
-            *(
-                torch.cat(column, dim=pair_axis.get(field.name, 0))
-                for field, column in zip(fields(cls), columns, strict=True)
-            )
-        )
+        return cls(*(torch.cat(column, axis) for axis, column in zip(_AXES, columns, strict=True)))
 
     def split(self) -> Iterator[AtomGraph]:
         """The structures of the batch as single graphs, in order: the inverse of :meth:`join`."""
@@ -261,8 +255,8 @@ class AtomGraph:
 
         Ghost atoms are hydrogens; ghost edges and far pairs are twice as long as ``cutoff`` and
         join the last ghost atom to itself, so that every smooth cutoff silences them, and what is
-        left stays with the ghosts. All ghost atoms are in the first ghost structure; further ones
-        are empty. Compiled evaluation then sees the same shapes at every step; the ghost
+        left stays with the ghosts. All ghost atoms are in the last structure; ghost structures
+        before it are empty. Compiled evaluation then sees the same shapes at every step; the ghost
         structures of the results are to be dropped. The number of far pairs stays as it is when
         left out.
 
@@ -282,21 +276,44 @@ class AtomGraph:
                 f"cannot pad {self.num_atoms} atoms and {self.num_edges} edges to "
                 f"{num_atoms} atoms (one ghost at least) and {num_edges} edges{pairs}{many}"
             )
-        device, dtype = self.edge_vectors.device, self.edge_vectors.dtype
-        far = torch.tensor([2.0 * cutoff, 0.0, 0.0], dtype=dtype, device=device)
-        ghost = AtomGraph(
-            atomic_numbers=torch.ones(ghosts, dtype=torch.int64, device=device),
-            edge_index=torch.full((2, ghost_edges), ghosts - 1, dtype=torch.int64, device=device),
-            edge_vectors=far.expand(ghost_edges, 3),
-            batch=torch.zeros(ghosts, dtype=torch.int64, device=device),
-            charge=torch.zeros(added, dtype=dtype, device=device),
-            spin=torch.ones(added, dtype=dtype, device=device),
-            cell=torch.zeros(added, 3, 3, dtype=dtype, device=device),
-            far_index=torch.full((2, ghost_pairs), ghosts - 1, dtype=torch.int64, device=device),
-            far_vectors=far.expand(ghost_pairs, 3),
-            positions=self.positions.new_zeros(ghosts if self.positions.shape[0] else 0, 3),
+        template = self.ghosts(
+            num_atoms,
+            num_edges,
+            cutoff,
+            self.num_far_pairs + ghost_pairs,
+            self.num_structures + added,
         )
-        return AtomGraph.join([self, ghost])
+        return AtomGraph(*self.filled_up(template))
+
+    def ghosts(
+        self, num_atoms: int, num_edges: int, cutoff: float, num_far_pairs: int, num_structures: int
+    ) -> AtomGraph:
+        """A graph of nothing but the ghosts of :meth:`pad`, alike in type and device."""
+        device, dtype = self.edge_vectors.device, self.edge_vectors.dtype
+        whole: dict[str, Any] = {"dtype": torch.int64, "device": device}
+        floating: dict[str, Any] = {"dtype": dtype, "device": device}
+        far = torch.tensor([2.0 * cutoff, 0.0, 0.0], **floating)
+        return AtomGraph(
+            atomic_numbers=torch.ones(num_atoms, **whole),
+            edge_index=torch.full((2, num_edges), num_atoms - 1, **whole),
+            edge_vectors=far.expand(num_edges, 3),
+            batch=torch.full((num_atoms,), num_structures - 1, **whole),
+            charge=torch.zeros(num_structures, **floating),
+            spin=torch.ones(num_structures, **floating),
+            cell=torch.zeros(num_structures, 3, 3, **floating),
+            far_index=torch.full((2, num_far_pairs), num_atoms - 1, **whole),
+            far_vectors=far.expand(num_far_pairs, 3),
+            positions=torch.zeros(num_atoms if self.positions.shape[0] else 0, 3, **floating),
+        )
+
+    def filled_up(self, template: AtomGraph) -> tuple[Tensor, ...]:
+        """The tensors, each continued by that of a template, a larger graph, to its size."""
+        return tuple(
+            torch.cat(
+                [own, rest.narrow(axis, own.shape[axis], rest.shape[axis] - own.shape[axis])], axis
+            )
+            for own, rest, axis in zip(self.tensors, template.tensors, _AXES, strict=True)
+        )
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
@@ -308,6 +325,10 @@ class AtomGraph:
                 for tensor in self.tensors
             )
         )
+
+
+# Along which the tensors of a graph grow.
+_AXES = [1 if field.name in ("edge_index", "far_index") else 0 for field in fields(AtomGraph)]
 
 
 def geometry(atoms: Atoms, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:

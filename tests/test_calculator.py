@@ -528,3 +528,25 @@ def test_cuda_agrees_with_the_cpu(potential: Potential, silicon: Atoms) -> None:
         np.testing.assert_allclose(
             there.get_property(name, silicon), here.get_property(name, silicon), atol=1e-10
         )
+
+
+def test_every_change_is_checked_again(potential: Potential, ethanol: Atoms) -> None:
+    """Steps in which only positions change are not, and what was refused before stays refused."""
+    ethanol.calc = calculator = PotentialCalculator(potential, device="cpu")
+    ethanol.get_forces()
+    for _ in range(2):
+        ethanol.positions[0] += 0.01
+        ethanol.get_forces()
+        with pytest.raises(PropertyNotImplementedError, match="stress needs a cell"):
+            ethanol.get_stress()
+    ethanol.center(vacuum=4.0)
+    assert np.isfinite(ethanol.get_stress()).all()
+    ethanol.cell = None
+    with pytest.raises(PropertyNotImplementedError, match="stress needs a cell"):
+        ethanol.get_stress()
+    assert "stress" not in calculator.results
+    ethanol.numbers[0] = 79
+    with pytest.raises(ValueError, match="does not know Au"):
+        ethanol.get_forces()
+    ethanol.numbers[0] = 6
+    assert np.isfinite(ethanol.get_forces()).all()

@@ -6,7 +6,7 @@ import logging
 import time
 import warnings
 from collections.abc import Hashable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,13 @@ from ase_geomformer.potential import Potential
 logger = logging.getLogger(__name__)
 
 PER_STRUCTURE = ("energy", "stress")
+
+
+class Padded(NamedTuple):
+    """A compiled function, and the ghosts that graphs are filled up with to its size."""
+
+    ghosts: AtomGraph
+    function: Compiled
 
 
 class CompiledPotential:
@@ -59,7 +66,7 @@ class CompiledPotential:
 
     def _forget(self) -> None:
         self.compilations = 0
-        self._functions: dict[Hashable, tuple[Buckets, dict[Size, Compiled]]] = {}
+        self._functions: dict[Hashable, tuple[Buckets, dict[Size, Padded]]] = {}
         self._usable: bool | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -98,29 +105,24 @@ class CompiledPotential:
     def _evaluate(self, graph: AtomGraph, names: tuple[str, ...]) -> dict[str, Tensor]:
         kind = (
             names,
+            bool(graph.positions.shape[0]),
             graph.edge_vectors.dtype,
             graph.edge_vectors.device,
             torch.get_num_threads(),  # which the compiled code fixes
         )
         buckets, functions = self._functions.setdefault(kind, (Buckets(), {}))
         size = buckets.choose(Size.of(graph))
-        padded = graph.pad(
-            size.num_atoms,
-            size.num_edges,
-            self.potential.cutoff,
-            size.num_far_pairs,
-            size.num_structures,
-        ).tensors
         if size not in functions:
-            functions[size] = self._compile(padded, names, size)
+            functions[size] = self._compile(graph, names, size)
+        ghosts, function = functions[size]
         with torch.no_grad():
-            results = functions[size](*padded)
+            results = function(*graph.filled_up(ghosts))
         return {
             name: values[: graph.num_structures if name in PER_STRUCTURE else graph.num_atoms]
             for name, values in zip(names, results, strict=True)
         }
 
-    def _compile(self, inputs: tuple[Tensor, ...], names: tuple[str, ...], size: Size) -> Compiled:
+    def _compile(self, graph: AtomGraph, names: tuple[str, ...], size: Size) -> Padded:
         def evaluate(*tensors: Tensor) -> tuple[Tensor, ...]:
             results = self.potential(AtomGraph(*tensors), names)
             return tuple(results[name] for name in names)
@@ -132,7 +134,14 @@ class CompiledPotential:
             size.num_edges,
         )
         start = time.perf_counter()
-        compiled = compile_with_gradient(evaluate, inputs, self.backend)
+        ghosts = graph.ghosts(
+            size.num_atoms,
+            size.num_edges,
+            self.potential.cutoff,
+            size.num_far_pairs,
+            size.num_structures,
+        )
+        compiled = compile_with_gradient(evaluate, graph.filled_up(ghosts), self.backend)
         self.compilations += 1
         logger.info("compiled in %.1f s", time.perf_counter() - start)
-        return compiled
+        return Padded(ghosts, compiled)
