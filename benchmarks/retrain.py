@@ -6,7 +6,8 @@ that a training reproduces. From the root of a checkout with the data beside it:
     python benchmarks/retrain.py
 
 trains, prints the errors on the test frames beside the documented ones, and ends with exit code 1
-when they differ by more than TOLERANCE. With --record the errors found become the documented ones.
+when those of forces differ by more than TOLERANCE. With --record the errors found become the
+documented ones.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ OPTIONS = (
     "--run.steps 1000 --run.validate_every 500 --run.compile false --run.accelerator cpu "
     "--optimizer.warmup_steps 100"
 )
-# One seed gives one potential to the bit on one kind of CPU. On another, rounding differs, and
-# trainings that differ by rounding alone part by a few per cent.
+# One seed gives one potential to the bit on one kind of CPU; on another, rounding parts trainings.
+# With another seed the force error was 2 % off half-way, that of the energy 66 %: it is only shown.
 TOLERANCE = 0.1
+COMPARED = "forces_mae_meV_per_A"
 
 
 def main() -> int:
@@ -57,10 +59,9 @@ def main() -> int:
     if known is None:
         print(f"{folder.name} documents no short training; --record does")
         return 1
-    off = {name: abs(found[name] / value - 1.0) for name, value in known.values.items() if value}
     for name, value in known.values.items():
         print(f"{name}: {found[name]:.4g}, documented {value:.4g}")
-    return int(max(off.values()) > TOLERANCE)
+    return int(abs(found[COMPARED] / known.values[COMPARED] - 1.0) > TOLERANCE)
 
 
 def documented(folder: Path, command: str, found: dict[str, float]) -> Check:
