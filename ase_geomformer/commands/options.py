@@ -42,7 +42,7 @@ def add_input(parser: ArgumentParser, index: str, *, committee: bool = False) ->
 
 
 def add_compile(parser: ArgumentParser) -> None:
-    """How to be fast, for verbs that evaluate structures of one size many times."""
+    """How to be fast, for verbs that evaluate structures of similar sizes many times."""
     parser.add_argument(
         "--compile", action="store_true",
         help="compile the potential at the first step, for a minute or two, to be faster from then "

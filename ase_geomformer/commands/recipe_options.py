@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def add_recipe(
     parser: ArgumentParser, settings: type, *, index: str = "-1", resume: bool = True
 ) -> None:
-    """Potential, structure, device, type (float64), folder, and the settings of the recipe.
+    """Potential, structure, device, type (float64), speed, folder, and the recipe's settings.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ def add_recipe(
     """
     common.add_input(parser, index=index)
     parser.set_defaults(dtype="float64")
+    common.add_compile(parser)
     common.add_output(parser, required=True)
     if resume:
         parser.add_argument(
@@ -41,11 +42,10 @@ def add_recipe(
 
 
 def evaluator(options: Namespace) -> Evaluator:
-    """What evaluates structures with the potential, device and type of the options."""
+    """What evaluates structures as the options say."""
     from ase_geomformer.evaluate import as_evaluator
 
-    dtype = None if options.dtype == "auto" else options.dtype
-    return as_evaluator(options.potential, device=options.device, dtype=dtype)
+    return as_evaluator(common.calculator(options))
 
 
 def run_recipe(options: Namespace, verb: str, recipe: Callable[..., Any], settings: type) -> int:

@@ -24,6 +24,7 @@ DESCRIPTION = (
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index="-1")
+    common.add_compile(parser)
     common.add_output(parser, required=True)
     parser.add_argument(
         "--resume", action="store_true",

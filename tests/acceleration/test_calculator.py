@@ -19,6 +19,7 @@ from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import CompiledPotential
 from ase_geomformer.checkpoint import Card, save_potential
 from ase_geomformer.cli import main
+from ase_geomformer.evaluate import BatchEvaluator
 from ase_geomformer.potential import Potential
 
 CARRIERS = {"deepcopy": copy.deepcopy, "pickle": lambda it: pickle.loads(pickle.dumps(it))}
@@ -112,3 +113,27 @@ def test_the_command_line_passes_it_on(
     files = ["--potential", tmp_path / "random", "--structure", tmp_path / "ethanol.xyz"]
     assert main(["md", *map(str, files), "--output", str(tmp_path / "out"), *flags]) == 0
     assert seen == [expected]
+
+
+@pytest.mark.parametrize("verb", ["relax", "relax_many"])
+@pytest.mark.parametrize("flags", [[], ["--compile"]])
+def test_recipes_are_given_a_compiled_evaluator(
+    flags: list[str],
+    verb: str,
+    potential: Potential,
+    ethanol: Atoms,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def recipe(_: object, evaluate: BatchEvaluator, *__: object, **___: object) -> object:
+        seen.append(isinstance(evaluate.calculator.evaluator, CompiledPotential))
+        return SimpleNamespace(converged=True)
+
+    seen: list[bool] = []
+    monkeypatch.setattr(f"ase_geomformer.recipes.{verb}", recipe)
+    save_potential(potential, tmp_path / "random", Card("random"))
+    ase.io.write(tmp_path / "ethanol.xyz", ethanol)
+    files = ["--potential", tmp_path / "random", "--structure", tmp_path / "ethanol.xyz"]
+    command = [verb.replace("_", "-"), *map(str, files), "--output", str(tmp_path / "out")]
+    assert main([*command, *flags]) == 0
+    assert seen == [bool(flags)]
