@@ -1,11 +1,14 @@
 """evaluate_many against one structure after the other, for many small structures.
 
-python benchmarks/batching.py --output docs/benchmarks/batching.json
+With ``--compile`` both compiled as well; the first round compiles and is not counted.
+
+    python benchmarks/batching.py --compile --output docs/benchmarks/batching.json
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +37,22 @@ def main() -> None:
     parser.add_argument("--structures", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--compile", action="store_true", help="compiled, too")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     crowd = molecules(options.structures)
-    calculator = PotentialCalculator(potential(), device="cpu", dtype="float32", skin=0.0)
-    evaluate = BatchEvaluator(calculator)
-    cutoff = calculator.potential.cutoff
-    work = {
+    cutoff = potential().cutoff
+    work: dict[str, Callable[[], object]] = {
         "graphs one by one": lambda: [AtomGraph.from_atoms(atoms, cutoff) for atoms in crowd],
         "graphs together": lambda: list(graphs(crowd, cutoff)),
-        "calculator": lambda: [calculator.get_property("forces", atoms) for atoms in crowd],
-        "evaluate_many": lambda: evaluate(crowd),
+        **evaluations(crowd, compiled=False),
+        **(evaluations(crowd, compiled=True) if options.compile else {}),
     }
+    for function in work.values():
+        function()
     found = in_turns(
-        {name: lambda it=function: sample(it) for name, function in work.items()},
-        options.rounds + 1,
+        {name: lambda it=function: sample(it) for name, function in work.items()}, options.rounds
     )
     table = Table(title=f"{len(crowd)} molecules of 3 to 12 atoms", box=SIMPLE_HEAD)
     for heading in ("", "wall (ms)", "processor (ms)", "per structure (ms)"):
@@ -63,6 +66,21 @@ def main() -> None:
     if options.output is not None:
         content = {**machine("vesin"), "structures": len(crowd), "rows": found}
         write_text(options.output, to_json(content))
+
+
+def evaluations(crowd: list[Atoms], *, compiled: bool) -> dict[str, Callable[[], object]]:
+    """The forces of all structures, one by one and together."""
+    calculator = PotentialCalculator(
+        potential(), device="cpu", dtype="float32", skin=0.0, compile=compiled
+    )
+    evaluate = BatchEvaluator(calculator)
+    suffix = ", compiled" if compiled else ""
+    return {
+        f"calculator{suffix}": lambda: [
+            calculator.get_property("forces", atoms) for atoms in crowd
+        ],
+        f"evaluate_many{suffix}": lambda: evaluate(crowd),
+    }
 
 
 def molecules(number: int) -> list[Atoms]:
