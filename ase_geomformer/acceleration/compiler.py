@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -55,11 +57,66 @@ def compile_with_gradient(
         The sizes, types and device that all calls will have.
     backend : str
         One of ``torch.compiler.list_backends(exclude_tags=())``.
+
+    Raises
+    ------
+    MiscompiledError
+        If the compiled function gives something else for ``inputs``.
     """
-    from torch._dynamo.backends.registry import lookup_backend
     from torch.fx.experimental.proxy_tensor import make_fx
 
     with torch.no_grad():
         graph = make_fx(function)(*inputs)
-        compiled: Any = lookup_backend(backend)(graph, list(inputs))
+        compiled: Any = compiler_backend(backend)(graph, list(inputs))
+        check_same(compiled(*inputs), graph(*inputs), inputs)
     return compiled
+
+
+class MiscompiledError(RuntimeError):
+    """Compiled code computes something else than what was compiled."""
+
+
+def check_same(
+    results: Sequence[Tensor], expected: Sequence[Tensor], inputs: Sequence[Tensor]
+) -> None:
+    """Compare what compiled code gives with what the code itself gives, far above rounding.
+
+    A compiler that fuses what it must not says nothing. The tolerance is the square root of the
+    spacing of the coarsest type among inputs and results, times the largest value where that is
+    above one.
+
+    Raises
+    ------
+    MiscompiledError
+        If a result differs by more.
+    """
+    floats = {tensor.dtype for tensor in (*inputs, *expected) if tensor.is_floating_point()}
+    tolerance = math.sqrt(max(torch.finfo(dtype).eps for dtype in floats))
+    for result, reference in zip(results, expected, strict=True):
+        undefined = result.isnan() & reference.isnan()  # the stress of a molecule
+        error = (result - reference)[~undefined].abs()
+        scale = reference[~undefined].abs()
+        if error.numel() and not error.max() <= tolerance * scale.max().clamp(min=1.0):
+            raise MiscompiledError(
+                f"compiled code is off by {float(error.max()):.2g} in a result of shape "
+                f"{tuple(reference.shape)}, a fault of torch {torch.__version__}; do not compile"
+            )
+
+
+def compiler_backend(name: str) -> Callable[..., Any]:
+    """A backend of ``torch.compile`` by its name, ``inductor`` without fused segment sums.
+
+    Inductor may fuse a sum over edges with what reads that sum (pytorch/pytorch#171493; up to 2.13
+    at least): energies were right then, and forces wrong by 0.1 eV/Å and more. Left whole, such a
+    sum is called as it is, and costs no more.
+    """
+    from torch._dynamo.backends.registry import lookup_backend
+
+    if name != "inductor":
+        return lookup_backend(name)
+    from torch._inductor.compile_fx import compile_fx
+    from torch._inductor.decomposition import select_decomp_table
+
+    whole = (torch.ops.aten.index_add.default, torch.ops.aten.index_add_.default)
+    table = {op: rule for op, rule in select_decomp_table().items() if op not in whole}
+    return partial(compile_fx, decompositions=table)

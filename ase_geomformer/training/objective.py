@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from ase_geomformer.acceleration.compiler import check_same, compiler_backend
 from ase_geomformer.potential import Potential
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.losses import LossSettings
@@ -156,7 +157,10 @@ class CompiledObjective(Objective):
 
         leaves = [parameter.detach().requires_grad_() for parameter in parameters]
         traced = make_fx(step)(leaves, *inputs)
-        return torch.compile(traced, dynamic=False)
+        compiled = torch.compile(traced, dynamic=False, backend=compiler_backend("inductor"))
+        with torch.no_grad():
+            check_same(compiled(leaves, *inputs), traced(leaves, *inputs), [*leaves, *inputs])
+        return compiled
 
 
 class _KnownGradient(torch.autograd.Function):

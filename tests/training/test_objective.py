@@ -161,7 +161,7 @@ def test_compiled_equals_plain(
 
     def compile_once(*arguments: object, **options: object) -> object:
         calls.append(arguments)
-        return compile_with(*arguments, **options, backend="aot_eager")
+        return compile_with(*arguments, **(options | {"backend": "aot_eager"}))
 
     monkeypatch.setattr(torch, "compile", compile_once)
     dataset = GraphDataset(frames, potential.cutoff, dtype=torch.float64)
