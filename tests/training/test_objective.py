@@ -185,7 +185,9 @@ def test_compiled_leaves_frozen_parameters_alone(
     potential: Potential, batch: LabelledGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compile_with = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda *a, **k: compile_with(*a, **k, backend="eager"))
+    monkeypatch.setattr(
+        torch, "compile", lambda *a, **k: compile_with(*a, **(k | {"backend": "eager"}))
+    )
     frozen = next(potential.architecture.parameters()).requires_grad_(False)
     compiled = CompiledObjective(
         potential, EVERY, SCALE, num_atoms=48, num_edges=batch.graph.num_edges
