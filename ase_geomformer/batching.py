@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from ase import Atoms
 
-from ase_geomformer.graph import AtomGraph, electrons, geometry
+from ase_geomformer.graph import AtomGraph
 from ase_geomformer.neighbors import batched_neighbor_list, batched_pair_list
+from ase_geomformer.structure import electrons, geometry
 
 # A search has a fixed cost, which that of a structure with fewer atoms does not exceed.
 SMALL_STRUCTURE = 100

@@ -23,13 +23,14 @@ from ase_geomformer.ase_results import (
     to_ase,
 )
 from ase_geomformer.devices import resolve_device, resolve_dtype
-from ase_geomformer.graph import ELECTRON_DEFAULTS, AtomGraph, electrons, geometry
+from ase_geomformer.graph import AtomGraph
 from ase_geomformer.memory_model import GraphSize, MemoryGuard
 from ase_geomformer.neighbors import VerletList
 from ase_geomformer.neighbors.search import choose
 from ase_geomformer.physics import LongRangeCutoff
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
 from ase_geomformer.registry import load_potential
+from ase_geomformer.structure import ELECTRON_DEFAULTS, electrons, geometry
 
 
 class PotentialCalculator(Calculator):

@@ -13,11 +13,12 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase_geomformer.ase_results import check_request, needed, to_ase
 from ase_geomformer.batching import graphs
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.graph import AtomGraph, electrons, geometry
+from ase_geomformer.graph import AtomGraph
 from ase_geomformer.memory import budget_bytes
 from ase_geomformer.memory_model import GraphSize
 from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.potential import Potential
+from ase_geomformer.structure import electrons, geometry
 
 
 class Evaluator(Protocol):

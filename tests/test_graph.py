@@ -1,4 +1,4 @@
-"""The edge convention, joining and splitting, padding, and the checks of a structure."""
+"""The edge convention, joining and splitting, padding."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from ase_geomformer.graph import AtomGraph, geometry, info_number
+from ase_geomformer.graph import AtomGraph
 from ase_geomformer.potential import Potential
 
 
@@ -112,28 +112,6 @@ def test_wrong_shapes_are_named(ethanol: Atoms) -> None:
         replace(graph, edge_index=graph.edge_index[:, :5])
 
 
-def test_geometry_copies(ethanol: Atoms) -> None:
-    before = ethanol.get_positions()
-    positions, cell, _ = geometry(ethanol)
-    positions += 1.0
-    cell += 1.0
-    np.testing.assert_array_equal(ethanol.positions, before)
-    assert not ethanol.cell.array.any()
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_positions_that_are_not_finite(value: float, ethanol: Atoms) -> None:
-    ethanol.positions[[2, 5], 1] = value
-    with pytest.raises(ValueError, match=r"2 of 9 atoms have a NaN or infinite position .*2, 5"):
-        geometry(ethanol)
-
-
-def test_cells_that_are_not_finite(silicon: Atoms) -> None:
-    silicon.cell[0, 1] = np.nan
-    with pytest.raises(ValueError, match="cell has a NaN"):
-        geometry(silicon)
-
-
 def test_nothing_to_build() -> None:
     with pytest.raises(ValueError, match="no atoms"):
         AtomGraph.from_atoms(Atoms(), 5.0)
@@ -145,21 +123,6 @@ def test_nothing_to_build() -> None:
 def test_cutoff_must_be_positive(cutoff: float, ethanol: Atoms) -> None:
     with pytest.raises(ValueError, match="cutoff"):
         AtomGraph.from_atoms(ethanol, cutoff)
-
-
-@pytest.mark.parametrize("value", [2, 2.0, np.int64(2), np.float32(2), np.array(2), np.array([2])])
-def test_info_numbers(value: object, ethanol: Atoms) -> None:
-    ethanol.info["charge"] = value
-    found = info_number(ethanol, "charge", 0.0)
-    assert found == 2.0
-    assert type(found) is float
-
-
-@pytest.mark.parametrize("value", ["1", None, [1, 2], np.nan, {"a": 1}, 1j])
-def test_info_that_is_no_number(value: object, ethanol: Atoms) -> None:
-    ethanol.info["charge"] = value
-    with pytest.raises(ValueError, match=r"atoms.info\['charge'\] must be one finite number"):
-        info_number(ethanol, "charge", 0.0)
 
 
 def test_far_pairs_are_there_only_when_asked(ethanol: Atoms) -> None:

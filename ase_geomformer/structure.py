@@ -1,0 +1,52 @@
+"""What is read from an ASE structure, checked: geometry, charge and spin."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor
+
+# What a structure is taken for when atoms.info does not say: neutral, all electrons paired.
+ELECTRON_DEFAULTS = {"charge": 0.0, "spin": 1.0}
+
+
+def geometry(atoms: Atoms, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+    """Positions (N, 3), cell (3, 3), both float64, and pbc (3,) of a structure, checked.
+
+    Raises
+    ------
+    ValueError
+        If there are no atoms, or a position or cell entry is NaN or infinite.
+    """
+    if len(atoms) == 0:
+        raise ValueError("the structure has no atoms; give an Atoms object with at least one")
+    positions = np.array(atoms.get_positions(), dtype=np.float64)
+    cell = np.array(atoms.cell.array, dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(positions).all(axis=1))
+    if bad.size:
+        where = ", ".join(str(index) for index in bad[:5])
+        raise ValueError(
+            f"{bad.size} of {len(atoms)} atoms have a NaN or infinite position (index {where}); "
+            "look at the structure or at the step that produced it"
+        )
+    if not np.isfinite(cell).all():
+        raise ValueError(f"the cell has a NaN or infinite entry: {cell.tolist()}")
+    return (
+        torch.from_numpy(positions).to(device),
+        torch.from_numpy(cell).to(device),
+        torch.from_numpy(np.array(atoms.pbc, dtype=bool)).to(device),
+    )
+
+
+def electrons(atoms: Atoms) -> dict[str, float]:
+    """Total charge (e) and spin multiplicity 2S+1 of a structure, from ``atoms.info``."""
+    return {key: info_number(atoms, key, value) for key, value in ELECTRON_DEFAULTS.items()}
+
+
+def info_number(atoms: Atoms, key: str, default: float) -> float:
+    """A number from ``atoms.info``, whether stored as a Python or NumPy scalar or a 0-d array."""
+    value = np.asarray(atoms.info.get(key, default))
+    if value.size != 1 or value.dtype.kind not in "iufb" or not np.isfinite(value).all():
+        raise ValueError(f"atoms.info[{key!r}] must be one finite number, not {atoms.info[key]!r}")
+    return float(value.reshape(()))
