@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
 from torch.autograd.profiler import record_function
 
-from ase_geomformer.acceleration import CompiledPotential, can_tabulate, tabulate
+from ase_geomformer.acceleration import CompiledPotential, tabulate, worth_tabulating
 from ase_geomformer.ase_results import (
     ASE_PROPERTIES,
     CHARGE_PROPERTIES,
@@ -74,8 +74,8 @@ class PotentialCalculator(Calculator):
     radial_tables : bool or "auto"
         Replace filters that depend on the distance alone by tables, which change energies by at
         most 1e-6 eV/atom and forces by 1e-5 eV/Å on probe structures; see
-        :func:`~ase_geomformer.acceleration.tabulate`. ``"auto"`` does so for float32 on a CPU,
-        where rounding errors are as large and the gain is measured.
+        :func:`~ase_geomformer.acceleration.tabulate`. ``"auto"`` replaces networks for float32
+        on a CPU, where rounding errors are as large and the gain is measured.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class PotentialCalculator(Calculator):
         )
         if radial_tables == "auto":
             radial_tables = self.potential.dtype == torch.float32 and place.type == "cpu"
-            radial_tables = radial_tables and can_tabulate(self.potential)
+            radial_tables = radial_tables and worth_tabulating(self.potential)
         self.table_errors = tabulate(self.potential) if radial_tables else None
         self.evaluator = CompiledPotential(self.potential) if compile else self.potential
         self.implemented_properties = list(ase_properties(self.potential))

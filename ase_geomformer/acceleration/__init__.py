@@ -2,6 +2,18 @@
 
 from ase_geomformer.acceleration.compiled import CompiledPotential
 from ase_geomformer.acceleration.compiler import compiler_available
-from ase_geomformer.acceleration.tables import TableErrors, can_tabulate, tabulate
+from ase_geomformer.acceleration.tables import (
+    TableErrors,
+    can_tabulate,
+    tabulate,
+    worth_tabulating,
+)
 
-__all__ = ["CompiledPotential", "TableErrors", "can_tabulate", "compiler_available", "tabulate"]
+__all__ = [
+    "CompiledPotential",
+    "TableErrors",
+    "can_tabulate",
+    "compiler_available",
+    "tabulate",
+    "worth_tabulating",
+]

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ase_geomformer.batching import joint_graph
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.layers.radial import FadedBasis, RadialFunction
+from ase_geomformer.layers.radial import FadedBasis, RadialFunction, RadialLinear
 from ase_geomformer.layers.spline import DEGREE, SplineGrid, SplineTable
 from ase_geomformer.potential import Potential
 
@@ -61,6 +61,12 @@ def can_tabulate(potential: Potential) -> bool:
         architecture.radial_basis, FadedBasis | SplineGrid
     )
     return ends_at_cutoff and any(True for _ in _functions(potential))
+
+
+def worth_tabulating(potential: Potential) -> bool:
+    """Whether tables can replace networks; single linear maps are as fast themselves."""
+    networks = (f for f in _functions(potential) if not isinstance(f, RadialLinear))
+    return can_tabulate(potential) and any(True for _ in networks)
 
 
 def tabulate(

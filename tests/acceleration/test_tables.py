@@ -230,6 +230,13 @@ def test_float32_has_tables_and_float64_has_none(potential: Potential) -> None:
     assert chosen.table_errors is not None
 
 
+def test_linear_maps_are_left_alone_unless_asked_for() -> None:
+    name = "geomformer-rmd17-ethanol"
+    assert not PotentialCalculator(name, device="cpu", dtype="float32").parameters["radial_tables"]
+    tabulated = PotentialCalculator(name, device="cpu", dtype="float32", radial_tables=True)
+    assert tabulated.table_errors is not None
+
+
 def test_float32_tables_are_as_good_as_float32(potential: Potential, water_box: Atoms) -> None:
     exact = PotentialCalculator(potential, device="cpu", dtype="float64")
     plain, tables = (
