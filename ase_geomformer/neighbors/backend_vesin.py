@@ -8,10 +8,12 @@ from torch import Tensor
 from ase_geomformer.neighbors import backend_torch
 from ase_geomformer.neighbors.problem import Problem
 
-# Of boxes with more bins than this vesin makes bins larger, all axes alike, and dies of a division
-# by zero (SIGFPE, seen with 0.6.2) where an axis has none left: such long boxes are not for it.
-MANY_BINS = 20_000
-FEW_BINS = 8
+# Vesin 0.6.2 dies of a division by zero (SIGFPE) in two cases. Of boxes with too many bins it makes
+# bins larger, all axes alike, until an axis has none left: such boxes are not for it. And so do
+# some boxes with open axes: it is told that all are periodic, as images along open axes are beyond
+# the cutoff by the making of the box.
+MANY_BINS = 20_000.0
+FEW_BINS = 2.0
 
 
 def find_pairs(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
@@ -27,16 +29,18 @@ def _find_on_host(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     if _too_long(cell, problem.cutoff):
         return backend_torch.find_pairs(problem)
     search = NeighborList(cutoff=problem.cutoff, full_list=False, n_threads=torch.get_num_threads())
-    pairs, shifts = search.compute(positions.numpy(), cell.numpy(), problem.pbcs[0], "PS")
-    receivers, senders = torch.from_numpy(pairs.view("int64")).unbind(1)
-    return receivers, senders, torch.from_numpy(shifts)
+    pairs, shifts = search.compute(positions.numpy(), cell.numpy(), [True] * 3, "PS")
+    real = ~shifts[:, ~problem.pbcs[0]].any(axis=1)
+    receivers, senders = torch.from_numpy(pairs[real].view("int64")).unbind(1)
+    return receivers, senders, torch.from_numpy(shifts[real])
 
 
 def _too_long(cell: Tensor, cutoff: float) -> bool:
-    """Whether a box has very many bins along one axis and few along another."""
+    """Whether an axis of a box keeps too few bins when there are too many of them in all."""
     heights = 1.0 / torch.linalg.norm(torch.linalg.inv(cell), dim=0)
     bins = (heights / cutoff).floor().clamp(min=1.0)
-    return bool(bins.prod() > MANY_BINS and bins.min() < FEW_BINS)
+    kept = (MANY_BINS / bins.prod()) ** (1 / 3)
+    return bool(kept < 1.0 and kept * bins.min() < FEW_BINS)
 
 
 def _find_on_device(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:

@@ -285,3 +285,19 @@ def test_a_very_long_and_narrow_cell(length: float, backend: str) -> None:
     edges = neighbor_list(positions, cell, pbc, 5.0, backend=backend)
     assert edges.edge_index.tolist() == [[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]]
     assert edges.shifts[:, 0].tolist() == [0, -1, 0, -1, 1, 1]
+
+
+@pytest.mark.parametrize("backend", ["auto", "vesin", "torch"])
+def test_skewed_open_and_vast_cells(backend: str) -> None:
+    """Vesin 0.6.2 dies of both when they are handed over as they are (SIGFPE)."""
+    wire = torch.tensor(
+        [[0.0, 1.4, -38.9], [34.9, 0.0, 0.0], [0.0, -4321.9, -155.5]], dtype=torch.float64
+    )
+    vast = torch.diag(torch.tensor([31_400.0, 55.0, 99_200.0], dtype=torch.float64))
+    positions = torch.tensor(
+        [[0.0, 0, 0], [0.01, 0.006, 0.0], [0.5, -0.5, 0.4], [0.3, 0.2, 0.1]], dtype=torch.float64
+    )
+    for cell, pbc in ((wire, [False, False, True]), (vast, [True, False, True])):
+        edges = neighbor_list(positions, cell, torch.tensor(pbc), 5.5, backend=backend)
+        assert edges.edge_index.shape == (2, 12)  # all are neighbours of all, and of no image
+        assert not edges.shifts.any()
