@@ -11,6 +11,7 @@ it, and the exit code is 1.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import random
@@ -121,7 +122,7 @@ def card_values(bench: Bench, rng: random.Random) -> str:
             if key is None:
                 break
             if not isinstance(place[key], dict | list) or not place[key] or rng.random() < 0.2:
-                place[key] = rng.choice(NASTY)
+                place[key] = copy.deepcopy(rng.choice(NASTY))
                 break
             place = place[key]
     return bench.load({CARD_FILE: written(card)})
