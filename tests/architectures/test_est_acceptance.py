@@ -39,7 +39,7 @@ def potential(request: pytest.FixtureRequest) -> Potential:
 @pytest.fixture
 def atoms(potential: Potential) -> Atoms:
     """A molecule, or a crystal where the potential knows silicon alone."""
-    if tuple(potential.elements) != ("Si",):
+    if list(potential.symbols) != ["Si"]:
         return ethanol()
     crystal = bulk("Si", "diamond", a=5.43, cubic=True)
     crystal.rattle(0.1, seed=1)
