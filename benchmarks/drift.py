@@ -11,15 +11,14 @@ Runs are kept in the work folder and go on where they were when the command is g
 from __future__ import annotations
 
 import json
-import platform
 from argparse import ArgumentParser
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.build import bulk
+from shipped import merged
 
 from ase_geomformer import PotentialCalculator, list_potentials
 from ase_geomformer.accuracy.model_card import write_readme
@@ -68,7 +67,8 @@ def main() -> None:
                 f"{row.drift_meV_per_atom_per_ps:+.2g} meV/atom/ps over {row.time_ps:g} ps"
             )
             if options.output is not None:
-                write_text(options.output, to_json(merged(options.output, row)))
+                content = merged(options.output, asdict(row), "potential", "dtype")
+                write_text(options.output, to_json(content))
             if options.cards:
                 add_to_card(list_potentials()[name], row)
 
@@ -126,18 +126,6 @@ def nve(atoms: Atoms, time_ps: float) -> MDSettings:
         checkpoint_interval=2000,
         seed=1,
     )
-
-
-def merged(path: Path, row: Row) -> dict[str, object]:
-    """The rows in a file with one in place of an older one."""
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-    kept = [old for old in rows if (old["potential"], old["dtype"]) != (row.potential, row.dtype)]
-    return {
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "rows": sorted(
-            [*kept, asdict(row)], key=lambda entry: (entry["potential"], entry["dtype"])
-        ),
-    }
 
 
 def add_to_card(folder: Path, row: Row) -> None:

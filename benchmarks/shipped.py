@@ -1,10 +1,14 @@
-"""What the benchmarks of the shipped potentials share: their trainings and labelled frames."""
+"""What the benchmarks of the shipped potentials share: trainings, frames and tables of rows."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from timing import machine
 
 from ase_geomformer import list_potentials
 from ase_geomformer.accuracy.model_card import TRAINING_FILE
@@ -50,3 +54,14 @@ def labelled(*sources: DataSettings) -> list[Frame]:
 def today() -> str:
     """The date in ISO form."""
     return datetime.now(UTC).date().isoformat()
+
+
+def merged(path: Path, row: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The rows of a JSON file with one in place of an older one of the same values of ``names``."""
+
+    def key(entry: dict[str, Any]) -> list[Any]:
+        return [entry[name] for name in names]
+
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    kept = [old for old in rows if key(old) != key(row)]
+    return {**machine(), "rows": sorted([*kept, row], key=key)}

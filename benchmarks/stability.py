@@ -14,7 +14,6 @@ Runs are kept in the work folder and go on where they were when the command is g
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
@@ -24,8 +23,7 @@ import numpy as np
 from ase import Atoms
 from distances import Distances, bond_lengths, draw, radial
 from drift import nve
-from shipped import absent, labelled, shipped, today, training
-from timing import machine
+from shipped import absent, labelled, merged, shipped, today, training
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.accuracy.checks import Check
@@ -60,6 +58,10 @@ class Row:
     completed: bool
     reason: str
     steps_per_second: float
+
+
+RUN = ("potential", "structure", "dtype", "temperature_K")
+"""What tells one run from another."""
 
 
 def main() -> None:
@@ -101,7 +103,7 @@ def measure(name: str, folder: Path, options: Namespace) -> None:
             runs.append(run)
             print(f"{name}, {row.structure}, {temperature_K:g} K: {row.reason}", flush=True)
             if options.output is not None:
-                write_text(options.output, to_json(merged(options.output, row)))
+                write_text(options.output, to_json(merged(options.output, asdict(row), *RUN)))
         found, reference = compared(runs, groups)
         curves.setdefault(label(groups[0]), reference)
         curves[f"potential, {temperature_K:g} K"] = found
@@ -218,18 +220,6 @@ def check(rows: list[Row], found: Distances, reference: Distances, told: str) ->
         reference=told,
         date=today(),
     )
-
-
-def merged(path: Path, row: Row) -> dict[str, object]:
-    """The rows in a file with one in place of an older one."""
-
-    def key(entry: dict[str, object]) -> tuple[object, ...]:
-        names = ("potential", "structure", "dtype", "temperature_K")
-        return tuple(entry[name] for name in names)
-
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-    kept = [old for old in rows if key(old) != key(asdict(row))]
-    return {**machine(), "rows": sorted([*kept, asdict(row)], key=key)}
 
 
 if __name__ == "__main__":
