@@ -66,9 +66,9 @@ LIMITS = """## What limits
   one hot frame or surface moves the RMSE.
 - **Scope.** Test frames resemble training frames. Nothing here tells of other molecules, phases or
   temperatures.
-- **Short range.** The ZBL repulsion is switched off at the distance that the README names, well
-  below the shortest ones in the data. In between, networks extrapolate, and two lone atoms may
-  attract each other: collisions are not for potentials with a "no" under repulsion."""
+- **Short range.** The ZBL repulsion ends where the README says, below the shortest distances in
+  the data. In between, networks extrapolate, and two lone atoms may attract each other: collisions
+  are not for potentials with a "no" under repulsion."""
 
 MEASURE = """## Measure a potential
 

@@ -15,6 +15,7 @@ from argparse import ArgumentParser
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -112,7 +113,7 @@ def measure(name: str, elements: list[str], cutoff_A: float) -> list[Curve]:
 def check(card: Card, curves: list[Curve]) -> Check:
     """What the README says of the curves."""
     zbl = card.terms.get("zbl")
-    reach = f" The ZBL repulsion reaches to {zbl['switch_off']:g} Å." if zbl else ""
+    reach = f" The ZBL repulsion reaches to {zbl_reach(zbl)}." if zbl else ""
     failed = [curve.pair for curve in curves if not curve.passed]
     outcome = (
         f"Not repulsive at all short distances: {', '.join(failed)}."
@@ -132,6 +133,15 @@ def check(card: Card, curves: list[Curve]) -> Check:
         picture=PICTURE,
         date=today(),
     )
+
+
+def zbl_reach(settings: dict[str, Any]) -> str:
+    """Where the repulsion of close nuclei ends, in words."""
+    reach = f"{settings['switch_off']:g} Å"
+    fraction = settings.get("covalent_fraction")
+    if fraction is None:
+        return reach
+    return f"{fraction:g} of the sum of the covalent radii, {reach} at most"
 
 
 def draw(curves: list[Curve]) -> Figure:

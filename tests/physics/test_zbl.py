@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, covalent_radii
 
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.physics import ZBL, ZBLSettings
@@ -81,6 +81,20 @@ def test_switched_off() -> None:
     assert ZBL(ZBLSettings()).cutoff == 1.5
 
 
+def test_covalent_fraction_ends_each_pair_at_its_own_range() -> None:
+    settings = {"switch_off": 2.0, "covalent_fraction": 0.75}
+    for pair in ("OH", "CO", "C2"):
+        end = 0.75 * sum(covalent_radii[atomic_numbers[symbol]] for symbol in Atoms(pair).symbols)
+        unswitched = pair_energy(pair, 0.5 * end, **EVERYWHERE)
+        assert pair_energy(pair, 0.5 * end, **settings) == pytest.approx(0.5 * unswitched)
+        assert pair_energy(pair, 0.99 * end, **settings) >= 0.0
+        assert pair_energy(pair, end, **settings) == 0.0
+    # Two caesium atoms would reach to 3.7 Å.
+    assert pair_energy("Cs2", 1.0, **settings) == pair_energy("Cs2", 1.0, switch_off=2.0)
+    assert pair_energy("Cs2", 2.0, **settings) == 0.0
+    assert ZBL(ZBLSettings(**settings)).cutoff == 2.0
+
+
 def test_cutoff_function_multiplies() -> None:
     cosine = 0.5 * (1.0 + math.cos(math.pi * 1.0 / 4.0))
     plain = pair_energy("NO", 1.0)
@@ -94,8 +108,11 @@ def test_shared_equally_by_the_two_atoms() -> None:
     assert energies[0] == energies[1] > 0.0
 
 
-def test_forces_are_the_slope_of_the_energy(rng: np.random.Generator) -> None:
-    atoms, term, step = cluster(rng), ZBL(ZBLSettings()), 1e-5
+@pytest.mark.parametrize("fraction", [None, 0.8])
+def test_forces_are_the_slope_of_the_energy(
+    rng: np.random.Generator, fraction: float | None
+) -> None:
+    atoms, term, step = cluster(rng), ZBL(ZBLSettings(covalent_fraction=fraction)), 1e-5
     found = forces(term, AtomGraph.from_atoms(atoms, 1.5)).detach().numpy()
     expected = np.zeros_like(found)
     for atom, axis in np.ndindex(*found.shape):
@@ -153,6 +170,7 @@ def test_float32_is_close_to_float64(rng: np.random.Generator) -> None:
     [
         ({"switch_on": 2.0}, "switch_on=2.0"),
         ({"switch_on": -1.0}, "switch_on=-1.0"),
+        ({"covalent_fraction": 0.0}, "covalent_fraction must be positive, not 0.0"),
         ({"cutoff_function": "step"}, "'step'.*cosine"),
         ({"cutoff": 0.0}, "cutoff must be positive, not 0.0"),
     ],
