@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ase_geomformer.neighbors import (
     backend_matscipy,
+    backend_nvalchemi,
     backend_torch,
     backend_torch_cluster,
     backend_vesin,
@@ -53,6 +54,9 @@ BACKENDS: dict[str, Backend] = {
     "vesin": Backend(backend_vesin.find_pairs, True, "vesin", "vesin"),
     "torch": Backend(backend_torch.find_pairs, True, "torch", "torch"),
     "matscipy": Backend(backend_matscipy.find_pairs, False, "matscipy", "matscipy"),
+    "nvalchemi": Backend(
+        backend_nvalchemi.find_pairs, False, "nvalchemiops", "nvalchemi-toolkit-ops"
+    ),
     "torch-cluster": Backend(
         backend_torch_cluster.find_pairs,
         False,

@@ -276,18 +276,18 @@ def test_torch_cluster_refuses_periodic_boundaries() -> None:
 
 
 @pytest.mark.parametrize("length", [15906.0, 1e6])
-@pytest.mark.parametrize("backend", ["auto", "vesin", "torch"])
+@pytest.mark.parametrize("backend", ["auto", "vesin", "torch", "nvalchemi"])
 def test_a_very_long_and_narrow_cell(length: float, backend: str) -> None:
     """Boxes with very many bins along one axis: vesin 0.6.2 dies of them (SIGFPE)."""
     positions = torch.tensor([[0.5, 0, 0], [1.5, 0, 0], [length - 1.0, 1, 0]], dtype=torch.float64)
     cell = torch.diag(torch.tensor([length, 10.0, 10.0], dtype=torch.float64))
     pbc = torch.tensor([True, False, False])
-    edges = neighbor_list(positions, cell, pbc, 5.0, backend=backend)
+    edges = neighbor_list(positions, cell, pbc, 5.0, backend=installed(backend))
     assert edges.edge_index.tolist() == [[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]]
     assert edges.shifts[:, 0].tolist() == [0, -1, 0, -1, 1, 1]
 
 
-@pytest.mark.parametrize("backend", ["auto", "vesin", "torch"])
+@pytest.mark.parametrize("backend", ["auto", "vesin", "torch", "nvalchemi"])
 def test_skewed_open_and_vast_cells(backend: str) -> None:
     """Vesin 0.6.2 dies of both when they are handed over as they are (SIGFPE)."""
     wire = torch.tensor(
@@ -298,6 +298,6 @@ def test_skewed_open_and_vast_cells(backend: str) -> None:
         [[0.0, 0, 0], [0.01, 0.006, 0.0], [0.5, -0.5, 0.4], [0.3, 0.2, 0.1]], dtype=torch.float64
     )
     for cell, pbc in ((wire, [False, False, True]), (vast, [True, False, True])):
-        edges = neighbor_list(positions, cell, torch.tensor(pbc), 5.5, backend=backend)
+        edges = neighbor_list(positions, cell, torch.tensor(pbc), 5.5, backend=installed(backend))
         assert edges.edge_index.shape == (2, 12)  # all are neighbours of all, and of no image
         assert not edges.shifts.any()
