@@ -6,6 +6,11 @@ PEERS/NAME, where its packages are installed as ``benchmarks/peers/NAME.py`` say
 where there is none. From the root of a checkout:
 
     python benchmarks/inference.py --peers ~/peers --output docs/benchmarks/inference.json
+
+Trained potentials and structures of one's own take part by name or path:
+
+    python benchmarks/inference.py --architectures --potentials my-potentials/so3lr \\
+        --long_range_cutoff 6 --structures water192 --files peptide.xyz
 """
 
 from __future__ import annotations
@@ -20,14 +25,16 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from ase.io import read
 from cases import CASES, SETTINGS, cases, potential
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from timing import Sample, in_turns, machine, sample
 
-from ase_geomformer import PotentialCalculator
+from ase_geomformer import PotentialCalculator, load_potential
 from ase_geomformer.files import write_text
+from ase_geomformer.potential import Potential
 from ase_geomformer.provenance import to_json
 
 KINDS = {
@@ -44,10 +51,13 @@ STEP_A = 0.003
 def main() -> None:
     """Measure, show a table, and write JSON."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--structures", nargs="+", choices=CASES, default=["ethanol", "Si64"])
+    parser.add_argument("--structures", nargs="*", choices=CASES, default=["ethanol", "Si64"])
+    parser.add_argument("--files", nargs="+", type=Path, default=[], help="structures, too")
     parser.add_argument(
-        "--architectures", nargs="+", choices=SETTINGS, default=["so3krates"], help="ours"
+        "--architectures", nargs="*", choices=SETTINGS, default=["so3krates"], help="ours"
     )
+    parser.add_argument("--potentials", nargs="+", default=[], help="ours, by name or path")
+    parser.add_argument("--long_range_cutoff", type=float, help="Å, of potentials that have one")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
     parser.add_argument("--rounds", type=int, default=10)
@@ -57,11 +67,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     console = Console()
     peers = start_peers(options.peers, options.threads, console)
+    own = {name: potential(name) for name in options.architectures}
+    own |= {Path(name).name: load_potential(name) for name in options.potentials}
+    structures = cases(options.structures) | {file.stem: read(file) for file in options.files}
     rows = []
-    for name, atoms in cases(options.structures).items():
+    for name, atoms in structures.items():
         timed: dict[str, Callable[[], Sample]] = {
-            f"{architecture}, {kind}": ours(architecture, kind, atoms)
-            for architecture in options.architectures
+            f"{by}, {kind}": ours(it, kind, atoms, options.long_range_cutoff)
+            for by, it in own.items()
             for kind in options.kinds
         }
         timed |= {peer: process.of(atoms) for peer, process in peers.items()}
@@ -79,10 +92,16 @@ def main() -> None:
         write_text(options.output, to_json(content))
 
 
-def ours(architecture: str, kind: str, atoms: Atoms) -> Callable[[], Sample]:
+def ours(
+    potential: Potential, kind: str, atoms: Atoms, long_range_cutoff: float | None
+) -> Callable[[], Sample]:
     """A timed step with one of our calculators."""
     calculator = PotentialCalculator(
-        potential(architecture), device="cpu", dtype="float32", **KINDS[kind]
+        potential,
+        device="cpu",
+        dtype="float32",
+        long_range_cutoff=long_range_cutoff if potential.far_cutoff else None,
+        **KINDS[kind],
     )
     moving, rng = atoms.copy(), np.random.default_rng(1)
     moving.calc = calculator
