@@ -5,12 +5,11 @@ From the root of a checkout:
     python benchmarks/drift.py --time_ps 50 --output docs/benchmarks/drift.json
 
 Runs are kept in the work folder and go on where they were when the command is given again. With
---cards the figures are written into the potentials' cards and README files, too.
+--cards the results are written into the potentials' folders, with drift.png, for the README.
 """
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,17 +17,21 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from shipped import merged
+from matplotlib.figure import Figure
+from shipped import merged, shipped, today
 
-from ase_geomformer import PotentialCalculator, list_potentials
-from ase_geomformer.accuracy.model_card import write_readme
-from ase_geomformer.checkpoint import CARD_FILE, Card, read_card
+from ase_geomformer import PotentialCalculator
+from ase_geomformer.accuracy.checks import Check
+from ase_geomformer.accuracy.model_card import add_checks
+from ase_geomformer.accuracy.style import dress, new_figure, save_figure
+from ase_geomformer.checkpoint import Card, read_card
 from ase_geomformer.files import write_text
 from ase_geomformer.md import MDSettings, run_md
 from ase_geomformer.provenance import to_json
 
 DTYPES = ("float32", "float64")
 TEMPERATURE_K = 300.0
+PICTURE = "drift.png"
 
 
 @dataclass(frozen=True)
@@ -48,34 +51,47 @@ class Row:
     steps_per_second: float
 
 
+Curve = tuple[np.ndarray, np.ndarray]
+"""Time in ps, and the energy per atom in meV above that of the start."""
+
+
 def main() -> None:
-    """Measure, print, and write JSON."""
+    """Measure, print, draw, and write JSON."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--potentials", nargs="+", help="names; all at hand where left out")
+    parser.add_argument("--potentials", nargs="+", help="names; all shipped ones where left out")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
     parser.add_argument("--time_ps", type=float, default=50.0)
     parser.add_argument("--plain", action="store_true", help="do not compile")
     parser.add_argument("--work", type=Path, default=Path("runs/drift"), help="folder of the runs")
     parser.add_argument("--output", type=Path, help="JSON file to write; other rows in it stay")
-    parser.add_argument("--cards", action="store_true", help="write the figures into the cards")
+    parser.add_argument("--cards", action="store_true", help="write into the potentials' folders")
     options = parser.parse_args()
-    for name in options.potentials or list_potentials():
+    for name in options.potentials or shipped():
+        found = {}
         for dtype in options.dtypes:
-            row = measure(name, dtype, options.time_ps, options.work, compiled=not options.plain)
+            row, curve = measure(
+                name, dtype, options.time_ps, options.work, compiled=not options.plain
+            )
+            found[row] = curve
             print(
                 f"{row.potential}, {row.structure}, {row.dtype}: "
-                f"{row.drift_meV_per_atom_per_ps:+.2g} meV/atom/ps over {row.time_ps:g} ps"
+                f"{row.drift_meV_per_atom_per_ps:+.2g} meV/atom/ps over {row.time_ps:g} ps",
+                flush=True,
             )
             if options.output is not None:
                 content = merged(options.output, asdict(row), "potential", "dtype")
                 write_text(options.output, to_json(content))
-            if options.cards:
-                add_to_card(list_potentials()[name], row)
+        if options.cards:
+            folder = shipped()[name]
+            save_figure(draw(found), folder / PICTURE)
+            add_checks(folder, {"nve": check(list(found))})
 
 
-def measure(name: str, dtype: str, time_ps: float, work: Path, *, compiled: bool) -> Row:
+def measure(
+    name: str, dtype: str, time_ps: float, work: Path, *, compiled: bool
+) -> tuple[Row, Curve]:
     """Run dynamics of a structure that the potential is made for."""
-    card = read_card(list_potentials()[name])
+    card = read_card(shipped()[name])
     atoms = structure(card)
     settings = nve(atoms, time_ps)
     result = run_md(
@@ -87,8 +103,8 @@ def measure(name: str, dtype: str, time_ps: float, work: Path, *, compiled: bool
     )
     if not result.completed or result.drift_meV_per_atom_per_ps is None:
         raise RuntimeError(result.reason)
-    energy = result.log["total_energy_eV"]
-    return Row(
+    energy_meV = 1000.0 * result.log["total_energy_eV"] / len(atoms)
+    row = Row(
         potential=name,
         sha256=card.sha256,
         structure=atoms.get_chemical_formula(),
@@ -98,9 +114,10 @@ def measure(name: str, dtype: str, time_ps: float, work: Path, *, compiled: bool
         time_ps=time_ps,
         temperature_K=result.averages["temperature_K"].mean,
         drift_meV_per_atom_per_ps=result.drift_meV_per_atom_per_ps,
-        spread_meV_per_atom=float(1000.0 * np.std(energy) / len(atoms)),
+        spread_meV_per_atom=float(np.std(energy_meV)),
         steps_per_second=result.steps_per_second,
     )
+    return row, (result.log["time_fs"] / 1000.0, energy_meV - energy_meV[0])
 
 
 def structure(card: Card) -> Atoms:
@@ -128,14 +145,37 @@ def nve(atoms: Atoms, time_ps: float) -> MDSettings:
     )
 
 
-def add_to_card(folder: Path, row: Row) -> None:
-    """Put the drift among the card's figures, and write its README anew."""
-    path = folder / CARD_FILE
-    content = json.loads(path.read_text(encoding="utf-8"))
-    name = f"nve_drift_{row.dtype}_meV_per_atom_per_ps"
-    content["figures"][name] = row.drift_meV_per_atom_per_ps
-    write_text(path, to_json(content))
-    write_readme(folder)
+def check(rows: list[Row]) -> Check:
+    """What the README says of a potential's runs."""
+    first = rows[0]
+    values = {}
+    for row in rows:
+        values[f"drift_{row.dtype}_meV_per_atom_per_ps"] = row.drift_meV_per_atom_per_ps
+        values[f"fluctuation_{row.dtype}_meV_per_atom"] = row.spread_meV_per_atom
+    return Check(
+        sha256=first.sha256,
+        title="Energy at constant energy",
+        conditions=f"{first.time_ps:g} ps of {first.structure}, begun at {TEMPERATURE_K:g} K, "
+        f"{first.timestep_fs:g} fs; the slope of the energy, and its standard deviation, are what "
+        "integration and rounding leave (`benchmarks/drift.py`).",
+        values=values,
+        picture=PICTURE,
+        date=today(),
+    )
+
+
+def draw(found: dict[Row, Curve]) -> Figure:
+    """The energy by time."""
+    figure = new_figure(6.0, 2.6)
+    axes = figure.subplots()
+    for row, (time_ps, energy_meV) in found.items():
+        axes.plot(time_ps, energy_meV, lw=0.7, label=row.dtype)
+    dress(axes)
+    axes.axhline(0.0, color="0.6", lw=0.8)
+    axes.set_xlabel("time (ps)")
+    axes.set_ylabel("energy (meV/atom)")
+    axes.legend(frameon=False)
+    return figure
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -45,12 +45,6 @@ CONVENTIONS = (
     "MAE: mean absolute error, RMSE: root mean square error; forces and stresses by Cartesian "
     "component, energies of whole structures and per atom. The largest force error is the length "
     "of a difference of vectors."
-)
-
-DRIFT = "nve_drift"
-DRIFT_CONDITIONS = (
-    "Slope of the energy in dynamics at constant energy, begun at 300 K "
-    "(`benchmarks/drift.py`): what integration and rounding leave."
 )
 
 
@@ -116,7 +110,7 @@ def write_readme(folder: str | os.PathLike[str]) -> Path:
         *_section("Training data", _data(card)),
         *_section("Errors", _errors(evaluations)),
         *_section("Further figures of merit", _further(card, evaluations)),
-        *_section("Physical checks", _physical(card, current)),
+        *_section("Physical checks", "\n\n".join(map(describe, current.values()))),
         *_section("Pictures", pictures(folder, apart={it.picture for it in checks.values()})),
         *_section("Reproduce", _reproduce(card, folder, short)),
         *_section("Cite", _citations(card)),
@@ -260,19 +254,8 @@ def _worst(evaluations: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _further(card: Card, evaluations: Mapping[str, Mapping[str, Any]]) -> str:
     told = {name for content in evaluations.values() for name in content}
-    return _figures(card, lambda name: name not in told and not name.startswith(DRIFT))
-
-
-def _figures(card: Card, chosen: Callable[[str], bool]) -> str:
-    rows = [(*readable(name), value) for name, value in card.figures.items() if chosen(name)]
+    rows = [(*readable(name), value) for name, value in card.figures.items() if name not in told]
     return table(["what", "unit", "value"], rows)
-
-
-def _physical(card: Card, checks: Mapping[str, Check]) -> str:
-    """The drift on the card, and all other checks."""
-    drift = _figures(card, lambda name: name.startswith(DRIFT))
-    blocks = [f"### Energy at constant energy\n\n{DRIFT_CONDITIONS}\n\n{drift}"] if drift else []
-    return "\n\n".join([*blocks, *map(describe, checks.values())])
 
 
 def _reproduce(card: Card, folder: Path, short: Check | None) -> str:

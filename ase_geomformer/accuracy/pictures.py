@@ -9,6 +9,7 @@ CAPTIONS = {
     "parity": "Predictions against references, and the distribution of errors",
     "errors_by_element": "Force errors by element",
     "learning_curve": "Errors during training",
+    "drift": "Energy by time in dynamics at constant energy",
     "stability": "Distances of atoms in dynamics at constant temperature, beside the data's",
     "dimers": "Energy and force of two atoms alone, by element",
     "phonons": "Phonon dispersion, and frequencies from experiment",
