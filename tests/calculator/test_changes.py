@@ -1,0 +1,119 @@
+"""When results are remembered, and when they are computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+
+from ase_geomformer import PotentialCalculator
+from ase_geomformer.potential import Potential
+from tests.calculator.counting import evaluations
+
+CHANGES: dict[str, Callable[[Atoms], object]] = {
+    "position": lambda atoms: atoms.positions.__setitem__((0, 0), atoms.positions[0, 0] + 1e-6),
+    "cell": lambda atoms: atoms.set_cell(atoms.cell * 1.001),
+    "pbc": lambda atoms: atoms.set_pbc([True, True, False]),
+    "element": lambda atoms: atoms.numbers.__setitem__(0, 6),
+    "atom added": lambda atoms: atoms.append("H"),
+    "atom removed": lambda atoms: atoms.pop(0),
+    "charge": lambda atoms: atoms.info.update(charge=-1),
+    "charge in place": lambda atoms: atoms.info["charge"].__setitem__(..., -1),
+    "charge removed": lambda atoms: atoms.info.pop("charge"),
+    "spin": lambda atoms: atoms.info.update(spin=np.int32(3)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_are_noticed(change: str, potential: Potential, silicon: Atoms) -> None:
+    calculator = PotentialCalculator(potential, device="cpu")
+    silicon.info["charge"] = np.array(1.0)
+    silicon.positions[:, 2] += 1.0
+    before = calculator.get_property("energy", silicon)
+    CHANGES[change](silicon)
+    fresh = PotentialCalculator(potential, device="cpu")
+    for name in ("energy", "forces"):
+        value, expected = calculator.get_property(name, silicon), fresh.get_property(name, silicon)
+        np.testing.assert_allclose(value, expected, atol=1e-12)
+    assert abs(calculator.get_property("energy", silicon) - before) > 1e-9
+
+
+def test_exchanged_atoms_are_noticed(calculator: PotentialCalculator, ethanol: Atoms) -> None:
+    forces = calculator.get_property("forces", ethanol)
+    order = np.random.default_rng(1).permutation(len(ethanol))
+    exchanged = ethanol[order]
+    np.testing.assert_allclose(
+        calculator.get_property("forces", exchanged), forces[order], atol=1e-12
+    )
+
+
+def test_what_the_potential_does_not_read_is_ignored(
+    calculator: PotentialCalculator, ethanol: Atoms
+) -> None:
+    ethanol.calc = calculator
+    ethanol.info["nested"] = {"array": np.zeros(3), "list": [np.ones(2)]}
+    with evaluations(calculator) as seen:
+        ethanol.get_forces()
+        ethanol.info["nested"]["array"][0] = 1.0
+        ethanol.info["table"] = np.arange(6.0)
+        ethanol.info["table"] = np.arange(7.0)
+        ethanol.info.update(charge=0, spin=np.array(1))
+        ethanol.set_initial_charges(np.ones(9))
+        ethanol.set_velocities(np.ones((9, 3)))
+        ethanol.set_tags(range(9))
+        ethanol.get_forces()
+    assert seen == ["gradient"]
+
+
+def test_one_calculator_serves_several_structures(
+    calculator: PotentialCalculator, ethanol: Atoms, silicon: Atoms
+) -> None:
+    ethanol.calc = silicon.calc = calculator
+    first = ethanol.get_forces()
+    assert silicon.get_forces().shape == (8, 3)
+    np.testing.assert_allclose(ethanol.get_forces(), first, atol=1e-13)
+
+
+def test_direct_calls_keep_nothing_of_the_structure_before(
+    calculator: PotentialCalculator, ethanol: Atoms, silicon: Atoms
+) -> None:
+    calculator.calculate(silicon, ["stresses"])
+    calculator.calculate(ethanol, ["energy"])
+    assert set(calculator.results) == {"energy", "free_energy", "energies"}
+    with pytest.raises(PropertyNotImplementedError, match="stress needs a cell"):
+        calculator.get_property("stress", ethanol)
+
+
+def test_a_failure_leaves_no_result_behind(calculator: PotentialCalculator, ethanol: Atoms) -> None:
+    ethanol.calc = calculator
+    ethanol.get_potential_energy()
+    ethanol.positions[0] = np.nan
+    for _ in range(2):
+        with pytest.raises(ValueError, match="NaN or infinite position"):
+            ethanol.get_potential_energy()
+    assert calculator.results == {}
+
+
+def test_every_change_is_checked_again(potential: Potential, ethanol: Atoms) -> None:
+    """Steps in which only positions change are not, and what was refused before stays refused."""
+    ethanol.calc = calculator = PotentialCalculator(potential, device="cpu")
+    ethanol.get_forces()
+    for _ in range(2):
+        ethanol.positions[0] += 0.01
+        ethanol.get_forces()
+        with pytest.raises(PropertyNotImplementedError, match="stress needs a cell"):
+            ethanol.get_stress()
+    ethanol.center(vacuum=4.0)
+    assert np.isfinite(ethanol.get_stress()).all()
+    ethanol.cell = None
+    with pytest.raises(PropertyNotImplementedError, match="stress needs a cell"):
+        ethanol.get_stress()
+    assert "stress" not in calculator.results
+    ethanol.numbers[0] = 79
+    with pytest.raises(ValueError, match="does not know Au"):
+        ethanol.get_forces()
+    ethanol.numbers[0] = 6
+    assert np.isfinite(ethanol.get_forces()).all()
