@@ -41,7 +41,7 @@ class BatchEvaluator:
     ----------
     potential : str, path, Potential or PotentialCalculator
         A calculator lends its potential, device, type, neighbour backend, radial tables and
-        compilation.
+        what it has compiled, unless another device or type is asked for.
     max_edges : int, optional
         Edges plus atoms, and a tenth of the far pairs, in a batch; a larger structure is a batch
         of its own. Left out, batches take as much memory as is predicted to be 64 MiB on a CPU,
@@ -62,22 +62,26 @@ class BatchEvaluator:
         if max_edges is not None and max_edges < 1:
             raise ValueError(f"max_edges must be at least 1, not {max_edges}")
         tables: bool | Literal["auto"] = "auto"
-        compiled = False
+        lender: PotentialCalculator | None = None
         if isinstance(potential, PotentialCalculator):
-            compiled = potential.parameters["compile"]
-            neighbors = potential.parameters["neighbors"]
+            lender = potential
+            neighbors = lender.parameters["neighbors"]
             # Another type has no use for this one's tables.
-            tables = potential.parameters["radial_tables"] if dtype is None else "auto"
-            device = potential.potential.device if device is None else device
-            potential = potential.potential
+            tables = lender.parameters["radial_tables"] if dtype is None else "auto"
+            device = lender.potential.device if device is None else device
+            potential = lender.potential
         self.calculator = PotentialCalculator(
             potential,
             device="auto" if device is None else device,
             dtype=dtype,
             neighbors=neighbors,
             radial_tables=tables,
-            compile=compiled,
+            compile=lender is not None and lender.parameters["compile"],
         )
+        if lender is not None:
+            own, lent = self.calculator.potential, lender.potential
+            if (own.device, own.dtype) == (lent.device, lent.dtype):
+                self.calculator.evaluator = lender.evaluator
         self.neighbors = neighbors
         self._max_edges = max_edges
 
@@ -216,7 +220,7 @@ def evaluate_many(
     ----------
     potential : str, path, Potential or PotentialCalculator
         A calculator lends its potential, device, type, neighbour backend, radial tables and
-        compilation, which an evaluator keeps for the next list and this function does not.
+        what it has compiled, which serves the next list, too.
     structures : iterable of ase.Atoms
         Left as they are, their calculators too.
     properties : sequence of str

@@ -282,6 +282,21 @@ def test_batches_of_a_list_compile_once(potential: Potential, rng: np.random.Gen
     assert compilations(evaluate) <= 2
 
 
+def test_what_a_calculator_compiled_serves_all_lists(
+    potential: Potential, structures: list[Atoms]
+) -> None:
+    calculator = PotentialCalculator(potential, device="cpu", compile=True)
+    compiled = calculator.evaluator
+    assert isinstance(compiled, CompiledPotential)
+    compiled.backend = "eager"
+    for _ in range(3):
+        evaluate_many(calculator, structures)
+    assert compiled.compilations == 1
+    other = BatchEvaluator(calculator, dtype="float32").calculator.evaluator
+    assert isinstance(other, CompiledPotential)
+    assert other is not compiled
+
+
 def test_relaxing_many_compiles_once(potential: Potential, silicon: Atoms) -> None:
     """Until all are done the batch is smaller at every step."""
     evaluate = compiling(potential)
