@@ -253,7 +253,13 @@ def _worst(evaluations: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _further(card: Card, evaluations: Mapping[str, Mapping[str, Any]]) -> str:
-    told = {name for content in evaluations.values() for name in content}
+    """What the card says beyond the errors, which a training names after the part of the data."""
+    told = {
+        named
+        for part, errors in evaluations.items()
+        for name in errors
+        for named in (name, f"{part}_{name}")
+    }
     rows = [(*readable(name), value) for name, value in card.figures.items() if name not in told]
     return table(["what", "unit", "value"], rows)
 
