@@ -79,7 +79,6 @@ class Potential(nn.Module):
         self.elements = tuple(sorted({_atomic_number(element) for element in elements}))
         if not self.elements:
             raise ValueError("a potential needs at least one element")
-        self.reference_energies = dict(reference_energies or {})
         self.energy_scale = float(energy_scale)
         self.terms = nn.ModuleDict(terms or {})
         for name, term in (terms or {}).items():
@@ -95,10 +94,15 @@ class Potential(nn.Module):
                     f"these settings gives {', '.join(architecture.outputs)}"
                 )
         self.card = card
+        self.set_reference_energies(reference_energies or {})
+
+    def set_reference_energies(self, energies: Mapping[str, float]) -> None:
+        """Count energies from those of single atoms, eV by symbol; zero for what is not there."""
+        self.reference_energies = dict(energies)
         table = torch.zeros(len(chemical_symbols), dtype=torch.float64)
-        for symbol, energy in self.reference_energies.items():
+        for symbol, energy in energies.items():
             table[_atomic_number(symbol)] = energy
-        self.reference_table = table
+        self.reference_table = table.to(self.device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Potential:
         # Total energies of thousands of eV must not be rounded to float32 along with the

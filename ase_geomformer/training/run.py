@@ -19,6 +19,7 @@ from ase_geomformer.data.writer import write_frames
 from ase_geomformer.files import write_text
 from ase_geomformer.potential import Potential
 from ase_geomformer.provenance import SETTINGS_FILE
+from ase_geomformer.training.centring import centre
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.finish import finish
 from ase_geomformer.training.loader import TrainingData, padded_size
@@ -111,6 +112,8 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
             write_text(folder / SETTINGS_FILE, to_yaml(settings))
         seconds = _fit(trainer, module, data, folder, resume)
     trained = potential.copy(device="cpu")
+    if settings.loss.energy.weight > 0 and settings.model.reference_energies_eV is None:
+        centre(trained, parts["train"])
     evaluation = finish(settings, folder, trained, parts) if trainer.is_global_zero else None
     return TrainResult(
         potential=trained,
