@@ -77,9 +77,12 @@ def test_it_begins_with_the_potential(
         assert torch.equal(after[name], value), name
     again, potential = load_potential(start), load_potential(folder / "potential")
     assert potential.architecture.settings == again.architecture.settings
-    assert potential.reference_energies == again.reference_energies
+    # Centred on the same frames once more: 4e-16 eV of rounding.
+    assert potential.reference_energies == pytest.approx(again.reference_energies, abs=1e-14)
     assert potential.energy_scale == again.energy_scale
-    np.testing.assert_array_equal(energies(potential, settings()), energies(start, settings()))
+    np.testing.assert_allclose(
+        energies(potential, settings()), energies(start, settings()), atol=1e-12
+    )
 
 
 def test_frozen_parameters_stay_to_the_bit(finetune: Callable, start: Path) -> None:
