@@ -100,7 +100,9 @@ def ours(
         potential,
         device="cpu",
         dtype="float32",
-        long_range_cutoff=long_range_cutoff if potential.far_cutoff else None,
+        long_range_cutoff=long_range_cutoff
+        if long_range_cutoff and potential.far_cutoff
+        else "auto",
         **KINDS[kind],
     )
     moving, rng = atoms.copy(), np.random.default_rng(1)
