@@ -10,6 +10,22 @@ import time
 import numpy as np
 
 
+def by_calculator(calculator):
+    """What prepares steps of a peer that has an ASE calculator: forces of positions."""
+    from ase import Atoms
+
+    def prepare(numbers, cell):
+        atoms = Atoms(numbers, cell=cell, pbc=cell is not None, calculator=calculator)
+
+        def step(positions):
+            atoms.positions = positions
+            return atoms.get_forces()
+
+        return step
+
+    return prepare
+
+
 def serve(version, prepare):
     """Answer on standard output; ``prepare(numbers, cell or None)`` gives a step of positions."""
     print(json.dumps({"version": version}), flush=True)

@@ -9,25 +9,12 @@ from importlib.metadata import version
 import mace  # noqa: F401  before e3nn, as it asks for
 import numpy as np
 import torch
-from _worker import serve
-from ase import Atoms
+from _worker import by_calculator, serve
 from e3nn import o3
 from mace import modules
 from mace.calculators import MACECalculator
 
 NUMBERS = [1, 6, 8, 14]
-
-
-def prepare(numbers, cell):
-    """Forces of positions."""
-    atoms = Atoms(numbers, cell=cell, pbc=cell is not None, calculator=calculator)
-
-    def step(positions):
-        atoms.positions = positions
-        return atoms.get_forces()
-
-    return step
-
 
 torch.set_num_threads(int(sys.argv[1]))
 torch.set_default_dtype(torch.float32)
@@ -54,4 +41,4 @@ model = modules.ScaleShiftMACE(
     radial_type="bessel",
 )
 calculator = MACECalculator(models=[model], device="cpu", default_dtype="float32")
-serve(version("mace-torch"), prepare)
+serve(version("mace-torch"), by_calculator(calculator))

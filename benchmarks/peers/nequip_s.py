@@ -7,26 +7,13 @@ import sys
 from importlib.metadata import version
 
 import torch
-from _worker import serve
-from ase import Atoms
+from _worker import by_calculator, serve
 from nequip.ase import NequIPCalculator
 from nequip.data.transforms import ChemicalSpeciesToAtomTypeMapper, NeighborListTransform
 from nequip.model import PresetNequIPGNNModel
 from nequip.utils.global_state import set_global_state
 
 SYMBOLS = ["H", "C", "O", "Si"]
-
-
-def prepare(numbers, cell):
-    """Forces of positions."""
-    atoms = Atoms(numbers, cell=cell, pbc=cell is not None, calculator=calculator)
-
-    def step(positions):
-        atoms.positions = positions
-        return atoms.get_forces()
-
-    return step
-
 
 torch.set_num_threads(int(sys.argv[1]))
 set_global_state()
@@ -45,4 +32,4 @@ calculator = NequIPCalculator(
     device="cpu",
     transforms=[ChemicalSpeciesToAtomTypeMapper(SYMBOLS), NeighborListTransform(r_max=5.0)],
 )
-serve(version("nequip"), prepare)
+serve(version("nequip"), by_calculator(calculator))

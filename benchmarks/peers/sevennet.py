@@ -10,25 +10,12 @@ import sys
 from importlib.metadata import version
 
 import torch
-from _worker import serve
-from ase import Atoms
+from _worker import by_calculator, serve
 from sevenn._const import DEFAULT_E3_EQUIVARIANT_MODEL_CONFIG
 from sevenn.calculator import SevenNetCalculator
 from sevenn.model_build import build_E3_equivariant_model
 
 NUMBERS = [1, 6, 8, 14]
-
-
-def prepare(numbers, cell):
-    """Forces of positions."""
-    atoms = Atoms(numbers, cell=cell, pbc=cell is not None, calculator=calculator)
-
-    def step(positions):
-        atoms.positions = positions
-        return atoms.get_forces()
-
-    return step
-
 
 torch.set_num_threads(int(sys.argv[1]))
 torch.manual_seed(0)
@@ -52,4 +39,4 @@ settings.update(
 )
 model = build_E3_equivariant_model(settings)
 calculator = SevenNetCalculator(model, file_type="model_instance", device="cpu")
-serve(version("sevenn"), prepare)
+serve(version("sevenn"), by_calculator(calculator))

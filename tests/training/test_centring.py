@@ -10,6 +10,7 @@ from ase.build import molecule
 from ase_geomformer import evaluate_many
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.potential import Potential
+from ase_geomformer.training import centring
 from ase_geomformer.training.centring import MOST_FRAMES, centre
 
 
@@ -53,7 +54,7 @@ def test_one_molecule_is_left_without_a_mean_error(
 
 
 def test_compositions_tell_elements_apart(potential: Potential) -> None:
-    """Water and methane: errors of hydrogen, oxygen and carbon of their own."""
+    """Six molecules: errors of hydrogen, oxygen and carbon of their own."""
     structures = [molecule(name) for name in ("H2O", "CH4", "CO", "CH3CH2OH", "H2O2", "C2H4")]
     own = {"H": 1e-3, "C": -2e-3, "O": 4e-3}
     errors = [np.mean([own[symbol] for symbol in atoms.symbols]) for atoms in structures]
@@ -77,8 +78,6 @@ def test_what_tells_nothing_is_left_out(potential: Potential, ethanol: Atoms) ->
 def test_many_frames_are_sampled_evenly(
     potential: Potential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ase_geomformer.training import centring
-
     seen: list[Atoms] = []
 
     def counted(potential: Potential, structures: list[Atoms], *args: object, **kwargs: object):
