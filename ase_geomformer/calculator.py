@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
-from torch.autograd.profiler import record_function
 
 from ase_geomformer.acceleration import CompiledPotential, tabulate, worth_tabulating
 from ase_geomformer.ase_results import (
@@ -124,9 +123,11 @@ class PotentialCalculator(Calculator):
         self.neighbors = VerletList(self.potential.cutoff, skin, neighbors)
         far = self.potential.far_cutoff
         self.far_pairs = VerletList(far, skin, neighbors, half=True) if far else None
-        # Requests that have been checked for the present elements and cell, and whether that has
-        # a volume.
-        self._granted: dict[tuple[str, ...], bool] = {}
+        self._device, self._dtype = place, self.potential.dtype
+        # What differs between steps only when more than positions changes: the requests that have
+        # been checked, with all that they are answered with, and the rest of the graph.
+        self._granted: dict[tuple[str, ...], Collection[str]] = {}
+        self._last_graph: AtomGraph | None = None
         self.parameters.update(
             potential=potential_name(self.potential),
             device=str(place),
@@ -194,40 +195,43 @@ class PotentialCalculator(Calculator):
             raise CalculatorSetupError("no structure to calculate: pass atoms")
         if system_changes:
             self.reset()
-        if set(system_changes) - {"positions"}:
-            self._granted = {}
-        # Once for all steps in which only positions change.
-        if tuple(properties) not in self._granted:
-            check_request(atoms, self.potential, properties)
-            self._granted[tuple(properties)] = has_volume(atoms)
-        wanted = {*properties, "energy", "free_energy", "energies"}
-        wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
-        # With compilation, energy alone would have to be compiled, too.
-        if self.parameters["compile"] or wanted & set(GRADIENT_PROPERTIES):
-            wanted |= {"forces"} | ({"stress"} & set(self.implemented_properties))
-            wanted -= set() if self._granted[tuple(properties)] else {"stress"}
+        if set(system_changes) != {"positions"}:
+            self._granted, self._last_graph = {}, None
+        wanted = self._wanted(atoms, tuple(properties))
         # A caller's inference mode would forbid the gradient.
         with torch.inference_mode(False):
             graph = self._graph(atoms)
             self.memory.check(GraphSize.of(graph))
-            with record_function("model"):
-                results = self.evaluator(graph, needed(wanted))
-                (converted,) = to_ase(results, [atoms], wanted)
+            results = self.evaluator(graph, needed(wanted))
+            (converted,) = to_ase(results, [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()
         # The copy shares the values in info, and an array there could be changed in place.
         given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
         self.atoms.info.update({key: electrons(atoms)[key] for key in given})
 
+    def _wanted(self, atoms: Atoms, properties: tuple[str, ...]) -> Collection[str]:
+        """All that a request is answered with; refused where the potential cannot give it."""
+        if properties in self._granted:
+            return self._granted[properties]
+        check_request(atoms, self.potential, properties)
+        wanted = {*properties, "energy", "free_energy", "energies"}
+        wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
+        # With compilation, energy alone would have to be compiled, too.
+        if self.parameters["compile"] or wanted & set(GRADIENT_PROPERTIES):
+            wanted |= {"forces"} | ({"stress"} & set(self.implemented_properties))
+            wanted -= set() if has_volume(atoms) else {"stress"}
+        self._granted[properties] = wanted
+        return wanted
+
     def _graph(self, atoms: Atoms) -> AtomGraph:
-        with record_function("neighbors"):
-            positions, cell, pbc = geometry(atoms, self.potential.device)
-            edges = self.neighbors.update(positions, cell, pbc)
-            far = None if self.far_pairs is None else self.far_pairs.update(positions, cell, pbc)
-        with record_function("graph"):
-            return AtomGraph.from_neighbors(
-                atoms, edges, positions, cell, far=far, dtype=self.potential.dtype
-            )
+        positions, cell, pbc = geometry(atoms, self._device)
+        edges = self.neighbors.update(positions, cell, pbc)
+        far = None if self.far_pairs is None else self.far_pairs.update(positions, cell, pbc)
+        self._last_graph = AtomGraph.from_neighbors(
+            atoms, edges, positions, cell, far=far, dtype=self._dtype, same=self._last_graph
+        )
+        return self._last_graph
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())

@@ -174,27 +174,36 @@ class AtomGraph:
         *,
         far: NeighborList | None = None,
         dtype: torch.dtype = torch.float64,
+        same: AtomGraph | None = None,
     ) -> AtomGraph:
         """The graph of one structure whose neighbours, and far pairs if any, are already known.
 
-        ``positions`` (N, 3) and ``cell`` (3, 3) are float64 and decide the device.
+        ``positions`` (N, 3) and ``cell`` (3, 3) are float64 and decide the device. ``same`` is an
+        earlier graph of these atoms, of which only positions have changed: what does not depend on
+        them is taken from it, and need not cross to the device again.
         """
-        device = positions.device
-        total = electrons(atoms)
+        if same is None:
+            total, device = electrons(atoms), positions.device
+            numbers = torch.as_tensor(atoms.get_atomic_numbers(), dtype=torch.int64, device=device)
+            constant = {
+                "atomic_numbers": numbers,
+                "batch": torch.zeros_like(numbers),
+                "charge": torch.tensor([total["charge"]], dtype=dtype, device=device),
+                "spin": torch.tensor([total["spin"]], dtype=dtype, device=device),
+                "cell": cell.to(dtype).reshape(1, 3, 3),
+            }
+        else:
+            names = ("atomic_numbers", "batch", "charge", "spin", "cell")
+            constant = {name: getattr(same, name) for name in names}
         pairs = {}
         if far is not None:
             vectors = far.vectors(positions, cell).to(dtype)
             pairs = {"far_index": far.edge_index, "far_vectors": vectors}
-        numbers = torch.as_tensor(atoms.get_atomic_numbers(), dtype=torch.int64, device=device)
         return cls(
-            atomic_numbers=numbers,
             edge_index=edges.edge_index,
             edge_vectors=edges.vectors(positions, cell).to(dtype),
-            batch=torch.zeros(len(atoms), dtype=torch.int64, device=device),
-            charge=torch.tensor([total["charge"]], dtype=dtype, device=device),
-            spin=torch.tensor([total["spin"]], dtype=dtype, device=device),
-            cell=cell.to(dtype).reshape(1, 3, 3),
             positions=positions.to(dtype),
+            **constant,
             **pairs,
         )
 
@@ -307,9 +316,9 @@ class AtomGraph:
     def filled_up(self, template: AtomGraph) -> tuple[Tensor, ...]:
         """The tensors, each continued by that of a template, a larger graph, to its size."""
         return tuple(
-            torch.cat(
-                [own, rest.narrow(axis, own.shape[axis], rest.shape[axis] - own.shape[axis])], axis
-            )
+            own
+            if (missing := rest.shape[axis] - own.shape[axis]) == 0
+            else torch.cat([own, rest.narrow(axis, own.shape[axis], missing)], axis)
             for own, rest, axis in zip(self.tensors, template.tensors, _AXES, strict=True)
         )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+
 import numpy as np
 import torch
 from ase import Atoms
@@ -46,7 +49,10 @@ def electrons(atoms: Atoms) -> dict[str, float]:
 
 def info_number(atoms: Atoms, key: str, default: float) -> float:
     """A number from ``atoms.info``, whether stored as a Python or NumPy scalar or a 0-d array."""
-    value = np.asarray(atoms.info.get(key, default))
+    given = atoms.info.get(key, default)
+    if isinstance(given, Real) and math.isfinite(given):
+        return float(given)
+    value = np.asarray(given)
     if value.size != 1 or value.dtype.kind not in "iufb" or not np.isfinite(value).all():
         raise ValueError(f"atoms.info[{key!r}] must be one finite number, not {atoms.info[key]!r}")
     return float(value.reshape(()))

@@ -25,10 +25,13 @@ class NeighborList:
         Receivers i in the first row, senders j in the second.
     shifts : Tensor, shape (E, 3), int64
         Lattice shift S of the sender, in whole cell vectors; zero along open axes.
+    shifted : bool
+        False where all shifts are known to be zero, so that nobody need read them.
     """
 
     edge_index: Tensor
     shifts: Tensor
+    shifted: bool = True
 
     @property
     def num_edges(self) -> int:
@@ -45,7 +48,13 @@ class NeighborList:
         batch : Tensor, shape (N,), int64, optional
             The structure of each atom, for the list of several structures.
         """
-        return edge_vectors(positions, cell, batch, self.edge_index, self.shifts)
+        return self._vectors(slice(None), positions, cell, batch)
+
+    def _vectors(
+        self, part: slice, positions: Tensor, cell: Tensor, batch: Tensor | None
+    ) -> Tensor:
+        edge_index, shifts = self.edge_index[:, part], self.shifts[part] if self.shifted else None
+        return edge_vectors(positions, cell, batch, edge_index, shifts)
 
     def within(
         self, positions: Tensor, cell: Tensor, cutoff: float, batch: Tensor | None = None
@@ -54,16 +63,19 @@ class NeighborList:
         edges = self.num_edges
         short = torch.empty(edges, dtype=torch.bool, device=positions.device)
         for part in chunks(edges, positions.device):
-            vectors = edge_vectors(
-                positions, cell, batch, self.edge_index[:, part], self.shifts[part]
-            )
-            x, y, z = vectors.unbind(1)
+            x, y, z = self._vectors(part, positions, cell, batch).unbind(1)
             torch.le(x * x + y * y + z * z, cutoff * cutoff, out=short[part])
         kept = short.nonzero().squeeze(1)
         if kept.shape[0] == edges:
             return self
-        edge_index = self.edge_index.index_select(1, kept)
-        return NeighborList(edge_index, self.shifts.index_select(0, kept))
+        return self.select(kept)
+
+    def select(self, kept: Tensor) -> NeighborList:
+        """The edges of these indices (K,), in their order."""
+        edge_index, shifts = self.edge_index.index_select(1, kept), self.shifts
+        # All are zero, and so are the first K.
+        shifts = shifts.index_select(0, kept) if self.shifted else shifts[: kept.shape[0]]
+        return NeighborList(edge_index, shifts, self.shifted)
 
 
 def chunks(edges: int, device: torch.device) -> Iterator[slice]:
@@ -73,15 +85,21 @@ def chunks(edges: int, device: torch.device) -> Iterator[slice]:
 
 
 def edge_vectors(
-    positions: Tensor, cell: Tensor, batch: Tensor | None, edge_index: Tensor, shifts: Tensor
+    positions: Tensor,
+    cell: Tensor,
+    batch: Tensor | None,
+    edge_index: Tensor,
+    shifts: Tensor | None,
 ) -> Tensor:
-    """``r_j + S @ cell - r_i``, the product written out.
+    """``r_j + S @ cell - r_i``, the product written out; without it where shifts are None.
 
     A matrix product may round an edge differently in a longer list. This does not, so whether an
     edge lies within the cutoff never depends on the list it was found in.
     """
     receivers, senders = edge_index
     vectors = positions.index_select(0, senders) - positions.index_select(0, receivers)
+    if shifts is None:
+        return vectors
     if batch is not None:
         cell = cell.index_select(0, batch.index_select(0, receivers))
     steps = shifts.to(positions.dtype)

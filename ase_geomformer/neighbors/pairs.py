@@ -44,7 +44,7 @@ def pair_list(
                 f"{needed / 1e9:.1e} GB: give a smaller long-range cutoff"
             )
         edge_index = torch.triu_indices(atoms, atoms, offset=1, device=positions.device)
-        return NeighborList(edge_index, edge_index.new_zeros(edge_index.shape[1], 3))
+        return NeighborList(edge_index, edge_index.new_zeros(edge_index.shape[1], 3), False)
     return _once(neighbor_list(positions, cell, pbc, cutoff, backend=backend))
 
 
@@ -69,7 +69,7 @@ def _once(both: NeighborList) -> NeighborList:
     """One of the two edges of each pair of a list."""
     first, second = both.edge_index
     kept = ((first < second) | ((first == second) & _positive(both.shifts))).nonzero().squeeze(1)
-    return NeighborList(both.edge_index.index_select(1, kept), both.shifts.index_select(0, kept))
+    return both.select(kept)
 
 
 def _diagonal(positions: Tensor) -> float:

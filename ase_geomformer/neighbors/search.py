@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import torch
@@ -155,11 +155,12 @@ def solve(
     cells = cells.detach().to(positions)
     if positions.shape[0] == 0:
         empty = batch.new_zeros((0, 3), dtype=torch.int64)
-        return NeighborList(empty.new_zeros((2, 0)), empty)
+        return NeighborList(empty.new_zeros((2, 0)), empty, shifted=False)
     problem = pose(positions, cells, pbcs, batch, cutoff)
     order = EdgeOrder(positions.shape[0], problem.reach)
     # Between wrapped and true shifts lies a constant for each (i, j): the order is the same.
     edges = order.sort(*backend.find(problem), mirror=backend.half)
+    edges = replace(edges, shifted=bool(problem.pbcs.any()))
     if bool(problem.wraps.any()):
         for part in chunks(edges.num_edges, positions.device):
             receivers, senders = edges.edge_index[:, part]

@@ -98,7 +98,7 @@ def test_what_was_miscompiled_is_not_used(tiny: Potential, monkeypatch: pytest.M
     def wrong(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Any:
         return lambda *tensors: [1.01 * result for result in graph(*tensors)]
 
-    monkeypatch.setattr(compiler, "compiler_backend", lambda name: wrong)
+    monkeypatch.setattr(compiler, "compiler_backend", lambda name, **_: wrong)
     compiled = CompiledPotential(tiny.copy(), backend="eager")
     graph = graph_of(structures()["molecule"], tiny)
     with pytest.warns(UserWarning, match="compiled code is off by"):
