@@ -195,8 +195,9 @@ class PotentialCalculator(Calculator):
             raise CalculatorSetupError("no structure to calculate: pass atoms")
         if system_changes:
             self.reset()
-        if set(system_changes) != {"positions"}:
-            self._granted, self._last_graph = {}, None
+        if set(system_changes) - {"positions"}:
+            # Should the evaluation fail, nothing is known of either structure.
+            self.atoms, self._granted, self._last_graph = None, {}, None
         wanted = self._wanted(atoms, tuple(properties))
         # A caller's inference mode would forbid the gradient.
         with torch.inference_mode(False):

@@ -48,27 +48,27 @@ class NeighborList:
         batch : Tensor, shape (N,), int64, optional
             The structure of each atom, for the list of several structures.
         """
-        return self._vectors(slice(None), positions, cell, batch)
-
-    def _vectors(
-        self, part: slice, positions: Tensor, cell: Tensor, batch: Tensor | None
-    ) -> Tensor:
-        edge_index, shifts = self.edge_index[:, part], self.shifts[part] if self.shifted else None
-        return edge_vectors(positions, cell, batch, edge_index, shifts)
+        shifts = self.shifts if self.shifted else None
+        return edge_vectors(positions, cell, batch, self.edge_index, shifts)
 
     def within(
         self, positions: Tensor, cell: Tensor, cutoff: float, batch: Tensor | None = None
     ) -> NeighborList:
         """The edges at most ``cutoff`` (Å) long, in the same order."""
-        edges = self.num_edges
-        short = torch.empty(edges, dtype=torch.bool, device=positions.device)
-        for part in chunks(edges, positions.device):
-            x, y, z = self._vectors(part, positions, cell, batch).unbind(1)
-            torch.le(x * x + y * y + z * z, cutoff * cutoff, out=short[part])
-        kept = short.nonzero().squeeze(1)
-        if kept.shape[0] == edges:
-            return self
-        return self.select(kept)
+        short = []
+        for part in self._parts():
+            x, y, z = part.vectors(positions, cell, batch).unbind(1)
+            short.append(x * x + y * y + z * z <= cutoff * cutoff)
+        kept = (short[0] if len(short) == 1 else torch.cat(short)).nonzero().squeeze(1)
+        return self if kept.shape[0] == self.num_edges else self.select(kept)
+
+    def _parts(self) -> Iterator[NeighborList]:
+        """The list in pieces, see :func:`chunks`."""
+        if self.num_edges <= CHUNK:
+            yield self
+            return
+        for part in chunks(self.num_edges, self.edge_index.device):
+            yield NeighborList(self.edge_index[:, part], self.shifts[part], self.shifted)
 
     def select(self, kept: Tensor) -> NeighborList:
         """The edges of these indices (K,), in their order."""
@@ -96,7 +96,7 @@ def edge_vectors(
     A matrix product may round an edge differently in a longer list. This does not, so whether an
     edge lies within the cutoff never depends on the list it was found in.
     """
-    receivers, senders = edge_index
+    receivers, senders = edge_index.unbind()
     vectors = positions.index_select(0, senders) - positions.index_select(0, receivers)
     if shifts is None:
         return vectors

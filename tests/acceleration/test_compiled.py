@@ -106,7 +106,9 @@ def test_what_was_miscompiled_is_not_used(tiny: Potential, monkeypatch: pytest.M
     assert torch.equal(results["forces"], tiny(graph, ("energy", "forces"))["forces"])
 
 
-def test_compiled_results_are_those_of_the_potential(tiny: Potential) -> None:
+def test_compiled_results_are_those_of_the_potential(
+    tiny: Potential, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Of a batch, and then of its members by what was compiled for the batch."""
     compiled = CompiledPotential(tiny.copy())
     with warnings.catch_warnings():
@@ -114,6 +116,7 @@ def test_compiled_results_are_those_of_the_potential(tiny: Potential) -> None:
         for atoms in (list(structures().values()), *structures().values()):
             assert_same(compiled, graph_of(atoms, tiny), *PROPERTIES, digits=12)
     assert compiled.compilations == 1
+    assert not any(capfd.readouterr())
 
 
 def test_compiling_leaves_the_process_as_it_was(uncompiled: CompiledPotential) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -117,3 +118,36 @@ def test_every_change_is_checked_again(potential: Potential, ethanol: Atoms) -> 
         ethanol.get_forces()
     ethanol.numbers[0] = 6
     assert np.isfinite(ethanol.get_forces()).all()
+
+
+def test_a_failure_between_two_structures_mixes_nothing(
+    potential: Potential, ethanol: Atoms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ethanol.calc = calculator = PotentialCalculator(potential, device="cpu")
+    ethanol.get_forces()
+    with monkeypatch.context() as patched:
+        patched.setattr(calculator, "evaluator", lambda *_: 1 / 0)
+        ethanol.numbers[0] = 8
+        with pytest.raises(ZeroDivisionError):
+            ethanol.get_forces()
+    ethanol.numbers[0] = 6
+    ethanol.positions[0] += 0.1
+    fresh = PotentialCalculator(potential, device="cpu")
+    np.testing.assert_array_equal(ethanol.get_forces(), fresh.get_property("forces", ethanol))
+
+
+def test_what_does_not_move_is_built_once(calculator: PotentialCalculator, ethanol: Atoms) -> None:
+    """And need not cross to the device at every step."""
+    graphs = []
+    with patch.object(calculator, "evaluator", side_effect=calculator.evaluator) as evaluator:
+        for step in (0.0, 0.1, 0.1):
+            ethanol.positions[0] += step
+            calculator.get_property("forces", ethanol)
+            graphs.append(evaluator.call_args.args[0])
+        ethanol.numbers[0] = 8
+        calculator.get_property("forces", ethanol)
+        other = evaluator.call_args.args[0]
+    for name in ("atomic_numbers", "batch", "charge", "spin", "cell"):
+        assert len({id(getattr(graph, name)) for graph in graphs}) == 1
+        assert getattr(other, name) is not getattr(graphs[0], name)
+    assert other.atomic_numbers[0] == 8

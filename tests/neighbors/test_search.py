@@ -192,6 +192,19 @@ def test_no_atoms_no_edges() -> None:
     assert edges.shifts.shape == (0, 3)
 
 
+def test_shifts_are_read_only_where_there_are_some() -> None:
+    positions, cell, pbc = gas(30).tensors
+    assert neighbor_list(positions, cell, pbc, 4.0).shifted
+    outside = neighbor_list(positions, cell, torch.zeros(3, dtype=torch.bool), 4.0)
+    # Nor is the cell.
+    shorter = outside.within(positions, torch.full((3, 3), torch.nan), 2.0)
+    assert outside.num_edges > shorter.num_edges > 0
+    for found in (outside, shorter):
+        assert not found.shifted
+        assert not found.shifts.any()
+        assert found.shifts.shape == (found.num_edges, 3)
+
+
 def test_vectors_follow_the_convention_and_are_differentiable() -> None:
     structure = random_structure(12)
     x, cell, pbc = structure.tensors
