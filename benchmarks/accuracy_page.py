@@ -108,9 +108,11 @@ def _evaluated(potentials: Sequence[Shipped]) -> str:
         return "Errors are those in the potentials' folders."
     left_out = len(potentials) - len(deviations)
     rest = f" Of {left_out} the data were absent." if left_out else ""
+    off = 100.0 * max(deviations)
+    within = "to all digits" if off < 1e-4 else f"within {off:.1g} %"
     return (
         f"Evaluated again on {today()} from the committed weights: the errors are those in the "
-        f"potentials' folders within {100.0 * max(deviations):.1g} %.{rest}"
+        f"potentials' folders {within}.{rest}"
     )
 
 

@@ -37,7 +37,12 @@ def potential(name: str = "so3krates") -> Potential:
 
 def silicon(repeats: int) -> Atoms:
     """A rattled cube of 8 n^3 atoms."""
-    return rattled(bulk("Si", a=5.43, cubic=True) * (repeats, repeats, repeats))
+    return crystal("Si", repeats)
+
+
+def crystal(symbol: str, repeats: int) -> Atoms:
+    """A rattled cube of so many cubic cells, cubed, of an element."""
+    return rattled(bulk(symbol, cubic=True) * (repeats, repeats, repeats))
 
 
 def water(molecules_per_edge: int) -> Atoms:

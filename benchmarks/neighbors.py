@@ -34,7 +34,9 @@ MOST_ATOMS = {"ase": 10_000}
 def main() -> None:
     """Measure, show a table, and write JSON."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--atoms", nargs="+", type=int, default=[100, 1000, 10_000, 100_000])
+    parser.add_argument(
+        "--atoms", nargs="+", type=int, default=[10**power for power in range(2, 7)]
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, help="JSON file to write")

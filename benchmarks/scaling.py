@@ -1,6 +1,11 @@
 """Time and peak memory of a step against the number of atoms: both are linear.
 
-python benchmarks/scaling.py --output docs/benchmarks/scaling.json
+    python benchmarks/scaling.py --output docs/benchmarks/scaling.json
+
+By default silicon, by a potential of SO3LR's size with random weights; or a crystal of the first
+element of a potential given by its name or path, which may be smaller and go further:
+
+    python benchmarks/scaling.py --potential so3krates-mlearn-cu --repeats 4 8 16 29
 """
 
 from __future__ import annotations
@@ -11,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from cases import potential, silicon
+from ase import Atoms
+from cases import crystal, potential
 from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -29,8 +35,9 @@ from ase_geomformer.provenance import to_json
 def main() -> None:
     """Measure, show a table, and write JSON and a figure."""
     parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--potential", help="name or path")
     parser.add_argument(
-        "--repeats", nargs="+", type=int, default=[1, 2, 3, 4, 6, 8], help="of 8 atoms, cubed"
+        "--repeats", nargs="+", type=int, default=[1, 2, 3, 4, 6, 8], help="of the cell, cubed"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -38,18 +45,23 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="image to write")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    calculator = PotentialCalculator(potential(), device="cpu", dtype="float32", skin=0.0)
-    rows = [measure(calculator, repeats, options.rounds) for repeats in options.repeats]
-    show(rows)
+    calculator = PotentialCalculator(
+        options.potential or potential(), device="cpu", dtype="float32", skin=0.0
+    )
+    symbol = "Si" if options.potential is None else calculator.potential.symbols[0]
+    rows = [
+        measure(calculator, crystal(symbol, repeats), options.rounds) for repeats in options.repeats
+    ]
+    title = f"Energy, forces and stress of {symbol} by {options.potential or 'random weights'}"
+    show(rows, title)
     if options.output is not None:
-        write_text(options.output, to_json({**machine("vesin"), "rows": rows}))
+        write_text(options.output, to_json({**machine("vesin"), "title": title, "rows": rows}))
     if options.figure is not None:
         save_figure(draw(rows), options.figure)
 
 
-def measure(calculator: PotentialCalculator, repeats: int, rounds: int) -> dict[str, Any]:
+def measure(calculator: PotentialCalculator, atoms: Atoms, rounds: int) -> dict[str, Any]:
     """One size: a full step of the calculator, and what evaluating its graph takes at most."""
-    atoms = silicon(repeats)
     model = calculator.potential
     graph = AtomGraph.from_atoms(atoms, model.cutoff, dtype=model.dtype)
     with PeakMemory() as memory:
@@ -69,9 +81,9 @@ def measure(calculator: PotentialCalculator, repeats: int, rounds: int) -> dict[
     }
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def show(rows: list[dict[str, Any]], title: str) -> None:
     """Print the figures."""
-    table = Table(title="Energy, forces and stress of silicon", box=SIMPLE_HEAD)
+    table = Table(title=title, box=SIMPLE_HEAD)
     for heading in ("atoms", "edges", "processor (ms)", "per atom (ms)", "peak (MB)", "predicted"):
         table.add_column(heading, justify="right")
     for it in rows:
