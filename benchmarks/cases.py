@@ -9,7 +9,9 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 
+from ase_geomformer import list_potentials
 from ase_geomformer.architectures import build
+from ase_geomformer.checkpoint import read_card
 from ase_geomformer.potential import Potential
 
 ELEMENTS = ("H", "C", "O", "Si")
@@ -64,6 +66,11 @@ def rattled(atoms: Atoms) -> Atoms:
     return atoms
 
 
+def aspirin() -> Atoms:
+    """A frame of the test data, which a shipped potential carries along."""
+    return read_card(list_potentials()["est-rmd17-aspirin"]).golden[0].to_atoms()
+
+
 def cases(names: list[str]) -> dict[str, Atoms]:
     """The structures of these names."""
     return {name: CASES[name]() for name in names}
@@ -71,6 +78,7 @@ def cases(names: list[str]) -> dict[str, Atoms]:
 
 CASES = {
     "ethanol": lambda: rattled(molecule("CH3CH2OH")),
+    "aspirin": aspirin,
     "Si64": lambda: silicon(2),
     "water192": lambda: water(4),
     "Si512": lambda: silicon(4),
