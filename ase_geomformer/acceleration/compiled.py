@@ -23,6 +23,9 @@ from ase_geomformer.potential import Potential
 logger = logging.getLogger(__name__)
 
 PER_STRUCTURE = ("energy", "stress")
+# Up to here calling operations takes as long as the operations themselves (ethanol has 72 edges,
+# aspirin 292).
+FEW_EDGES = 256
 
 
 class Padded(NamedTuple):
@@ -141,7 +144,12 @@ class CompiledPotential:
             size.num_far_pairs,
             size.num_structures,
         )
-        compiled = compile_with_gradient(evaluate, graph.filled_up(ghosts), self.backend)
+        compiled = compile_with_gradient(
+            evaluate,
+            graph.filled_up(ghosts),
+            self.backend,
+            cpp_wrapper=graph.edge_vectors.is_cpu and size.num_edges <= FEW_EDGES,
+        )
         self.compilations += 1
         logger.info("compiled in %.1f s", time.perf_counter() - start)
         return Padded(ghosts, compiled)
