@@ -123,6 +123,7 @@ class PotentialCalculator(Calculator):
         self.neighbors = VerletList(self.potential.cutoff, skin, neighbors)
         far = self.potential.far_cutoff
         self.far_pairs = VerletList(far, skin, neighbors, half=True) if far else None
+        # Asking the potential would walk through its modules at every step.
         self._device, self._dtype = place, self.potential.dtype
         # What differs between steps only when more than positions changes: the requests that have
         # been checked, with all that they are answered with, and the rest of the graph.
