@@ -23,8 +23,8 @@ from ase_geomformer.potential import Potential
 logger = logging.getLogger(__name__)
 
 PER_STRUCTURE = ("energy", "stress")
-# Up to here C++ calls the operations. All three architectures gain by it for ethanol (72 edges); for
-# aspirin (292) GeoMFormer lost more than the others gained.
+# Up to here C++ calls the operations. All three architectures gain by it for ethanol (72 edges);
+# for aspirin (292) GeoMFormer lost more than the others gained.
 FEW_EDGES = 256
 
 
