@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ase_geomformer.potential import Potential
@@ -93,7 +95,7 @@ def to_ase(
         on the origin where the total charge is not zero and on the choice of images in a crystal.
         Arrays are float64.
     """
-    arrays = {name: tensor.double().cpu().numpy() for name, tensor in results.items()}
+    arrays = to_host(results)
     for name in {"stress", "stresses"} & arrays.keys():
         arrays[name] = arrays[name][:, *VOIGT]
     if "free_energy" in properties:
@@ -112,3 +114,13 @@ def to_ase(
                 structure[name] = arrays[name][index if name == "stress" else own].copy()
         structures.append(structure)
     return structures
+
+
+def to_host(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:
+    """Tensors of one device as float64 arrays, which cross to the host together."""
+    flat = torch.cat([tensor.double().reshape(-1) for tensor in tensors.values()]).cpu().numpy()
+    arrays, end = {}, 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.numel()
+        arrays[name] = flat[start:end].reshape(tensor.shape)
+    return arrays

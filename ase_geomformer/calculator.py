@@ -227,11 +227,18 @@ class PotentialCalculator(Calculator):
         return wanted
 
     def _graph(self, atoms: Atoms) -> AtomGraph:
-        positions, cell, pbc = geometry(atoms, self._device)
-        edges = self.neighbors.update(positions, cell, pbc)
-        far = None if self.far_pairs is None else self.far_pairs.update(positions, cell, pbc)
+        host = geometry(atoms)
+        here = host.to(self._device)
+        edges = self.neighbors.update(*here, host)
+        far = None if self.far_pairs is None else self.far_pairs.update(*here, host)
         self._last_graph = AtomGraph.from_neighbors(
-            atoms, edges, positions, cell, far=far, dtype=self._dtype, same=self._last_graph
+            atoms,
+            edges,
+            here.positions,
+            here.cell,
+            far=far,
+            dtype=self._dtype,
+            same=self._last_graph,
         )
         return self._last_graph
 

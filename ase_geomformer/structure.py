@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +15,32 @@ from torch import Tensor
 ELECTRON_DEFAULTS = {"charge": 0.0, "spin": 1.0}
 
 
-def geometry(atoms: Atoms, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
-    """Positions (N, 3), cell (3, 3), both float64, and pbc (3,) of a structure, checked.
+class Geometry(NamedTuple):
+    """Where the atoms of a structure are, in what cell.
+
+    Attributes
+    ----------
+    positions : Tensor, shape (N, 3), float64, Å
+    cell : Tensor, shape (3, 3), float64, Å
+        Lattice vectors in rows.
+    pbc : Tensor, shape (3,), bool
+        Always on the host, as nothing else reads it.
+    """
+
+    positions: Tensor
+    cell: Tensor
+    pbc: Tensor
+
+    def to(self, device: torch.device | str) -> Geometry:
+        """Positions and cell on a device, where they go in one transfer."""
+        if torch.device(device) == self.positions.device:
+            return self
+        both = torch.cat([self.positions, self.cell]).to(device)
+        return Geometry(both[:-3], both[-3:], self.pbc)
+
+
+def geometry(atoms: Atoms, device: torch.device | str = "cpu") -> Geometry:
+    """Positions, cell and periodic boundaries of a structure, checked.
 
     Raises
     ------
@@ -35,11 +60,8 @@ def geometry(atoms: Atoms, device: torch.device | str = "cpu") -> tuple[Tensor, 
         )
     if not np.isfinite(cell).all():
         raise ValueError(f"the cell has a NaN or infinite entry: {cell.tolist()}")
-    return (
-        torch.from_numpy(positions).to(device),
-        torch.from_numpy(cell).to(device),
-        torch.from_numpy(np.array(atoms.pbc, dtype=bool)).to(device),
-    )
+    pbc = np.array(atoms.pbc, dtype=bool)
+    return Geometry(*map(torch.from_numpy, (positions, cell, pbc))).to(device)
 
 
 def electrons(atoms: Atoms) -> dict[str, float]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.layers.cutoff import polynomial_cutoff
-from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.layers.segment import gather, segment_sum
 
 UNIFORM: Final = "uniform"
 
@@ -22,7 +22,7 @@ def segment_softmax(logits: Tensor, index: Tensor, num_segments: int) -> Tensor:
     lowest = logits.new_full((num_segments,), -torch.inf)
     largest = lowest.scatter_reduce(0, index, logits.detach(), "amax")
     weights = torch.exp(logits - largest[index])
-    return weights / segment_sum(weights, index, num_segments)[index]
+    return weights / gather(segment_sum(weights, index, num_segments), index)
 
 
 def nonlocal_envelope(

@@ -11,7 +11,7 @@ from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
-from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.layers.segment import gather, segment_sum
 
 
 class EnergyHead(nn.Module):
@@ -77,7 +77,7 @@ class ChargeHead(nn.Module):
         own = own + self.shifts[graph.atomic_numbers]
         atoms = segment_sum(torch.ones_like(own), graph.batch, graph.num_structures)
         missing = graph.charge - segment_sum(own, graph.batch, graph.num_structures)
-        return own + (missing / atoms)[graph.batch]
+        return own + gather(missing / atoms, graph.batch)
 
 
 class HirshfeldHead(nn.Module):

@@ -22,7 +22,7 @@ from torch import Tensor
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
 from ase_geomformer.layers.harmonics import distances_and_directions
-from ase_geomformer.physics.far import FarPairTerm, check_long_range_cutoff
+from ase_geomformer.physics.far import FarPairTerm, check_long_range_cutoff, of_far_pairs
 from ase_geomformer.physics.switch import smooth_switch
 
 # The width s of an oscillator as a polynomial of the vdW radius, both in Bohr.
@@ -86,8 +86,8 @@ class Dispersion(FarPairTerm):
     def pair_energies(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
         settings = self.settings
         distances = distances_and_directions(graph.far_vectors)[0]
-        numbers = graph.atomic_numbers[graph.far_index]
-        ratios = outputs["hirshfeld_ratios"][graph.far_index]
+        numbers = of_far_pairs(graph.atomic_numbers, graph)
+        ratios = of_far_pairs(outputs["hirshfeld_ratios"], graph)
         polarizability, c6 = mixed(self.free_polarizability[numbers], self.free_c6[numbers], ratios)
         energies = Hartree * qdo_energy(
             distances / Bohr, polarizability, c6, settings.damping_scale

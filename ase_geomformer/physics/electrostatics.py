@@ -19,7 +19,7 @@ from torch import Tensor
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.harmonics import distances_and_directions
 from ase_geomformer.physics.base import COULOMB
-from ase_geomformer.physics.far import FarPairTerm, check_long_range_cutoff
+from ase_geomformer.physics.far import FarPairTerm, check_long_range_cutoff, of_far_pairs
 from ase_geomformer.physics.switch import smooth_switch
 
 # Share of the cutoff from which the shifted potential goes over into the shifted-force one.
@@ -63,7 +63,7 @@ class Electrostatics(FarPairTerm):
     def pair_energies(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
         settings = self.settings
         distances = distances_and_directions(graph.far_vectors)[0]
-        first, second = outputs["charges"][graph.far_index]
+        first, second = of_far_pairs(outputs["charges"], graph)
         return (
             COULOMB
             * first

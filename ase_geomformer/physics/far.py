@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.layers.segment import gather, segment_sum
 from ase_geomformer.physics.base import EnergyTerm
 
 # A radius in Å, None for no cutoff, or "auto" for what the terms say themselves.
@@ -41,6 +41,11 @@ class FarPairTerm(EnergyTerm):
         energies = self.pair_energies(graph, outputs)
         ends = graph.far_index.flatten()
         return 0.5 * segment_sum(torch.cat([energies, energies]), ends, graph.num_atoms)
+
+
+def of_far_pairs(values: Tensor, graph: AtomGraph) -> Tensor:
+    """A number of each atom (N,) at both ends of every far pair, (2, P)."""
+    return gather(values, graph.far_index.flatten()).view_as(graph.far_index)
 
 
 def check_long_range_cutoff(cutoff: float | None) -> None:

@@ -16,6 +16,7 @@ from ase_geomformer.memory_model import OVERHEAD, GraphSize, MemoryModel, PeakMe
 from ase_geomformer.potential import Potential
 
 from .structures import assortment, crystal, ethanol, graph_of, triclinic
+from .waiting import Waits
 
 
 class ContractChecks:
@@ -40,6 +41,12 @@ class ContractChecks:
         assert all(
             torch.equal(value, state[name]) for name, value in potential.state_dict().items()
         )
+
+    def test_a_gpu_is_not_waited_for(self, potential: Potential) -> None:
+        graph = graph_of(potential, assortment(potential.cutoff))
+        with Waits() as waits:
+            potential(graph, ("energy", "forces", "stress"))
+        assert not waits.counts
 
     def test_memory_is_predicted(self, potential: Potential) -> None:
         """From the numbers of atoms, edges and far pairs, for graphs unlike the probes."""
