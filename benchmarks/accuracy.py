@@ -82,16 +82,12 @@ def gather(folder: Path) -> Shipped:
         print(f"{card.name}: not evaluated, there is no {missing[0]}", file=sys.stderr)
         return Shipped(folder, card, settings, checks, errors, {}, None)
     frames = read_frames(settings.test_data)
-    everything = evaluate_frames(folder, frames).to_dict()
+    evaluation = evaluate_frames(folder, frames)
+    everything = evaluation.to_dict()
     deviation = max(abs(everything[name] / errors[name] - 1.0) for name in COMPARED)
     print(f"{card.name}: evaluated, {deviation:.1e} from its folder", file=sys.stderr, flush=True)
-    sources = dict.fromkeys(frame.source for frame in frames)
-    by_file = {Path(sources.popitem()[0]).stem: everything} if len(sources) == 1 else {
-        Path(source).stem: evaluate_frames(
-            folder, [frame for frame in frames if frame.source == source]
-        ).to_dict()
-        for source in sources
-    }  # fmt: skip
+    parts = evaluation.by_file or {frames[0].source: evaluation}
+    by_file = {Path(source).stem: part.to_dict() for source, part in parts.items()}
     return Shipped(folder, card, settings, checks, errors, by_file, deviation)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,26 @@ class Evaluation:
             ranked[name] = tuple(_worst_frame(self.frames[i], by_frame[i]) for i in order)
         return ranked
 
+    @cached_property
+    def by_file(self) -> dict[str, Evaluation]:
+        """What each file of frames has its part in, in their order; empty where there is one."""
+        sources = np.array([frame.source for frame in self.frames])
+        names = list(dict.fromkeys(sources.tolist()))
+        return {name: self.select(sources == name) for name in names if len(names) > 1}
+
+    def select(self, chosen: NDArray[np.bool_]) -> Evaluation:
+        """The evaluation of some of the frames, by a mask of shape (F,)."""
+        comparisons = {}
+        for target, found in self.comparisons.items():
+            members = chosen[self.atom_frames] if target == "forces" else chosen
+            kept = members[found.rows]
+            if kept.any():
+                rows = (np.cumsum(members) - 1)[found.rows[kept]]
+                comparisons[target] = Comparison(
+                    found.reference[kept], found.prediction[kept], rows
+                )
+        return Evaluation(tuple(compress(self.frames, chosen)), comparisons)
+
     @property
     def headlines(self) -> dict[str, float]:
         """The few errors that a card quotes."""
@@ -136,6 +157,18 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Sizes and errors as plain values, with units in their names; nothing unlabelled."""
+        content = self._totals()
+        content["forces_by_element"] = {
+            symbol: asdict(errors) for symbol, errors in self.forces_by_element.items()
+        }
+        content["worst_frames"] = {
+            name: [asdict(frame) for frame in frames] for name, frames in self.worst.items()
+        }
+        if self.by_file:
+            content["by_file"] = {name: part._totals() for name, part in self.by_file.items()}
+        return content
+
+    def _totals(self) -> dict[str, Any]:
         content: dict[str, Any] = {
             "frames": len(self.frames),
             "atoms": int(self.atom_counts.sum()),
@@ -144,12 +177,6 @@ class Evaluation:
         for target in self.comparisons:
             errors = getattr(self, target)
             content |= {f"{target}_{name}": value for name, value in asdict(errors).items()}
-        content["forces_by_element"] = {
-            symbol: asdict(errors) for symbol, errors in self.forces_by_element.items()
-        }
-        content["worst_frames"] = {
-            name: [asdict(frame) for frame in frames] for name, frames in self.worst.items()
-        }
         return content
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -68,12 +68,25 @@ def write_evaluations(
         for frame in (f for frames in content["worst_frames"].values() for f in frames):
             # Where the file lay on the machine of the training says nothing to others.
             frame["source"] = PurePath(frame["source"]).name
+        if "by_file" in content:
+            names = _short_names(list(content["by_file"]))
+            content["by_file"] = dict(zip(names, content["by_file"].values(), strict=True))
     write_text(folder / EVALUATION_FILE, to_json(contents))
     for name, evaluation in evaluations.items():
         ending = f"_{name}.png" if len(evaluations) > 1 else ".png"
         save_figure(parity(evaluation), folder / f"parity{ending}")
         if evaluation.forces is not None:
             save_figure(errors_by_element(evaluation), folder / f"errors_by_element{ending}")
+
+
+def _short_names(paths: list[str]) -> list[str]:
+    """The last parts of paths, as many as tell them apart."""
+    parts = [PurePath(path).parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(own[-depth:]) for own in parts]
+        if len(set(names)) == len(names):
+            return names
+    return paths
 
 
 def add_checks(folder: str | os.PathLike[str], checks: Mapping[str, Check]) -> Path:
@@ -217,9 +230,25 @@ def _errors(evaluations: Mapping[str, Mapping[str, Any]]) -> str:
             for name, found in evaluations.items()
         ],
     )
-    return "\n\n".join(
-        filter(None, [CONVENTIONS, errors, _by_element(evaluations), _worst(evaluations)])
-    )
+    parts = [
+        CONVENTIONS,
+        errors,
+        *(_by_file(name, found) for name, found in evaluations.items()),
+        _by_element(evaluations),
+        _worst(evaluations),
+    ]
+    return "\n\n".join(filter(None, parts))
+
+
+def _by_file(name: str, found: Mapping[str, Any]) -> str:
+    """The errors of a data set file by file, where it has several."""
+    parts = found.get("by_file", {})
+    columns = [column for column in QUOTED if any(column in part for part in parts.values())]
+    rows = [
+        (f"`{source}`", part["frames"], *(known(part.get(column)) for column in columns))
+        for source, part in parts.items()
+    ]
+    return table([f"{name}, by file", "frames", *map(heading, columns)], rows)
 
 
 def _by_element(evaluations: Mapping[str, Mapping[str, Any]]) -> str:

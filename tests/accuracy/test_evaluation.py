@@ -133,6 +133,32 @@ def test_each_frame_is_compared_where_it_has_labels(
     assert set(evaluation.forces_by_element) == {"H", "O"}
 
 
+def test_each_file_is_judged_as_it_would_be_alone(potential: Potential, exact: list[Frame]) -> None:
+    alcohol, water, crystal = exact
+    here = [
+        replace(alcohol, forces=None, energy=alcohol.energy - 0.018, source="here.xyz"),
+        replace(crystal, energy=None, forces=crystal.forces - FORCE_SHIFT, source="here.xyz"),
+    ]
+    there = [replace(water, forces=water.forces + FORCE_SHIFT, source="there.xyz")]
+    bare = [Frame(atoms=bulk("Si"), source="bare.xyz")]
+    mixed = [here[0], *there, here[1], *bare]
+    together = evaluate_frames(potential, mixed, device="cpu")
+    assert list(together.by_file) == ["here.xyz", "there.xyz", "bare.xyz"]
+    for frames in (here, there):
+        alone = evaluate_frames(potential, frames, device="cpu")
+        part = together.by_file[frames[0].source]
+        assert part.frames == tuple(frames)
+        assert part.comparisons.keys() == alone.comparisons.keys()
+        for target, found in alone.comparisons.items():
+            np.testing.assert_array_equal(part.comparisons[target].rows, found.rows)
+            np.testing.assert_allclose(
+                part.comparisons[target].difference, found.difference, atol=1e-10
+            )
+        assert not alone.by_file
+    assert together.to_dict()["by_file"]["here.xyz"]["energy_mae_meV"] == pytest.approx(18.0)
+    assert together.to_dict()["by_file"]["bare.xyz"]["frames"] == 1
+
+
 def test_worst_frames_are_named_by_file_and_place(potential: Potential, exact: list[Frame]) -> None:
     alcohol, water, crystal = exact
     one_atom = np.zeros((9, 3))

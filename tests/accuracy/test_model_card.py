@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,28 @@ def test_errors_come_from_the_evaluation(folder: Path, evaluation: Evaluation) -
         assert (folder / picture).stat().st_size > 1000
     everything = readme + (folder / "evaluation.json").read_text(encoding="utf-8")
     assert "secret" not in everything
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/home/me/secret/a.xyz", "/home/me/secret/b.xyz"], ["a.xyz", "b.xyz"]),
+        (["/secret/a/test.xyz", "/secret/b/test.xyz"], ["a/test.xyz", "b/test.xyz"]),
+    ],
+)
+def test_errors_by_file_where_there_are_several(
+    paths: list[str], names: list[str], folder: Path, evaluation: Evaluation
+) -> None:
+    frames = [
+        replace(frame, source=path) for frame, path in zip(evaluation.frames, paths, strict=True)
+    ]
+    write_evaluations(folder, {"test": replace(evaluation, frames=tuple(frames))})
+    readme = write_readme(folder).read_text(encoding="utf-8")
+    found = {cells[0]: cells for cells in rows(section(readme, "Errors"))}
+    head, *parts = (found[name] for name in ("test, by file", *(f"`{name}`" for name in names)))
+    energy = head.index("energy MAE (meV)")
+    assert [cells[energy] for cells in parts] == ["9", "6"]
+    assert "secret" not in readme + (folder / "evaluation.json").read_text(encoding="utf-8")
 
 
 def test_figures_of_the_card_are_not_given_twice(folder: Path, evaluation: Evaluation) -> None:
