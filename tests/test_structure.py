@@ -18,6 +18,15 @@ def test_geometry_copies(ethanol: Atoms) -> None:
     assert not ethanol.cell.array.any()
 
 
+def test_geometry_goes_to_a_device_but_for_the_boundaries(silicon: Atoms) -> None:
+    host = geometry(silicon)
+    assert host.to("cpu") is host
+    there = geometry(silicon, "meta")
+    assert [tuple(tensor.shape) for tensor in there] == [(8, 3), (3, 3), (3,)]
+    assert [tensor.device.type for tensor in there] == ["meta", "meta", "cpu"]
+    assert there.pbc.all()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_positions_that_are_not_finite(value: float, ethanol: Atoms) -> None:
     ethanol.positions[[2, 5], 1] = value
