@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.segments import Segments
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +64,13 @@ def strained(graph: AtomGraph) -> tuple[AtomGraph, list[Tensor]]:
 def _forces(graph: AtomGraph, slope: Slope) -> Tensor:
     """Forces (N, 3): r_ij = r_j - r_i, so i is pulled along +dE/dr_ij and j along the reverse."""
     both_ends = torch.cat([slope.values, -slope.values])
-    forces = segment_sum(both_ends, slope.index.flatten(), graph.num_atoms)
+    forces = Segments.of(slope.index.flatten(), graph.num_atoms).sum(both_ends)
     return forces if slope.positions is None else forces - slope.positions
 
 
 def _stress(graph: AtomGraph, slope: Slope) -> Tensor:
     owner = graph.batch[slope.index[0]]
-    virial = segment_sum(slope.virials, owner, graph.num_structures)
+    virial = Segments.of(owner, graph.num_structures).sum(slope.virials)
     if slope.strain is not None:
         virial = virial + 0.5 * (slope.strain + slope.strain.mT)
     return _per_volume(virial, graph.volume)
@@ -79,7 +79,8 @@ def _stress(graph: AtomGraph, slope: Slope) -> Tensor:
 def _stresses(graph: AtomGraph, slope: Slope) -> Tensor:
     """Stress by atom: each edge is shared equally by its two ends."""
     half = 0.5 * slope.virials
-    virials = segment_sum(torch.cat([half, half]), slope.index.flatten(), graph.num_atoms)
+    ends = Segments.of(slope.index.flatten(), graph.num_atoms)
+    virials = ends.sum(torch.cat([half, half]))
     return _per_volume(virials, graph.volume[graph.batch])
 
 

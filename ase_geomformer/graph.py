@@ -24,6 +24,7 @@ from ase import Atoms
 from torch import Tensor
 
 from ase_geomformer.neighbors import NeighborList, neighbor_list, pair_list
+from ase_geomformer.segments import Segments
 from ase_geomformer.structure import electrons, geometry
 
 
@@ -105,6 +106,21 @@ class AtomGraph:
     @property
     def num_structures(self) -> int:
         return self.charge.shape[0]
+
+    @property
+    def receivers(self) -> Segments:
+        """The edges by their receiver."""
+        return Segments.of(self.edge_index[0], self.num_atoms, in_order=True)
+
+    @property
+    def senders(self) -> Segments:
+        """The edges by their sender."""
+        return Segments.of(self.edge_index[1], self.num_atoms)
+
+    @property
+    def structures(self) -> Segments:
+        """The atoms by their structure."""
+        return Segments.of(self.batch, self.num_structures, in_order=True)
 
     @property
     def volume(self) -> Tensor:

@@ -16,9 +16,9 @@ from ase_geomformer.calculator import PotentialCalculator, as_potential
 from ase_geomformer.devices import resolve_device, resolve_dtype
 from ase_geomformer.evaluate import BatchEvaluator, Evaluator, as_evaluator
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.layers.segment import gather
 from ase_geomformer.memory import budget_bytes, kept_for_gradients
 from ase_geomformer.potential import Potential
+from ase_geomformer.segments import Segments
 
 # Å; the error of a central difference is this squared times a sixth of a fourth derivative.
 STEP = 0.002
@@ -190,7 +190,8 @@ def _slope(potential: Potential, graph: AtomGraph, shifts: Tensor) -> Tensor:
     """Derivative of the energy with respect to shifts of the atoms (N, 3), differentiable."""
 
     def stretched(vectors: Tensor, index: Tensor) -> Tensor:
-        return vectors + gather(shifts, index[1]) - gather(shifts, index[0])
+        receivers, senders = (Segments.of(ends, graph.num_atoms) for ends in index)
+        return vectors + senders.gather(shifts) - receivers.gather(shifts)
 
     moved = replace(
         graph,

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from ase_geomformer.architectures.base import Architecture, build
 from ase_geomformer.derivatives import FROM_SLOPE, Slope, strained
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.layers.segment import segment_sum
 from ase_geomformer.physics import (
     EnergyTerm,
     LongRangeCutoff,
@@ -263,7 +262,7 @@ class Potential(nn.Module):
         if not self.conservative:
             results["forces"] = self.energy_scale * outputs[DIRECT_FORCES]
             results[_SLOPING] = energies - terms["architecture"]
-        results["energy"] = segment_sum(energies, graph.batch, graph.num_structures)
+        results["energy"] = graph.structures.sum(energies)
         return results
 
     def check_pairs(self, graph: AtomGraph) -> None:

@@ -35,8 +35,8 @@ from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.equivariant import VectorReadout
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.radial import GaussianBasis
-from ase_geomformer.layers.segment import gather, segment_sum
 from ase_geomformer.provenance import to_json
+from ase_geomformer.segments import Segments
 
 PARTICLES = 5
 TIMESTEP = 1e-3
@@ -147,8 +147,8 @@ class Predictor(nn.Module):
         centred = (positions - positions.mean(dim=1, keepdim=True)).flatten(0, 1)
         kinds = (charges.flatten() > 0).long()
         edges = self.edges(positions)
-        sent = self.centrality(edges.radial) * gather(self.senders(kinds), edges.sender)
-        x = self.charges(kinds) + segment_sum(sent, edges.receiver, len(kinds))
+        sent = self.centrality(edges.radial) * edges.senders.gather(self.senders(kinds))
+        x = self.charges(kinds) + edges.receivers.sum(sent)
         moving, e = self.vectors(velocities.flatten(0, 1), self.velocities)
         x = x + self.speed(moving)
         e = e + self.vectors(centred, self.places)[1]
@@ -167,8 +167,8 @@ class Predictor(nn.Module):
         flat = positions.flatten(0, 1)
         distances, directions = distances_and_directions(flat[sender] - flat[receiver])
         return Edges(
-            receiver=receiver,
-            sender=sender,
+            receivers=Segments.of(receiver, len(flat)),
+            senders=Segments.of(sender, len(flat)),
             radial=self.basis(distances),
             envelope=torch.ones_like(distances),
             harmonics=math.sqrt(4.0 * math.pi) * self.harmonics(directions),

@@ -21,7 +21,6 @@ from ase_geomformer.checkpoint import Card, load_folder, save_potential, verify
 from ase_geomformer.evaluate import as_evaluator
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.hessian import hessian
-from ase_geomformer.layers.segment import segment_sum
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 from ase_geomformer.recipes.modes.normal_modes import curvature
@@ -47,7 +46,7 @@ def pull() -> Iterator[str]:
 
         def forward(self, graph: AtomGraph) -> dict[str, Tensor]:
             pulls = self.strength * graph.edge_vectors
-            forces = segment_sum(pulls, graph.edge_index[0], graph.num_atoms)
+            forces = graph.receivers.sum(pulls)
             return {"energies": 0.0 * forces[:, 0], "direct_forces": forces}
 
     yield "pull"

@@ -43,8 +43,8 @@ class Size(NamedTuple):
 HEADROOM_ALONE = (1 / 16, 1 / 16, 0.0, 0.0)
 HEADROOM_TOGETHER = (1 / 16, 1 / 16, 1 / 16, 1 / 4)
 
-# Multiples that fill the registers of the processor.
-STEP = Size(num_edges=16, num_far_pairs=16, num_atoms=8, num_structures=2)
+# Multiples that they are rounded up to, so that sizes which hardly differ are one.
+STEP = Size(num_edges=16, num_far_pairs=16, num_atoms=2, num_structures=2)
 
 # A larger size is close enough if it costs no more than this share beyond what is needed, or so
 # little that it is not worth a compilation however often it is paid.

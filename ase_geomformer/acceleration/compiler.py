@@ -44,7 +44,7 @@ def compile_with_gradient(
     inputs: Sequence[Tensor],
     backend: str,
     *,
-    cpp_wrapper: bool = False,
+    few_edges: bool = False,
 ) -> Compiled:
     """A function of tensors that differentiates inside, as one compiled graph.
 
@@ -52,7 +52,7 @@ def compile_with_gradient(
     traced into one graph of primitive operations first, and the backend is given that graph.
     It is called directly, as nothing about the inputs needs to be guarded: they always come in
     the shapes of ``inputs``, and a change of torch's global settings must not compile anew
-    behind the user's back.
+    behind the user's back. On CUDA the results of a call are overwritten by the next.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def compile_with_gradient(
         The sizes, types and device that all calls will have.
     backend : str
         One of ``torch.compiler.list_backends(exclude_tags=())``.
-    cpp_wrapper : bool
+    few_edges : bool
         As in :func:`compiler_backend`.
 
     Raises
@@ -78,8 +78,12 @@ def compile_with_gradient(
         # What tracing knows of its inputs is no input for a compiler that asks for real ones.
         for node in graph.graph.find_nodes(op="placeholder"):
             node.meta.clear()
+        captured = inputs[0].is_cuda
         with _quiet():
-            compiled: Any = compiler_backend(backend, cpp_wrapper=cpp_wrapper)(graph, list(inputs))
+            compiler = compiler_backend(backend, few_edges=few_edges, captured=captured)
+            compiled: Any = compiler(graph, list(inputs))
+        for _ in range(2 if captured else 0):  # The second call is captured, the third played.
+            compiled(*inputs)
         check_same(compiled(*inputs), graph(*inputs), inputs)
     return compiled
 
@@ -115,7 +119,9 @@ def check_same(
             )
 
 
-def compiler_backend(name: str, *, cpp_wrapper: bool = False) -> Callable[..., Any]:
+def compiler_backend(
+    name: str, *, few_edges: bool = False, captured: bool = False
+) -> Callable[..., Any]:
     """A backend of ``torch.compile`` by its name, ``inductor`` without fused segment sums.
 
     Inductor may fuse a sum over edges with what reads that sum (pytorch/pytorch#171493; up to 2.13
@@ -125,10 +131,13 @@ def compiler_backend(name: str, *, cpp_wrapper: bool = False) -> Callable[..., A
     Parameters
     ----------
     name : str
-    cpp_wrapper : bool
+    few_edges : bool
         Have inductor call operations from C++ rather than Python: half a millisecond less for the
         two hundred of a step. Memory then goes back to the system more often, which costs large
-        structures more than that.
+        structures more than that. And sum over edges by products, see :func:`sum_by_product`.
+    captured : bool
+        Have inductor capture a call as a CUDA graph, which then is started as one. It is played
+        from the third call on, and its results are overwritten by the next call.
     """
     from torch._dynamo.backends.registry import lookup_backend
 
@@ -137,10 +146,25 @@ def compiler_backend(name: str, *, cpp_wrapper: bool = False) -> Callable[..., A
     from torch._inductor.compile_fx import compile_fx
     from torch._inductor.decomposition import select_decomp_table
 
-    whole = (torch.ops.aten.index_add.default, torch.ops.aten.index_add_.default)
-    table = {op: rule for op, rule in select_decomp_table().items() if op not in whole}
-    patches = {"cpp_wrapper": cpp_wrapper}
+    table = dict(select_decomp_table())
+    for op in (torch.ops.aten.index_add.default, torch.ops.aten.index_add_.default):
+        del table[op]
+    if few_edges:
+        table[torch.ops.aten.index_add.default] = sum_by_product
+    patches = {"cpp_wrapper": few_edges, "triton.cudagraphs": captured}
     return partial(compile_fx, decompositions=table, config_patches=patches)
+
+
+def sum_by_product(values: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """``values.index_add(dim, index, source)`` as a product with a matrix of zeros and ones.
+
+    For a few edges that takes less time, as all sums over them share the matrix.
+    """
+    places = torch.arange(values.shape[dim], device=index.device)
+    belongs = (places[:, None] == index).to(source.dtype)
+    rows = source.movedim(dim, 0)
+    sums = (belongs @ rows[:, None].flatten(1)).unflatten(1, (1, *rows.shape[1:])).squeeze(1)
+    return values + sums.movedim(0, dim)
 
 
 @contextmanager

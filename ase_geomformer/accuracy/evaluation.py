@@ -157,7 +157,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Sizes and errors as plain values, with units in their names; nothing unlabelled."""
-        content = self._totals()
+        content = self.totals()
         content["forces_by_element"] = {
             symbol: asdict(errors) for symbol, errors in self.forces_by_element.items()
         }
@@ -165,10 +165,11 @@ class Evaluation:
             name: [asdict(frame) for frame in frames] for name, frames in self.worst.items()
         }
         if self.by_file:
-            content["by_file"] = {name: part._totals() for name, part in self.by_file.items()}
+            content["by_file"] = {name: part.totals() for name, part in self.by_file.items()}
         return content
 
-    def _totals(self) -> dict[str, Any]:
+    def totals(self) -> dict[str, Any]:
+        """Sizes and errors of all frames together, as in :meth:`to_dict`."""
         content: dict[str, Any] = {
             "frames": len(self.frames),
             "atoms": int(self.atom_counts.sum()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from ase_geomformer.accuracy.checks import (
@@ -18,7 +18,7 @@ from ase_geomformer.accuracy.checks import (
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.accuracy.figures import errors_by_element, parity
 from ase_geomformer.accuracy.markdown import bullets, known, table
-from ase_geomformer.accuracy.naming import heading, readable
+from ase_geomformer.accuracy.naming import heading, readable, short_names
 from ase_geomformer.accuracy.pictures import pictures
 from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.checkpoint import WEIGHTS_FILE, Card, read_card
@@ -63,30 +63,21 @@ def write_evaluations(
         By name of the data set, such as ``test``.
     """
     folder = Path(folder)
-    contents = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
-    for content in contents.values():
+    contents = {}
+    for name, evaluation in evaluations.items():
+        content = contents[name] = evaluation.to_dict()
+        # Where the files lay on the machine of the training says nothing to others.
+        names = short_names(frame.source for frame in evaluation.frames)
         for frame in (f for frames in content["worst_frames"].values() for f in frames):
-            # Where the file lay on the machine of the training says nothing to others.
-            frame["source"] = PurePath(frame["source"]).name
+            frame["source"] = names[frame["source"]]
         if "by_file" in content:
-            names = _short_names(list(content["by_file"]))
-            content["by_file"] = dict(zip(names, content["by_file"].values(), strict=True))
+            content["by_file"] = {names[file]: part for file, part in content["by_file"].items()}
     write_text(folder / EVALUATION_FILE, to_json(contents))
     for name, evaluation in evaluations.items():
         ending = f"_{name}.png" if len(evaluations) > 1 else ".png"
         save_figure(parity(evaluation), folder / f"parity{ending}")
         if evaluation.forces is not None:
             save_figure(errors_by_element(evaluation), folder / f"errors_by_element{ending}")
-
-
-def _short_names(paths: list[str]) -> list[str]:
-    """The last parts of paths, as many as tell them apart."""
-    parts = [PurePath(path).parts for path in paths]
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(own[-depth:]) for own in parts]
-        if len(set(names)) == len(names):
-            return names
-    return paths
 
 
 def add_checks(folder: str | os.PathLike[str], checks: Mapping[str, Check]) -> Path:

@@ -1,6 +1,9 @@
-"""Names that carry a unit, such as ``forces_mae_meV_per_A``, as a reader would write them."""
+"""Names as a reader would write them: of errors, such as ``forces_mae_meV_per_A``, and of files."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import PurePath
 
 UNITS = {
     "_meV_per_atom_per_ps": "meV/atom/ps",
@@ -43,3 +46,18 @@ def heading(name: str) -> str:
     """A name in words with its unit in brackets, for the head of a column."""
     words, unit = readable(name)
     return f"{words} ({unit})" if unit else words
+
+
+def short_names(files: Iterable[str]) -> dict[str, str]:
+    """The last parts of the paths of files, as many as tell them apart.
+
+    >>> short_names(["/data/new/water.xyz", "/data/old/water.xyz"])
+    {'/data/new/water.xyz': 'new/water.xyz', '/data/old/water.xyz': 'old/water.xyz'}
+    """
+    parts = {file: PurePath(file).parts for file in files}
+    deepest = max(map(len, parts.values()), default=0)
+    for depth in range(1, deepest + 1):
+        names = {file: "/".join(own[-depth:]) for file, own in parts.items()}
+        if len(set(names.values())) == len(names):
+            return names
+    return {file: file for file in parts}

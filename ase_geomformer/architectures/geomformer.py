@@ -23,6 +23,7 @@ from ase_geomformer.architectures.base import Architecture
 from ase_geomformer.architectures.geomformer_blocks import Block
 from ase_geomformer.architectures.geomformer_settings import GeoMFormerSettings
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.all_pairs import both_ways
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.cross_attention import Streams
 from ase_geomformer.layers.cutoff import CUTOFFS
@@ -32,7 +33,7 @@ from ase_geomformer.layers.equivariant import VectorReadout
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.radial import RADIAL_BASES, RadialLinear
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead
-from ase_geomformer.layers.segment import gather, segment_sum
+from ase_geomformer.segments import Segments
 
 
 class InitialStreams(nn.Module):
@@ -67,9 +68,9 @@ class InitialStreams(nn.Module):
 
     def _density(self, numbers: Tensor, edges: Edges, harmonics: Tensor) -> Tensor:
         """Sum over neighbours of harmonics (E, M) times filtered distances: (N, M, F)."""
-        sent = self.radial(edges.radial) * gather(self.sender(numbers), edges.sender)
+        sent = self.radial(edges.radial) * edges.senders.gather(self.sender(numbers))
         sent = sent * edges.envelope[:, None]
-        return segment_sum(harmonics[:, :, None] * sent[:, None], edges.receiver, len(numbers))
+        return edges.receivers.sum(harmonics[:, :, None] * sent[:, None])
 
 
 class GeoMFormer(Architecture, name="geomformer", settings=GeoMFormerSettings):
@@ -141,36 +142,32 @@ class GeoMFormer(Architecture, name="geomformer", settings=GeoMFormerSettings):
     def edge_features(self, graph: AtomGraph) -> Edges:
         """Basis, cutoff and harmonics of every edge, common to all blocks."""
         if self.settings.attention == "neighbours":
-            return self._expand(graph.edge_index, graph.edge_vectors)
-        index, vectors = _both_ways(graph)
-        edges = self._expand(index, vectors)
+            return self._expand((graph.receivers, graph.senders), graph.edge_vectors)
+        ends, vectors = both_ways(graph)
+        edges = self._expand(ends, vectors)
         # Pairs of an atom with itself only fill up padded graphs.
-        there = (edges.receiver != edges.sender).to(vectors.dtype)
+        there = (edges.receivers.index != edges.senders.index).to(vectors.dtype)
         return replace(edges, envelope=there)
 
     def centre_features(self, graph: AtomGraph) -> Edges:
         """The same of one edge for each atom, from it to the mean place of its structure."""
-        index, vectors = _both_ways(graph)
+        (receivers, _), vectors = both_ways(graph)
         ones = torch.ones_like(graph.batch, dtype=vectors.dtype)
-        sizes = segment_sum(ones, graph.batch, graph.num_structures)[graph.batch]
-        to_centre = segment_sum(vectors, index[0], graph.num_atoms) / sizes[:, None]
-        atoms = torch.arange(graph.num_atoms, device=vectors.device)
-        edges = self._expand(torch.stack([atoms, atoms]), to_centre)
+        sizes = graph.structures.sum(ones)[graph.batch]
+        to_centre = receivers.sum(vectors) / sizes[:, None]
+        indices = torch.arange(graph.num_atoms, device=vectors.device)
+        atoms = Segments.of(indices, graph.num_atoms, in_order=True)
+        edges = self._expand((atoms, atoms), to_centre)
         return replace(edges, envelope=ones)
 
-    def _expand(self, index: Tensor, vectors: Tensor) -> Edges:
+    def _expand(self, ends: tuple[Segments, Segments], vectors: Tensor) -> Edges:
         """Harmonics are scaled to a mean square of one per component: (1, sqrt(3) u, ...)."""
+        receivers, senders = ends
         distances, directions = distances_and_directions(vectors)
         return Edges(
-            receiver=index[0],
-            sender=index[1],
+            receivers=receivers,
+            senders=senders,
             radial=self.radial_basis(distances),
             envelope=self.envelope(distances, self.cutoff),
             harmonics=math.sqrt(4.0 * math.pi) * self.harmonics(directions),
         )
-
-
-def _both_ways(graph: AtomGraph) -> tuple[Tensor, Tensor]:
-    """Index (2, 2 P) and vectors (2 P, 3) of all pairs, from either atom to the other."""
-    index = torch.cat([graph.far_index, graph.far_index.flip(0)], dim=1)
-    return index, torch.cat([graph.far_vectors, -graph.far_vectors])

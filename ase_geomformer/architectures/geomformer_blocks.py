@@ -16,7 +16,6 @@ from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
 from ase_geomformer.layers.image_collapse import attend_to_atoms
 from ase_geomformer.layers.masked_softmax import DistanceFactor, Heads, attend
 from ase_geomformer.layers.radial import RadialLinear
-from ase_geomformer.layers.segment import gather
 
 if TYPE_CHECKING:
     from ase_geomformer.architectures.geomformer_settings import GeoMFormerSettings
@@ -64,7 +63,7 @@ class EdgeMessages(nn.Module):
         messages = [value * factor for value, factor in zip(values, factors, strict=True)]
         if self.directional is not None and self.direction_filter is not None:
             (source,) = self.direction_source(x)
-            sent = gather(source, edges.sender) * self.direction_filter(edges.radial)
+            sent = edges.senders.gather(source) * self.direction_filter(edges.radial)
             directed = edges.harmonics[:, :, None] * (sent[:, None] * spread[self.directional])
             messages[self.directional] = messages[self.directional] + directed
         return messages

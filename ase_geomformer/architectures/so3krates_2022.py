@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from ase_geomformer.architectures.base import Architecture
 from ase_geomformer.architectures.validation import check_attention_widths, check_neighbourhood
 from ase_geomformer.graph import AtomGraph
+from ase_geomformer.layers.all_pairs import both_ways
 from ase_geomformer.layers.attention import Attention, Edges, FilterNetwork
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
@@ -36,8 +37,8 @@ from ase_geomformer.layers.harmonics import DegreeNorm, SphericalHarmonics
 from ase_geomformer.layers.nonlocality import UNIFORM, nonlocal_envelope
 from ase_geomformer.layers.radial import RADIAL_BASES, FadedBasis
 from ase_geomformer.layers.readout import EnergyHead
-from ase_geomformer.layers.segment import gather, segment_sum
 from ase_geomformer.layers.self_mix import SelfMix
+from ase_geomformer.segments import Segments
 
 
 @dataclass(frozen=True)
@@ -198,9 +199,9 @@ class Layer(nn.Module):
         dx, dev = self.attention(x, ev, edges)
         if pairs is not None and self.nonlocal_cutoff is not None:
             envelope = nonlocal_envelope(
-                self.degree_norm.total(gather(ev, pairs.sender) - gather(ev, pairs.receiver)),
-                pairs.receiver,
-                pairs.sender,
+                self.degree_norm.total(pairs.senders.gather(ev) - pairs.receivers.gather(ev)),
+                pairs.receivers,
+                pairs.senders,
                 batch,
                 self.nonlocal_cutoff,
                 rounded=self.rounded_constants,
@@ -246,33 +247,30 @@ class So3krates2022(Architecture, name="so3krates-2022", settings=So3krates2022S
     def forward(self, graph: AtomGraph) -> dict[str, Tensor]:
         x = self.element_embedding(graph.atomic_numbers)
         edges, pairs = self.edge_features(graph), self.pair_features(graph)
-        ev = self.initial_geometry(edges, graph.num_atoms)
+        ev = self.initial_geometry(edges)
         for layer in self.layers:
             x, ev = layer(x, ev, edges, pairs, graph.batch)
         return {"energies": self.energy_head(x, graph.atomic_numbers)}
 
     def edge_features(self, graph: AtomGraph) -> Edges:
         """Basis, cutoff and harmonics of every edge, common to all layers."""
-        return self._expand(graph.edge_index, graph.edge_vectors)
+        return self._expand((graph.receivers, graph.senders), graph.edge_vectors)
 
     def pair_features(self, graph: AtomGraph) -> Edges | None:
         """The same of all pairs of every structure, both ways; None without non-local attention."""
         if self.settings.nonlocal_cutoff is None:
             return None
-        index, vectors = graph.far_index, graph.far_vectors
-        return self._expand(
-            torch.cat([index, index.flip(0)], dim=1), torch.cat([vectors, -vectors])
-        )
+        return self._expand(*both_ways(graph))
 
-    def _expand(self, index: Tensor, vectors: Tensor) -> Edges:
+    def _expand(self, ends: tuple[Segments, Segments], vectors: Tensor) -> Edges:
         # The paper's vectors point from sender to receiver, which odd degrees tell apart.
         return Edges.expand(
-            index, -vectors, self.radial_basis, self.envelope, self.harmonics, self.cutoff
+            ends, -vectors, self.radial_basis, self.envelope, self.harmonics, self.cutoff
         )
 
-    def initial_geometry(self, edges: Edges, num_atoms: int) -> Tensor:
+    def initial_geometry(self, edges: Edges) -> Tensor:
         """Mean harmonics (N, M) of the neighbours, weighted by the cutoff function."""
         weights = edges.envelope[:, None]
-        sums = segment_sum(weights * edges.harmonics, edges.receiver, num_atoms)
-        totals = segment_sum(weights, edges.receiver, num_atoms) + self.settings.softening
+        sums = edges.receivers.sum(weights * edges.harmonics)
+        totals = edges.receivers.sum(weights) + self.settings.softening
         return sums / torch.where(totals > 0.0, totals, 1.0)

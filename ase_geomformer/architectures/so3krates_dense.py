@@ -24,7 +24,6 @@ from ase_geomformer.layers.embedding import element_embedding
 from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import EnergyHead
-from ase_geomformer.layers.segment import segment_sum
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ class So3kratesDense(Architecture, name="so3krates-dense", settings=So3kratesDen
     def forward(self, graph: AtomGraph) -> dict[str, Tensor]:
         x = self.element_embedding(graph.atomic_numbers)
         edges = self.edge_features(graph)
-        ev = self.initial_geometry(edges, graph.num_atoms)
+        ev = self.initial_geometry(edges)
         for layer in self.layers:
             x, ev = layer(x, ev, edges)
         return {"energies": self.energy_head(self.final_norm(x), graph.atomic_numbers)}
@@ -196,11 +195,9 @@ class So3kratesDense(Architecture, name="so3krates-dense", settings=So3kratesDen
         """Basis, cutoff and harmonics of every edge, common to all layers."""
         return Edges.of(graph, self.radial_basis, self.envelope, self.harmonics, self.cutoff)
 
-    def initial_geometry(self, edges: Edges, num_atoms: int) -> Tensor:
+    def initial_geometry(self, edges: Edges) -> Tensor:
         """Euclidean variables (N, M) before the first layer."""
         scale = self.settings.initial_normalization
         if scale is None:
-            return edges.harmonics.new_zeros(num_atoms, self.harmonics.dim)
-        return segment_sum(
-            edges.envelope[:, None] * edges.harmonics / scale, edges.receiver, num_atoms
-        )
+            return edges.harmonics.new_zeros(edges.receivers.number, self.harmonics.dim)
+        return edges.receivers.sum(edges.envelope[:, None] * edges.harmonics / scale)

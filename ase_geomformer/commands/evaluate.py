@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ase_geomformer.commands import options as common
@@ -79,7 +78,7 @@ def _tables(evaluation: Evaluation) -> list[Any]:
     """Errors; force errors by element; the worst frame of each kind."""
     from rich.table import Table
 
-    from ase_geomformer.accuracy.naming import heading, readable
+    from ase_geomformer.accuracy.naming import heading, readable, short_names
 
     numbers = evaluation.to_dict()
     errors = Table("", "value", "unit", title="Errors")
@@ -96,8 +95,9 @@ def _tables(evaluation: Evaluation) -> list[Any]:
             elements.add_row(symbol, f"{found['atoms']:,}", *values)
         tables.append(elements)
     worst = Table("", "value", "unit", "formula", "frame", "file", title="Largest errors")
+    files = short_names(frame.source for frame in evaluation.frames)
     for name, frames in evaluation.worst.items():
         (words, unit), first = readable(name), frames[0]
-        file = PurePath(first.source).name
-        worst.add_row(words, f"{first.error:.4g}", unit, first.formula, str(first.index), file)
+        place = str(first.index), files[first.source]
+        worst.add_row(words, f"{first.error:.4g}", unit, first.formula, *place)
     return [*tables, worst]

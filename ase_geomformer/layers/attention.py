@@ -22,19 +22,19 @@ from ase_geomformer.layers.harmonics import (
     distances_and_directions,
 )
 from ase_geomformer.layers.radial import RadialFunction
-from ase_geomformer.layers.segment import gather, segment_sum
 from ase_geomformer.layers.spline import SplinePoint
+from ase_geomformer.segments import Segments
 
 
 @dataclass(frozen=True)
 class Edges:
-    """What all layers read of the edges: indices (E,), basis (E, K), cutoff (E,), Y (E, M).
+    """What all layers read of the edges: their ends, basis (E, K), cutoff (E,), Y (E, M).
 
     Instead of the basis there are places on a grid where the filters are tabulated.
     """
 
-    receiver: Tensor
-    sender: Tensor
+    receivers: Segments
+    senders: Segments
     radial: Tensor | SplinePoint
     envelope: Tensor
     harmonics: Tensor
@@ -49,25 +49,25 @@ class Edges:
         cutoff: float,
     ) -> Edges:
         """The edges of a graph, expanded in a radial basis and in spherical harmonics."""
-        return cls.expand(
-            graph.edge_index, graph.edge_vectors, radial_basis, envelope, harmonics, cutoff
-        )
+        ends = graph.receivers, graph.senders
+        return cls.expand(ends, graph.edge_vectors, radial_basis, envelope, harmonics, cutoff)
 
     @classmethod
     def expand(
         cls,
-        index: Tensor,
+        ends: tuple[Segments, Segments],
         vectors: Tensor,
         radial_basis: nn.Module,
         envelope: Callable[[Tensor, float], Tensor],
         harmonics: SphericalHarmonics,
         cutoff: float,
     ) -> Edges:
-        """Edges by their index (2, E) and vectors (E, 3)."""
+        """Edges by their receivers and senders and their vectors (E, 3)."""
+        receivers, senders = ends
         distances, directions = distances_and_directions(vectors)
         return cls(
-            receiver=index[0],
-            sender=index[1],
+            receivers=receivers,
+            senders=senders,
             radial=radial_basis(distances),
             envelope=envelope(distances, cutoff),
             harmonics=harmonics(directions),
@@ -167,35 +167,34 @@ class Attention(nn.Module):
         self.feature_norm, self.geometry_norm = feature_norm, geometry_norm
 
     def forward(self, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-        act, receiver, sender = self.qk_activation, edges.receiver, edges.sender
+        act, receivers, senders = self.qk_activation, edges.receivers, edges.senders
         # Each is gathered on its own: joined, their gradients would be copied once more.
-        invariants = self.degree_sum.invariants(gather(ev, sender) - gather(ev, receiver))
+        invariants = self.degree_sum.invariants(senders.gather(ev) - receivers.gather(ev))
         query_x, key_x = act(self.feature_query(x)), act(self.feature_key(x))
         alpha_x = head_sum(
-            gather(query_x, receiver)
+            receivers.gather(query_x)
             * self.feature_filter(edges.radial, invariants)
-            * gather(key_x, sender),
+            * senders.gather(key_x),
             self.num_heads,
         ) * (edges.envelope[:, None] / self.feature_norm)
-        value = gather(self.feature_value(x), sender).unflatten(-1, (self.num_heads, -1))
+        value = senders.gather(self.feature_value(x)).unflatten(-1, (self.num_heads, -1))
         message = (value * alpha_x[..., None]).flatten(-2)
-        dx = segment_sum(message, receiver, x.shape[0])
-        return dx, self._geometry_update(x, invariants, edges)
+        return receivers.sum(message), self._geometry_update(x, invariants, edges)
 
     def geometry_update(self, x: Tensor, ev: Tensor, edges: Edges) -> Tensor:
         """The update (N, M) of ev alone, for edges along which x is not exchanged."""
-        difference = gather(ev, edges.sender) - gather(ev, edges.receiver)
+        difference = edges.senders.gather(ev) - edges.receivers.gather(ev)
         return self._geometry_update(x, self.degree_sum.invariants(difference), edges)
 
     def _geometry_update(self, x: Tensor, invariants: Tensor, edges: Edges) -> Tensor:
-        act, receiver, sender = self.qk_activation, edges.receiver, edges.sender
+        act, receivers, senders = self.qk_activation, edges.receivers, edges.senders
         alpha = head_sum(
-            gather(act(self.geometry_query(x)), receiver)
+            receivers.gather(act(self.geometry_query(x)))
             * self.geometry_filter(edges.radial, invariants)
-            * gather(act(self.geometry_key(x)), sender),
+            * senders.gather(act(self.geometry_key(x))),
             self.num_degrees,
         ) * (edges.envelope[:, None] / self.geometry_norm)
-        return segment_sum(self.degree_sum.spread(alpha) * edges.harmonics, receiver, x.shape[0])
+        return receivers.sum(self.degree_sum.spread(alpha) * edges.harmonics)
 
 
 def head_sum(values: Tensor, num_heads: int) -> Tensor:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.dense import dense
-from ase_geomformer.layers.segment import segment_sum
 
 NUM_ELEMENTS = 119  # rows of a table indexed by atomic number, 0 .. 118
 
@@ -42,7 +41,7 @@ class ElectronEmbedding(nn.Module):
         query, key = self.query(graph.atomic_numbers), self.key(sign)
         logits = (query * key).sum(dim=-1) / math.sqrt(query.shape[-1])
         weight = nn.functional.softplus(logits)
-        norm = segment_sum(weight, graph.batch, graph.num_structures)
+        norm = graph.structures.sum(weight)
         share = (total / norm)[graph.batch] * weight
         taken = share[:, None] * self.value(sign)
         return taken + self.dense_2(silu(self.dense_1(silu(taken))))

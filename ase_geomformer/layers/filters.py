@@ -19,7 +19,6 @@ from ase_geomformer.layers.attention import Edges, head_sum
 from ase_geomformer.layers.degree_linear import DegreeLinear, component_degrees
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.radial import RadialFunction
-from ase_geomformer.layers.segment import gather, segment_sum
 from ase_geomformer.layers.spline import SplinePoint
 
 
@@ -67,10 +66,10 @@ class NeighbourDensity(nn.Module):
 
     def forward(self, scalars: Tensor, edges: Edges) -> Tensor:
         """Element features (N, C) to steerable features (N, (L+1)^2, C)."""
-        pair = gather(self.sender(scalars), edges.sender) * edges.envelope[:, None]
+        pair = edges.senders.gather(self.sender(scalars)) * edges.envelope[:, None]
         filters = self.filters(edges.radial).unflatten(-1, (self.lmax + 1, -1)) * pair[:, None]
         message = filters.index_select(1, self.owner) * edges.harmonics[:, :, None]
-        density = segment_sum(message, edges.receiver, scalars.shape[0]) / self.norm
+        density = edges.receivers.sum(message) / self.norm
         return density * (1.0 + self.receiver(scalars))[:, None]
 
 
@@ -121,10 +120,10 @@ class FilterMessages(nn.Module):
         of_harmonics, passed, along, of_gate = filters.split(
             [degrees, self.lmax, self.lmax, int(self.heads > 0)], dim=1
         )
-        sent = gather(features, edges.sender)
+        sent = edges.senders.gather(features)
         harmonics = edges.harmonics[:, :, None]
         # Components along the edge join the scalars that multiply the harmonics.
-        value = gather(self.value(scalars), edges.sender).unflatten(-1, (degrees, -1))
+        value = edges.senders.gather(self.value(scalars)).unflatten(-1, (degrees, -1))
         components = (sent * harmonics)[:, 1:]
         for l in range(1, degrees):
             block = components[:, l * l - 1 : (l + 1) ** 2 - 1]
@@ -136,12 +135,12 @@ class FilterMessages(nn.Module):
         if self.heads:
             weight = weight * self.gate(scalars, of_gate[:, 0], edges)
         message = message * weight[:, None]
-        return self.out(segment_sum(message, edges.receiver, features.shape[0]))
+        return self.out(edges.receivers.sum(message))
 
     def gate(self, scalars: Tensor, filters: Tensor, edges: Edges) -> Tensor:
         """Weight (E, C) of every channel, between 0 and 2: 2 sigmoid(q_i . (f k_j)) per head."""
-        query = gather(self.query(scalars), edges.receiver)
-        key = gather(self.key(scalars), edges.sender)
+        query = edges.receivers.gather(self.query(scalars))
+        key = edges.senders.gather(self.key(scalars))
         width = self.channels // self.heads
         logits = head_sum(query * filters * key, self.heads) / math.sqrt(width)
         return 2.0 * torch.sigmoid(logits).repeat_interleave(width, dim=-1)

@@ -16,7 +16,6 @@ from ase_geomformer.layers.degree_linear import DegreeLinear, component_degrees
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.edge_frame import FramedEdges, frame_components
 from ase_geomformer.layers.filters import RadialNetwork
-from ase_geomformer.layers.segment import gather, segment_sum
 from ase_geomformer.layers.so2 import SO2Linear
 
 LARGEST_LOGIT = 5.0
@@ -77,8 +76,8 @@ class GraphAttention(nn.Module):
 
     def forward(self, features: Tensor, edges: FramedEdges) -> Tensor:
         """Features (N, (L+1)^2, C) to their update, of the same shape."""
-        pair = gather(self.sender(features), edges.sender)
-        pair = pair + gather(self.receiver(features), edges.receiver)
+        pair = edges.senders.gather(self.sender(features))
+        pair = pair + edges.receivers.gather(self.receiver(features))
         filters = self.filters(edges.radial).unflatten(-1, (-1, self.width))
         framed = torch.bmm(edges.rotations, pair) * filters.index_select(1, self.filter_of)
         hidden, invariants = self.first(framed)
@@ -87,12 +86,12 @@ class GraphAttention(nn.Module):
         scalars = nn.functional.silu(hidden[:, :1])
         gated = torch.cat([scalars, hidden[:, 1:] * gates.index_select(1, self.gate_of)], dim=1)
         values, _ = self.second(gated)
-        weights = self.weights(for_logits, edges, features.shape[0])
+        weights = self.weights(for_logits, edges)
         message = (values.unflatten(-1, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
         message = torch.bmm(edges.rotations.transpose(1, 2), message) * self.truncation
-        return self.out(segment_sum(message, edges.receiver, features.shape[0]))
+        return self.out(edges.receivers.sum(message))
 
-    def weights(self, invariants: Tensor, edges: FramedEdges, num_atoms: int) -> Tensor:
+    def weights(self, invariants: Tensor, edges: FramedEdges) -> Tensor:
         """Weights (E, heads) of the neighbours: u^2 exp(a) / (1 + sum of u exp(a)).
 
         The one stands for an atom of no logit that is always there; with it, weights fade with
@@ -104,8 +103,8 @@ class GraphAttention(nn.Module):
         bounded = LARGEST_LOGIT * torch.tanh(logits / LARGEST_LOGIT)
         envelope = edges.envelope[:, None]
         shares = envelope * torch.exp(bounded)
-        total = 1.0 + segment_sum(shares, edges.receiver, num_atoms)
-        return envelope * shares / gather(total, edges.receiver)
+        total = 1.0 + edges.receivers.sum(shares)
+        return envelope * shares / edges.receivers.gather(total)
 
 
 def _smooth_leaky_relu(values: Tensor, slope: float = 0.2) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.masked_softmax import Heads, bounded
-from ase_geomformer.layers.segment import segment_sum
+from ase_geomformer.segments import Segments
 
 
 def attend_to_atoms(
@@ -39,8 +39,8 @@ def attend_to_atoms(
     num_atoms = query.shape[0]
     mask = edges.envelope[:, None]
     once = edge_factor * mask
-    pair = edges.receiver * num_atoms + edges.sender
-    sums = segment_sum(torch.cat([once, once * mask], dim=-1), pair, num_atoms**2)
+    pair = edges.receivers.index * num_atoms + edges.senders.index
+    sums = Segments.of(pair, num_atoms**2).sum(torch.cat([once, once * mask], dim=-1))
     by_pair = sums.unflatten(0, (num_atoms, num_atoms)).split(self_bias.shape[0], dim=-1)
     own = torch.exp(bounded(heads.scores(query, key), bound) + bounded(self_bias, bound))
     received = []

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.radial import RadialLinear
-from ase_geomformer.layers.segment import gather, segment_sum
 
 MessageFunction = Callable[[Tensor, Sequence[Tensor]], Sequence[Tensor]]
 
@@ -138,13 +137,13 @@ def attend(
         is sent, values times weights where it is left out.
     """
     mask = edges.envelope[:, None]
-    on_edge = heads.scores(gather(query, edges.receiver), gather(key, edges.sender))
+    on_edge = heads.scores(edges.receivers.gather(query), edges.senders.gather(key))
     weight = torch.exp(bounded(on_edge, bound)) * edge_factor * mask
     own = torch.exp(bounded(heads.scores(query, key), bound) + bounded(self_bias, bound))
-    values = heads.by_module(gather(value, edges.sender))
+    values = heads.by_module(edges.senders.gather(value))
     sent = (messages or heads.weighted)(weight * mask, values)
     flat = torch.cat([*(part.flatten(1) for part in sent), weight], dim=-1)
-    received = segment_sum(flat, edges.receiver, query.shape[0])
+    received = edges.receivers.sum(flat)
     total, denominator = received.split([heads.width, weight.shape[-1]], dim=-1)
     inverse = 1.0 / (denominator + own)
     parts = zip(

@@ -11,24 +11,24 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.layers.cutoff import polynomial_cutoff
-from ase_geomformer.layers.segment import gather, segment_sum
+from ase_geomformer.segments import Segments
 
 UNIFORM: Final = "uniform"
 
 
-def segment_softmax(logits: Tensor, index: Tensor, num_segments: int) -> Tensor:
-    """Softmax among the rows that share an index: (E,) with index (E,) to (E,)."""
+def segment_softmax(logits: Tensor, segments: Segments) -> Tensor:
+    """Softmax among the members of each segment, (E,) to (E,)."""
     # The largest of each segment is subtracted; as this changes nothing, it needs no gradient.
-    lowest = logits.new_full((num_segments,), -torch.inf)
-    largest = lowest.scatter_reduce(0, index, logits.detach(), "amax")
-    weights = torch.exp(logits - largest[index])
-    return weights / gather(segment_sum(weights, index, num_segments), index)
+    lowest = logits.new_full((segments.number,), -torch.inf)
+    largest = lowest.scatter_reduce(0, segments.index, logits.detach(), "amax")
+    weights = torch.exp(logits - largest[segments.index])
+    return weights / segments.gather(segments.sum(weights))
 
 
 def nonlocal_envelope(
     separations: Tensor,
-    receiver: Tensor,
-    sender: Tensor,
+    receivers: Segments,
+    senders: Segments,
     batch: Tensor,
     cutoff: float | Literal["uniform"],
     *,
@@ -44,19 +44,20 @@ def nonlocal_envelope(
     ----------
     separations : Tensor, shape (P,)
         Distances of the pairs, each in both directions.
-    receiver, sender : Tensor, shape (P,)
+    receivers, senders : Segments
     batch : Tensor, shape (N,)
     cutoff : float or "uniform"
         In units of the softmax; ``uniform`` is 1/N of each structure's number of atoms N.
     rounded : bool
         Round 1/N to float32, as the original code does.
     """
-    shares = segment_softmax(separations, receiver, len(batch))
+    shares, receiver = segment_softmax(separations, receivers), receivers.index
     limit = _inverse_sizes(batch, shares, rounded)[receiver] if cutoff == UNIFORM else cutoff
-    return torch.where(receiver == sender, 0.0, polynomial_cutoff(shares, limit))
+    return torch.where(receiver == senders.index, 0.0, polynomial_cutoff(shares, limit))
 
 
 def _inverse_sizes(batch: Tensor, like: Tensor, rounded: bool) -> Tensor:
     """One over the number of atoms in each atom's structure (N,)."""
-    sizes = segment_sum(torch.ones_like(batch, dtype=like.dtype), batch, len(batch))[batch]
+    atoms = Segments.of(batch, len(batch), in_order=True)
+    sizes = atoms.sum(torch.ones_like(batch, dtype=like.dtype))[batch]
     return (1.0 / sizes).float().to(like.dtype) if rounded else 1.0 / sizes

@@ -11,7 +11,6 @@ from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
-from ase_geomformer.layers.segment import gather, segment_sum
 
 
 class EnergyHead(nn.Module):
@@ -75,9 +74,9 @@ class ChargeHead(nn.Module):
     def forward(self, x: Tensor, graph: AtomGraph) -> Tensor:
         own = self.final(self.activation(self.hidden(x))).squeeze(-1)
         own = own + self.shifts[graph.atomic_numbers]
-        atoms = segment_sum(torch.ones_like(own), graph.batch, graph.num_structures)
-        missing = graph.charge - segment_sum(own, graph.batch, graph.num_structures)
-        return own + gather(missing / atoms, graph.batch)
+        structures = graph.structures
+        missing = graph.charge - structures.sum(own)
+        return own + structures.gather(missing / structures.sum(torch.ones_like(own)))
 
 
 class HirshfeldHead(nn.Module):

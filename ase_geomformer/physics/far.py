@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.layers.segment import gather, segment_sum
 from ase_geomformer.physics.base import EnergyTerm
+from ase_geomformer.segments import Segments
 
 # A radius in Å, None for no cutoff, or "auto" for what the terms say themselves.
 LongRangeCutoff = float | Literal["auto"] | None
@@ -39,13 +39,17 @@ class FarPairTerm(EnergyTerm):
 
     def forward(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
         energies = self.pair_energies(graph, outputs)
-        ends = graph.far_index.flatten()
-        return 0.5 * segment_sum(torch.cat([energies, energies]), ends, graph.num_atoms)
+        return 0.5 * _far_ends(graph).sum(torch.cat([energies, energies]))
 
 
 def of_far_pairs(values: Tensor, graph: AtomGraph) -> Tensor:
     """A number of each atom (N,) at both ends of every far pair, (2, P)."""
-    return gather(values, graph.far_index.flatten()).view_as(graph.far_index)
+    return _far_ends(graph).gather(values).view_as(graph.far_index)
+
+
+def _far_ends(graph: AtomGraph) -> Segments:
+    """Both ends of all far pairs by atom, the first ones before the second ones."""
+    return Segments.of(graph.far_index.flatten(), graph.num_atoms)
 
 
 def check_long_range_cutoff(cutoff: float | None) -> None:

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.harmonics import distances_and_directions
-from ase_geomformer.layers.segment import segment_sum
 from ase_geomformer.physics.base import COULOMB, EnergyTerm
 from ase_geomformer.physics.switch import smooth_switch
 
@@ -116,7 +115,7 @@ class ZBL(EnergyTerm):
         energies = energies * self.switch(distances, graph)
         if settings.cutoff_function is not None:
             energies = energies * CUTOFFS[settings.cutoff_function](distances, settings.cutoff)
-        return 0.5 * segment_sum(energies, receivers, graph.num_atoms)
+        return 0.5 * graph.receivers.sum(energies)
 
     def switch(self, distances: Tensor, graph: AtomGraph) -> Tensor:
         """Factors (E,) that end each pair's repulsion at its range."""

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.layers.segment import segment_sum
 
 _GRAPH_TENSORS = len(fields(AtomGraph))
 
@@ -77,7 +76,7 @@ class LabelledGraph:
         """
         if target == "dipole":
             moments = results["charges"][:, None] * self.graph.positions
-            return segment_sum(moments, self.graph.batch, self.graph.num_structures) - self.dipole
+            return self.graph.structures.sum(moments) - self.dipole
         error = results[target] - getattr(self, target)
         if target == "energy":
             error = error / self.num_atoms_of

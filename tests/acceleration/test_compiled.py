@@ -79,9 +79,11 @@ def assert_same(compiled: CompiledPotential, graph: AtomGraph, *names: str, digi
 # Through the compiler
 
 
-def test_a_trained_potential_keeps_its_forces() -> None:
+@pytest.mark.parametrize("molecules", [1, 3])
+def test_a_trained_potential_keeps_its_forces(molecules: int) -> None:
+    """With few edges and with many, which are summed in different ways."""
     # Torch 2.13 fuses sums over edges with what reads them, in this potential but in no small one.
-    atoms = molecule("CH3CH2OH")
+    atoms = molecule("CH3CH2OH", cell=[0.0, 0.0, 3.5]) * (1, 1, molecules)
     atoms.positions += np.random.default_rng(3).normal(scale=0.05, size=atoms.positions.shape)
     forces = []
     for compiled in (False, True):
@@ -92,6 +94,36 @@ def test_a_trained_potential_keeps_its_forces() -> None:
             warnings.simplefilter("error", UserWarning)
             forces.append(calculator.get_property("forces", atoms))
     np.testing.assert_allclose(forces[1], forces[0], atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dim"), [((7,), 0), ((7, 3), 0), ((7, 3, 2), 0), ((3, 7), -1), ((0, 3), 0)]
+)
+def test_a_sum_by_product_is_the_sum(shape: tuple[int, ...], dim: int) -> None:
+    generator = torch.Generator().manual_seed(2)
+    source = torch.randn(shape, generator=generator, dtype=torch.float64)
+    index = torch.randint(4, (shape[dim],), generator=generator)
+    sizes = list(shape)
+    sizes[dim] = 4
+    values = torch.randn(sizes, generator=generator, dtype=torch.float64)
+    expected = values.index_add(dim, index, source)
+    torch.testing.assert_close(compiler.sum_by_product(values, dim, index, source), expected)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_results_outlive_the_next_call(tiny: Potential, device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    compiled = CompiledPotential(tiny.copy(device=device))
+    atoms, graphs = structures()["molecule"], []
+    for _ in range(5):
+        atoms.rattle(0.01, seed=len(graphs))
+        graphs.append(graph_of(atoms, tiny).to(device))
+    results = [compiled(graph, PROPERTIES) for graph in graphs]
+    assert compiled.compilations == 1
+    for graph, result in zip(graphs, results, strict=True):
+        expected = compiled.potential(graph, PROPERTIES)
+        torch.testing.assert_close(result["forces"], expected["forces"])
 
 
 def test_what_was_miscompiled_is_not_used(tiny: Potential, monkeypatch: pytest.MonkeyPatch) -> None:

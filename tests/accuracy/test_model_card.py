@@ -147,7 +147,10 @@ def test_errors_by_file_where_there_are_several(
     head, *parts = (found[name] for name in ("test, by file", *(f"`{name}`" for name in names)))
     energy = head.index("energy MAE (meV)")
     assert [cells[energy] for cells in parts] == ["9", "6"]
-    assert "secret" not in readme + (folder / "evaluation.json").read_text(encoding="utf-8")
+    content = (folder / "evaluation.json").read_text(encoding="utf-8")
+    assert "secret" not in readme + content
+    worst = json.loads(content)["test"]["worst_frames"].values()
+    assert {frame["source"] for frames in worst for frame in frames} == set(names)
 
 
 def test_figures_of_the_card_are_not_given_twice(folder: Path, evaluation: Evaluation) -> None:

@@ -99,7 +99,7 @@ def test_features_of_every_layer(load: Loader, reference: Reference) -> None:
     potential = load(rounded_constants=True)
     architecture, graph = potential.architecture, graph_of(potential, reference)
     edges = architecture.edge_features(graph)
-    initial = architecture.initial_geometry(edges, graph.num_atoms)
+    initial = architecture.initial_geometry(edges)
     torch.testing.assert_close(initial, reference("feat.chi_0"), **TIGHT)
     x = architecture.element_embedding(graph.atomic_numbers)
     torch.testing.assert_close(x, reference("feat.x_0"), **TIGHT)

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from ase_geomformer.architectures import So3krates
 from ase_geomformer.graph import AtomGraph
-from ase_geomformer.layers import attention
 from ase_geomformer.layers.activation import ACTIVATIONS
+from ase_geomformer.layers.attention import Attention, Edges
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.harmonics import DegreeSum
 from ase_geomformer.layers.radial import BesselBasis
-from ase_geomformer.layers.segment import segment_sum
 
 from .exemptions import Exemption
 from .suite import ArchitectureSuite, random_potential
@@ -73,11 +72,15 @@ def no_cutoff(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def norm_after_aggregation(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    def normalised(values: Tensor, index: Tensor, size: int) -> Tensor:
-        sums = segment_sum(values, index, size)
-        return sums / torch.sqrt(sums.square().sum(dim=-1, keepdim=True) + 1e-10)
+    genuine = Attention.forward
 
-    monkeypatch.setattr(attention, "segment_sum", normalised)
+    def normalised(self: Attention, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+        return tuple(
+            sums / torch.sqrt(sums.square().sum(dim=-1, keepdim=True) + 1e-10)
+            for sums in genuine(self, x, ev, edges)
+        )
+
+    monkeypatch.setattr(Attention, "forward", normalised)
     return {}
 
 
@@ -112,10 +115,8 @@ def kink(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def handedness(energies: Tensor, graph: AtomGraph) -> Tensor:
     """A triple product of neighbour sums: blind to rotations, not to reflections."""
     sums = [
-        segment_sum(
-            graph.edge_vectors * torch.exp(-graph.edge_vectors.square().sum(-1, keepdim=True) / k),
-            graph.edge_index[0],
-            graph.num_atoms,
+        graph.receivers.sum(
+            graph.edge_vectors * torch.exp(-graph.edge_vectors.square().sum(-1, keepdim=True) / k)
         )
         for k in (1, 2, 4)
     ]

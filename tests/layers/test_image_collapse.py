@@ -7,6 +7,7 @@ from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.image_collapse import attend_to_atoms
 from ase_geomformer.layers.masked_softmax import Heads, attend
 from ase_geomformer.potential import Potential
+from ase_geomformer.segments import Segments
 from tests.architectures.structures import SYMBOLS, evaluate, triclinic
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -22,7 +23,8 @@ def test_images_together_give_what_they_give_one_by_one() -> None:
     rows = [normal(3, heads.width) for _ in range(3)]
     receiver, sender = torch.randint(3, (2, 40), generator=GENERATOR)
     empty = torch.zeros(40, 0)
-    edges = Edges(receiver, sender, empty, normal(40).clamp(0.0, 1.0), empty)
+    ends = Segments(receiver, 3), Segments(sender, 3)
+    edges = Edges(*ends, empty, normal(40).clamp(0.0, 1.0), empty)
     biases = {"edge_factor": normal(40, 6).exp(), "self_bias": normal(6), "bound": 8.0}
     expected = attend(*rows, heads, edges, **biases)
     torch.testing.assert_close(attend_to_atoms(*rows, heads, edges, **biases), expected)

@@ -5,15 +5,16 @@ import torch
 
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.masked_softmax import Heads, attend, bounded
+from ase_geomformer.segments import Segments
 
 ATOMS, HEADS = 4, Heads((1, 4), num_heads=2, num_features=6)
 
 
 def edges_between_all(envelope: torch.Tensor) -> Edges:
     """Every atom's edges to every other one."""
-    receiver, sender = torch.nonzero(1 - torch.eye(ATOMS), as_tuple=True)
-    empty = torch.zeros(len(receiver), 0)
-    return Edges(receiver, sender, radial=empty, envelope=envelope, harmonics=empty)
+    ends = [Segments(end, ATOMS) for end in torch.nonzero(1 - torch.eye(ATOMS), as_tuple=True)]
+    empty = torch.zeros(len(envelope), 0)
+    return Edges(*ends, radial=empty, envelope=envelope, harmonics=empty)
 
 
 @pytest.fixture

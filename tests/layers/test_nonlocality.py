@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ase_geomformer.layers.nonlocality import nonlocal_envelope, segment_softmax
+from ase_geomformer.segments import Segments
 
 BATCH = torch.tensor([0, 0, 0, 0, 1, 1, 2])  # four atoms, two, and one alone
 
@@ -15,12 +16,16 @@ def all_pairs() -> tuple[torch.Tensor, torch.Tensor]:
     return same.nonzero().unbind(1)
 
 
+def segments(*ends: torch.Tensor) -> list[Segments]:
+    return [Segments(end, len(BATCH)) for end in ends]
+
+
 def test_softmax_of_each_segment() -> None:
     receiver, _ = all_pairs()
     generator = torch.Generator().manual_seed(0)
     # Hundreds: without subtracting the largest, exponentials would overflow.
     logits = 300.0 * torch.randn(len(receiver), generator=generator, dtype=torch.float64)
-    found = segment_softmax(logits, receiver, len(BATCH))
+    found = segment_softmax(logits, Segments(receiver, len(BATCH)))
     for atom in range(len(BATCH)):
         mine = receiver == atom
         torch.testing.assert_close(found[mine], torch.softmax(logits[mine], dim=0))
@@ -31,7 +36,7 @@ def test_softmax_of_each_segment() -> None:
 def test_envelope_by_the_definition(cutoff: float | str, rng: np.random.Generator) -> None:
     receiver, sender = all_pairs()
     separations = torch.from_numpy(rng.uniform(0.0, 2.0, size=len(receiver)))
-    found = nonlocal_envelope(separations, receiver, sender, BATCH, cutoff)
+    found = nonlocal_envelope(separations, *segments(receiver, sender), BATCH, cutoff)
     sizes = {0: 4, 1: 2}
     for pair, (i, j) in enumerate(zip(receiver.tolist(), sender.tolist(), strict=True)):
         assert i != j
@@ -44,10 +49,10 @@ def test_envelope_by_the_definition(cutoff: float | str, rng: np.random.Generato
 
 
 def test_the_more_alike_the_more_weight() -> None:
-    receiver, sender = torch.tensor([0, 0, 0]), torch.tensor([1, 2, 3])
+    ends = segments(torch.tensor([0, 0, 0]), torch.tensor([1, 2, 3]))
     batch = torch.zeros(4, dtype=torch.int64)
     separations = torch.tensor([0.0, 1.0, 2.0], dtype=torch.float64)
-    found = nonlocal_envelope(separations, receiver, sender, batch, "uniform")
+    found = nonlocal_envelope(separations, *ends, batch, "uniform")
     assert found[0] > found[1] > 0.0
     assert found[2] == 0.0
 
@@ -55,15 +60,15 @@ def test_the_more_alike_the_more_weight() -> None:
 def test_pairs_of_an_atom_with_itself_are_silent() -> None:
     """They fill up a padded graph."""
     index, batch = torch.zeros(5, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)
-    assert not nonlocal_envelope(torch.zeros(5), index, index, batch, 0.9).any()
+    assert not nonlocal_envelope(torch.zeros(5), *segments(index, index), batch, 0.9).any()
 
 
 def test_rounding_is_that_of_float32() -> None:
     batch = torch.tensor([0, 0, 0, 1, 1, 1, 1])  # a third is not exact in either type
-    receiver, sender = torch.tensor([0, 0]), torch.tensor([1, 2])
+    ends = segments(torch.tensor([0, 0]), torch.tensor([1, 2]))
     separations = torch.tensor([0.0, 1.0], dtype=torch.float64)
     exact, rounded = (
-        nonlocal_envelope(separations, receiver, sender, batch, "uniform", rounded=rounded)
+        nonlocal_envelope(separations, *ends, batch, "uniform", rounded=rounded)
         for rounded in (False, True)
     )
     assert exact.dtype == rounded.dtype == torch.float64
