@@ -242,7 +242,7 @@ class AtomGraph:
             for graph, a, s in zip(graphs, atoms_before, structures_before, strict=False)
         ]
         columns = zip(*(graph.tensors for graph in shifted), strict=True)
-        return cls(*(torch.cat(column, axis) for axis, column in zip(_AXES, columns, strict=True)))
+        return cls(*(torch.cat(column, axis) for axis, column in zip(AXES, columns, strict=True)))
 
     def split(self) -> Iterator[AtomGraph]:
         """The structures of the batch as single graphs, in order: the inverse of :meth:`join`."""
@@ -308,7 +308,7 @@ class AtomGraph:
             self.num_far_pairs + ghost_pairs,
             self.num_structures + added,
         )
-        return AtomGraph(*self.filled_up(template))
+        return AtomGraph(*map(continued, self.tensors, template.tensors, AXES))
 
     def ghosts(
         self, num_atoms: int, num_edges: int, cutoff: float, num_far_pairs: int, num_structures: int
@@ -331,15 +331,6 @@ class AtomGraph:
             positions=torch.zeros(num_atoms if self.positions.shape[0] else 0, 3, **floating),
         )
 
-    def filled_up(self, template: AtomGraph) -> tuple[Tensor, ...]:
-        """The tensors, each continued by that of a template, a larger graph, to its size."""
-        return tuple(
-            own
-            if (missing := rest.shape[axis] - own.shape[axis]) == 0
-            else torch.cat([own, rest.narrow(axis, own.shape[axis], missing)], axis)
-            for own, rest, axis in zip(self.tensors, template.tensors, _AXES, strict=True)
-        )
-
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> AtomGraph:
@@ -352,5 +343,11 @@ class AtomGraph:
         )
 
 
+def continued(own: Tensor, rest: Tensor, axis: int) -> Tensor:
+    """A tensor continued by what a longer one has beyond its length."""
+    length, missing = own.shape[axis], rest.shape[axis] - own.shape[axis]
+    return torch.cat([own, rest.narrow(axis, length, missing)], axis) if missing else own
+
+
 # Along which the tensors of a graph grow.
-_AXES = [1 if field.name in ("edge_index", "far_index") else 0 for field in fields(AtomGraph)]
+AXES = [1 if field.name in ("edge_index", "far_index") else 0 for field in fields(AtomGraph)]

@@ -17,6 +17,7 @@ from ase_geomformer.acceleration.compiler import (
     compile_with_gradient,
     compiler_available,
 )
+from ase_geomformer.acceleration.filling import GhostFilling
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.potential import Potential
 
@@ -28,10 +29,10 @@ PER_STRUCTURE = ("energy", "stress")
 FEW_EDGES = 256
 
 
-class Padded(NamedTuple):
-    """A compiled function, and the ghosts that graphs are filled up with to its size."""
+class Fitted(NamedTuple):
+    """A compiled function, and what fills graphs up to its size."""
 
-    ghosts: AtomGraph
+    fill: GhostFilling
     function: Compiled
 
 
@@ -69,7 +70,7 @@ class CompiledPotential:
 
     def _forget(self) -> None:
         self.compilations = 0
-        self._functions: dict[Hashable, tuple[Buckets, dict[Size, Padded]]] = {}
+        self._functions: dict[Hashable, tuple[Buckets, dict[Size, Fitted]]] = {}
         self._usable: bool | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -117,9 +118,9 @@ class CompiledPotential:
         size = buckets.choose(Size.of(graph))
         if size not in functions:
             functions[size] = self._compile(graph, names, size)
-        ghosts, function = functions[size]
+        fill, function = functions[size]
         with torch.no_grad():
-            results = function(*graph.filled_up(ghosts))
+            results = function(*fill(graph))
         if graph.edge_vectors.is_cuda:  # where the next call overwrites them
             results = [values.clone() for values in results]
         return {
@@ -127,7 +128,7 @@ class CompiledPotential:
             for name, values in zip(names, results, strict=True)
         }
 
-    def _compile(self, graph: AtomGraph, names: tuple[str, ...], size: Size) -> Padded:
+    def _compile(self, graph: AtomGraph, names: tuple[str, ...], size: Size) -> Fitted:
         def evaluate(*tensors: Tensor) -> tuple[Tensor, ...]:
             results = self.potential(AtomGraph(*tensors), names)
             return tuple(results[name] for name in names)
@@ -146,12 +147,13 @@ class CompiledPotential:
             size.num_far_pairs,
             size.num_structures,
         )
+        fill = GhostFilling(ghosts)
         compiled = compile_with_gradient(
             evaluate,
-            graph.filled_up(ghosts),
+            fill(graph),
             self.backend,
             few_edges=graph.edge_vectors.is_cpu and size.num_edges <= FEW_EDGES,
         )
         self.compilations += 1
         logger.info("compiled in %.1f s", time.perf_counter() - start)
-        return Padded(ghosts, compiled)
+        return Fitted(fill, compiled)
