@@ -67,7 +67,15 @@ class Segments:
         return rows
 
 
-class _Sum(torch.autograd.Function):
+class _BySegment(torch.autograd.Function):
+    """A linear map of rows; all that its gradient needs is which segments they belong to."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs[1:])
+
+
+class _Sum(_BySegment):
     """Rows (E, ...) to their sums by segment, whose gradient each member gets."""
 
     @staticmethod
@@ -75,10 +83,6 @@ class _Sum(torch.autograd.Function):
         rows = values if order is None else values.index_select(0, order)
         # Unsafe: offsets are not looked at on the host, which would wait for them.
         return torch.segment_reduce(rows, "sum", offsets=offsets, axis=0, unsafe=True, initial=0.0)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[1:])
 
     @staticmethod
     def backward(ctx: Any, *slopes: Any) -> Any:
@@ -89,16 +93,12 @@ class _Sum(torch.autograd.Function):
         return _Sum.apply(values.movedim(dims[0], 1), *segments), 1
 
 
-class _Gather(torch.autograd.Function):
+class _Gather(_BySegment):
     """Rows (number, ...) to those of the members, whose gradients are summed by segment."""
 
     @staticmethod
     def forward(values: Tensor, index: Tensor, offsets: Tensor, order: Tensor | None) -> Tensor:
         return values.index_select(0, index)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[1:])
 
     @staticmethod
     def backward(ctx: Any, *slopes: Any) -> Any:
