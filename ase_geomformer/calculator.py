@@ -11,7 +11,12 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
 
-from ase_geomformer.acceleration import CompiledPotential, tabulate, worth_tabulating
+from ase_geomformer.acceleration import (
+    CompiledPotential,
+    tabulate,
+    threads_worth,
+    worth_tabulating,
+)
 from ase_geomformer.ase_results import (
     ASE_PROPERTIES,
     CHARGE_PROPERTIES,
@@ -204,7 +209,8 @@ class PotentialCalculator(Calculator):
         with torch.inference_mode(False):
             graph = self._graph(atoms)
             self.memory.check(GraphSize.of(graph))
-            results = self.evaluator(graph, needed(wanted))
+            with threads_worth(graph):
+                results = self.evaluator(graph, needed(wanted))
             (converted,) = to_ase(results, [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()

@@ -1,7 +1,7 @@
 """Energy and forces through the ASE calculator: ours, plain and accelerated, beside peers.
 
 Each step moves all atoms a little and asks for forces anew, neighbour list included. All that is
-compared takes turns, step by step, in one run. A peer runs in an environment of its own,
+compared takes turns in one run, of one step or several. A peer runs in an environment of its own,
 PEERS/NAME, where its packages are installed as ``benchmarks/peers/NAME.py`` says; it is skipped
 where there is none. From the root of a checkout:
 
@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--in_a_row", type=int, default=1, help="steps of a turn")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, help="JSON file to write")
     options = parser.parse_args()
@@ -81,14 +82,20 @@ def main() -> None:
         for call in timed.values():
             for _ in range(WARM_UP):
                 call()
-        found = in_turns(timed, options.rounds)
+        found = in_turns(timed, options.rounds, options.in_a_row)
         rows += [{"structure": name, "evaluated_by": by, **times} for by, times in found.items()]
     for process in peers.values():
         process.stop()
     show(rows, console)
     if options.output is not None:
         versions = {peer: process.version for peer, process in peers.items()}
-        content = {**machine("vesin"), "rounds": options.rounds, "peers": versions, "rows": rows}
+        content = {
+            **machine("vesin"),
+            "rounds": options.rounds,
+            "in_a_row": options.in_a_row,
+            "peers": versions,
+            "rows": rows,
+        }
         write_text(options.output, to_json(content))
 
 

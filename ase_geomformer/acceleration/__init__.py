@@ -8,6 +8,7 @@ from ase_geomformer.acceleration.tables import (
     tabulate,
     worth_tabulating,
 )
+from ase_geomformer.acceleration.threads import threads_worth
 
 __all__ = [
     "CompiledPotential",
@@ -15,5 +16,6 @@ __all__ = [
     "can_tabulate",
     "compiler_available",
     "tabulate",
+    "threads_worth",
     "worth_tabulating",
 ]

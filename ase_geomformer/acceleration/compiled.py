@@ -18,15 +18,13 @@ from ase_geomformer.acceleration.compiler import (
     compiler_available,
 )
 from ase_geomformer.acceleration.filling import GhostFilling
+from ase_geomformer.acceleration.threads import FEW_EDGES
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.potential import Potential
 
 logger = logging.getLogger(__name__)
 
 PER_STRUCTURE = ("energy", "stress")
-# Up to here C++ calls the operations, and sums are products. All three architectures gain by it for
-# ethanol (72 edges); for aspirin (292) GeoMFormer lost more than the others gained.
-FEW_EDGES = 256
 
 
 class Fitted(NamedTuple):
