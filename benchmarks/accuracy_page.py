@@ -77,8 +77,9 @@ Runs of molecular dynamics go on where they were when their command is given aga
 
 ```
 python benchmarks/dimers.py --potentials NAME --cards
-python benchmarks/elastic.py --potentials NAME --cards                  # crystals of mlearn
+python benchmarks/elastic.py --potentials NAME --cards                  # cubic crystals
 python benchmarks/phonons.py --parts bands --potential NAME --cards     # silicon
+python benchmarks/phonons.py --parts mgo --cards                        # est-mgo
 python benchmarks/speed.py --potentials NAME --cards
 python benchmarks/drift.py --potentials NAME --cards
 python benchmarks/stability.py --potentials NAME --time_ps 100 --cards

@@ -1,12 +1,10 @@
-"""Phonons of silicon and copper beside experiment; what batches and exact force constants buy.
+"""Phonons beside experiment and DFT; what batches and exact force constants buy.
 
-Five measurements, each on request, all but the second with a potential of silicon:
+Six measurements, each on request, all with a potential of silicon but for copper and mgo:
 
-- bands: frequencies at Γ, X and L beside inelastic neutron scattering at room temperature
-  (G. Nilsson and G. Nelin, Phys. Rev. B 6, 3777 (1972); Γ and the table as they are quoted by
-  P. Giannozzi et al., Phys. Rev. B 43, 7231 (1991));
-- copper: the same of copper, with so3krates-mlearn-cu, beside 80 K (G. Nilsson and S. Rolandson,
-  Phys. Rev. B 7, 2393 (1973));
+- bands: frequencies of silicon beside experiment, see ``phonon_bands.py``;
+- copper: the same of copper, with so3krates-mlearn-cu;
+- mgo: the same of magnesium oxide, with est-mgo, beside DFT;
 - hessian: exact force constants against displacements, difference and time;
 - batches: displaced supercells in batches and one by one, of a phonon calculation with 216 atoms
   and of the first pairs of its third order;
@@ -33,40 +31,20 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.build import bulk
-from matplotlib.figure import Figure
+from phonon_bands import beside
 
-from ase_geomformer import list_potentials
-from ase_geomformer.accuracy.checks import Check
-from ase_geomformer.accuracy.model_card import add_checks
-from ase_geomformer.accuracy.style import save_figure
-from ase_geomformer.checkpoint import read_card
 from ase_geomformer.evaluate import BatchEvaluator, SerialEvaluator
 from ase_geomformer.files import write_text
 from ase_geomformer.provenance import to_json
 from ase_geomformer.recipes import ConductivitySettings, PhononSettings
 from ase_geomformer.recipes.lattice.cells import to_ase
 from ase_geomformer.recipes.lattice.conductivity import thermal_conductivity
-from ase_geomformer.recipes.lattice.figures import ORANGE, draw_bands
 from ase_geomformer.recipes.lattice.result import PhononResult
 from ase_geomformer.recipes.lattice.run import make_phonopy, phonons
 from ase_geomformer.recipes.lattice.third_order import make_phono3py
 
 POTENTIAL = "so3krates-mlearn-si"
-# Of each point and branch: the frequency in THz, and which of the sorted ones at the point it is.
-Measured = dict[str, dict[str, tuple[float, int]]]
-SILICON: Measured = {
-    "Γ": {"LTO": (15.53, 5)},
-    "X": {"TA": (4.49, 0), "LAO": (12.32, 2), "TO": (13.90, 4)},
-    "L": {"TA": (3.43, 0), "LA": (11.35, 2), "LO": (12.60, 3), "TO": (14.68, 4)},
-}
-COPPER: Measured = {
-    "X": {"T": (5.16, 0), "L": (7.38, 2)},
-    "K": {"T1": (4.60, 0), "L": (5.90, 1), "T2": (6.70, 2)},
-    "L": {"T": (3.41, 0), "L": (7.44, 2)},
-}
 REPEATS = 4
-PICTURE = "phonons.png"
-STABLE_THZ = 1e-3  # what rounding may make imaginary
 MEASURED_CONDUCTIVITY_W_PER_MK = 148.0
 
 
@@ -91,88 +69,6 @@ def main() -> None:
         print(part, to_json(found[part]), flush=True)
     if options.output is not None:
         write_text(options.output, to_json(found))
-
-
-def bands(options: Namespace) -> dict[str, Any]:
-    """Frequencies of silicon beside experiment."""
-    crystal = bulk("Si", "diamond", a=5.43)
-    return beside(options, crystal, options.potential, SILICON, "phonons_silicon.png")
-
-
-def copper(options: Namespace) -> dict[str, Any]:
-    """Frequencies of copper beside experiment."""
-    crystal = bulk("Cu", "fcc", a=3.62)
-    return beside(options, crystal, "so3krates-mlearn-cu", COPPER, "phonons_copper.png")
-
-
-def beside(
-    options: Namespace, crystal: Atoms, potential: str, measured: Measured, figure: str
-) -> dict[str, Any]:
-    """Frequencies of a crystal beside those measured, as a table and a figure."""
-    settings = PhononSettings(supercell_length_A=options.supercell_length_A, mesh_length_A=40.0)
-    evaluator = BatchEvaluator(potential, device=options.device, dtype="float64")
-    result, seconds = _clock(lambda: phonons(crystal, evaluator, settings, progress=False))
-    if options.figures is not None:
-        save_figure(draw_beside(result, measured), options.figures / figure)
-    rows = []
-    for point, branches in measured.items():
-        ours = np.sort(result.bands.at(point))
-        for name, (frequency, branch) in branches.items():
-            rows.append(
-                {
-                    "mode": f"{point} {name}",
-                    "measured_THz": frequency,
-                    "potential_THz": float(ours[branch]),
-                }
-            )
-    errors = np.array([row["potential_THz"] - row["measured_THz"] for row in rows])
-    if options.cards:
-        folder = list_potentials()[potential]
-        save_figure(draw_beside(result, measured), folder / PICTURE)
-        add_checks(folder, {"phonons": check(folder, rows, result)})
-    return {
-        "potential": potential,
-        "volume_A3_per_atom": float(result.phonon.primitive.volume / len(result.phonon.primitive)),
-        "atoms_in_supercell": len(result.phonon.supercell),
-        "rows": rows,
-        "mean_absolute_error_THz": float(np.abs(errors).mean()),
-        "mean_error_THz": float(errors.mean()),
-        "lowest_frequency_THz": result.stability.lowest_frequency_THz,
-        "acoustic_gap_THz": result.acoustic_gap_THz,
-        **seconds,
-    }
-
-
-def check(folder: Path, rows: list[dict[str, Any]], result: PhononResult) -> Check:
-    """What the README says of the frequencies of a potential."""
-    stable = result.stability.lowest_frequency_THz > -STABLE_THZ
-    return Check(
-        sha256=read_card(folder).sha256,
-        title="Phonons",
-        outcome="All modes are stable." if stable else "Some modes are unstable.",
-        conditions=f"A supercell of {len(result.phonon.supercell)} atoms at the potential's own "
-        "lattice constant, in float64, beside inelastic neutron scattering: no reference of the "
-        "potential's own level of theory (`benchmarks/phonons.py`).",
-        values={f"{row['mode'].replace(' ', '_')}_THz": row["potential_THz"] for row in rows},
-        references={f"{row['mode'].replace(' ', '_')}_THz": row["measured_THz"] for row in rows},
-        reference="experiment",
-        picture=PICTURE,
-        date=datetime.now(UTC).date().isoformat(),
-    )
-
-
-def draw_beside(result: PhononResult, measured: Measured) -> Figure:
-    """The figure of the bands, with what was measured at its named points."""
-    figure = draw_bands(result)
-    axes, bands = figure.axes[0], result.bands
-    for ends, distances in zip(bands.labels, bands.distances, strict=True):
-        for end, place in zip(ends, (distances[0], distances[-1]), strict=True):
-            found = [frequency for frequency, _ in measured.get(end, {}).values()]
-            (dots,) = axes.plot(
-                [place] * len(found), found, "o", color=ORANGE, ms=4.5, zorder=3, clip_on=False,
-            )  # fmt: skip
-            dots.set_in_layout(False)
-    return figure
 
 
 def hessian(options: Namespace) -> dict[str, Any]:
@@ -251,8 +147,9 @@ def conductivity(options: Namespace) -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[Namespace], dict[str, Any]]] = {
-    "bands": bands,
-    "copper": copper,
+    "bands": lambda options: beside(options, "silicon", options.potential),
+    "copper": lambda options: beside(options, "copper", "so3krates-mlearn-cu"),
+    "mgo": lambda options: beside(options, "mgo", "est-mgo"),
     "hessian": hessian,
     "batches": batches,
     "conductivity": conductivity,

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms, units
-from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
 from scipy.spatial.transform import Rotation
 
@@ -20,7 +19,7 @@ from ase_geomformer.potential import Potential
 from ase_geomformer.registry import list_potentials, load_potential
 
 from .checks_derivatives import central_difference, displaced
-from .structures import assert_close, ethanol, evaluate
+from .structures import assert_close, evaluate, familiar
 from .suite import random_potential
 from .test_est import SMALL
 
@@ -38,12 +37,7 @@ def potential(request: pytest.FixtureRequest) -> Potential:
 
 @pytest.fixture
 def atoms(potential: Potential) -> Atoms:
-    """A molecule, or a crystal where the potential knows silicon alone."""
-    if list(potential.symbols) != ["Si"]:
-        return ethanol()
-    crystal = bulk("Si", "diamond", a=5.43, cubic=True)
-    crystal.rattle(0.1, seed=1)
-    return crystal
+    return familiar(potential)
 
 
 def test_energy_is_invariant_and_forces_turn(potential: Potential, atoms: Atoms) -> None:

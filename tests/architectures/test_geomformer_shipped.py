@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms, units
-from ase.build import bulk
 from ase.md.verlet import VelocityVerlet
 
 from ase_geomformer import PotentialCalculator
@@ -15,7 +14,7 @@ from ase_geomformer.potential import Potential
 from ase_geomformer.registry import list_potentials, load_potential
 
 from .checks_derivatives import central_difference, displaced
-from .structures import along_line, assert_close, dimer, ethanol, evaluate
+from .structures import along_line, assert_close, dimer, evaluate, familiar
 
 SHIPPED = [name for name in list_potentials() if name.startswith("geomformer-")]
 
@@ -27,12 +26,7 @@ def potential(request: pytest.FixtureRequest) -> Potential:
 
 @pytest.fixture
 def atoms(potential: Potential) -> Atoms:
-    """A molecule, or a crystal where the potential knows silicon alone."""
-    if potential.symbols != ("Si",):
-        return ethanol()
-    crystal = bulk("Si", "diamond", a=5.43, cubic=True)
-    crystal.rattle(0.1, seed=1)
-    return crystal
+    return familiar(potential)
 
 
 def test_forces_are_slopes(potential: Potential, atoms: Atoms) -> None:
