@@ -12,7 +12,7 @@ CAPTIONS = {
     "drift": "Energy by time in dynamics at constant energy",
     "stability": "Distances of atoms in dynamics at constant temperature, beside the data's",
     "dimers": "Energy and force of two atoms alone, by element",
-    "phonons": "Phonon dispersion, and frequencies from experiment",
+    "phonons": "Phonon dispersion, and the references as dots",
 }
 """By the beginning of a picture's name, in the order in which pictures are shown."""
 
