@@ -1,7 +1,7 @@
 """SO3LR in the PyTorch port of So3krates, float32, trained weights, by its ASE calculator.
 
 Long-range terms reach 6 Å: beside it, ours by ``--long_range_cutoff 6``. It knows the elements of
-organic molecules and water.
+organic molecules and water: for silicon, leave its environment out of the folder.
 
 pip install torch==2.13.0 so3krates-torch==0.2.1
 """
