@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
+from ase_geomformer.acceleration import threads_worth
 from ase_geomformer.ase_results import check_request, needed, to_ase
 from ase_geomformer.batching import graphs
 from ase_geomformer.calculator import PotentialCalculator
@@ -108,7 +109,8 @@ class BatchEvaluator:
         with torch.inference_mode(False):
             for graph in self._batches(self._graphs(_tracked(structures, progress))):
                 self.calculator.memory.check(GraphSize.of(graph))
-                found = self.calculator.evaluator(graph.to(self.potential.device), names)
+                with threads_worth(graph):
+                    found = self.calculator.evaluator(graph.to(self.potential.device), names)
                 members = structures[len(results) : len(results) + graph.num_structures]
                 results += to_ase(found, members, properties)
         return results

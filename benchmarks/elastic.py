@@ -79,6 +79,8 @@ def main() -> None:
     torch.set_num_threads(1)
     cases = {name: case(name, options.tables) for name in options.potentials or list_potentials()}
     found = {name: one for name, one in cases.items() if one is not None}
+    if options.potentials and len(found) < len(cases):
+        parser.error(f"no cubic crystal is known for {', '.join(cases.keys() - found.keys())}")
     rows = [measure(name, one, options.device) for name, one in found.items()]
     for row in rows:
         print(table(row))

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import time
 from argparse import Namespace
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from matplotlib.figure import Figure
+from timing import clocked
 
 from ase_geomformer import list_potentials
 from ase_geomformer.accuracy.checks import Check
@@ -100,9 +100,7 @@ def beside(options: Namespace, which: str, potential: str) -> dict[str, Any]:
     known = KNOWN[which]
     settings = PhononSettings(supercell_length_A=options.supercell_length_A, mesh_length_A=40.0)
     evaluator = BatchEvaluator(potential, device=options.device, dtype="float64")
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = phonons(known.crystal, evaluator, settings, progress=False)
-    seconds = {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
+    result, seconds = clocked(lambda: phonons(known.crystal, evaluator, settings, progress=False))
     if options.figures is not None:
         save_figure(draw_beside(result, known), options.figures / f"phonons_{which}.png")
     rows = []

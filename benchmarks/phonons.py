@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 from phonon_bands import beside
+from timing import clocked
 
 from ase_geomformer.evaluate import BatchEvaluator, SerialEvaluator
 from ase_geomformer.files import write_text
@@ -132,7 +132,7 @@ def conductivity(options: Namespace) -> dict[str, Any]:
     )  # fmt: skip
     crystal = bulk("Si", "diamond", a=5.43)
     evaluator = BatchEvaluator(options.potential, device=options.device, dtype="float64")
-    result, seconds = _clock(
+    result, seconds = clocked(
         lambda: thermal_conductivity(crystal, evaluator, settings, progress=False)
     )
     warm = int(np.argmin(np.abs(result.temperatures_K - 300.0)))
@@ -165,19 +165,12 @@ def _phonons(
     )  # fmt: skip
     evaluator = BatchEvaluator(options.potential, device=options.device, dtype="float64")
     crystal = bulk("Si", "diamond", a=5.43)
-    return _clock(lambda: phonons(crystal, evaluator, settings, progress=False))
+    return clocked(lambda: phonons(crystal, evaluator, settings, progress=False))
 
 
 def _timed(evaluate: BatchEvaluator | SerialEvaluator, structures: list[Atoms]) -> dict[str, float]:
-    _, seconds = _clock(lambda: evaluate(structures, ("forces",)))
+    _, seconds = clocked(lambda: evaluate(structures, ("forces",)))
     return seconds
-
-
-def _clock(action: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """What an action gives, and the time it takes: others work on a shared machine meanwhile."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = action()
-    return found, {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
 def machine(options: Namespace) -> dict[str, Any]:

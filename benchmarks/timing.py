@@ -22,6 +22,13 @@ def sample(function: Callable[[], object]) -> Sample:
     return time.perf_counter() - wall, time.process_time() - processor
 
 
+def clocked(action: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """What an action gives, and its wall-clock and processor seconds."""
+    wall, processor = time.perf_counter(), time.process_time()
+    found = action()
+    return found, {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - processor}
+
+
 def in_turns(
     timed: Mapping[str, Callable[[], Sample]], rounds: int, in_a_row: int = 1
 ) -> dict[str, dict[str, float]]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from ase_geomformer import PotentialCalculator
+from ase_geomformer import PotentialCalculator, evaluate_many
 from ase_geomformer.acceleration.threads import FEW_EDGES, threads_worth
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.potential import Potential
@@ -47,18 +47,34 @@ def test_threads_are_given_back_after_an_error(few: AtomGraph) -> None:
     assert torch.get_num_threads() == 2
 
 
-def test_calculators_use_it(
-    potential: Potential, ethanol: Atoms, silicon: Atoms, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of threads at each evaluation of a potential."""
+    numbers: list[int] = []
     forward = Potential.forward
 
     def watched(self: Potential, graph: AtomGraph, *args: object) -> object:
-        seen.append(torch.get_num_threads())
+        numbers.append(torch.get_num_threads())
         return forward(self, graph, *args)
 
     monkeypatch.setattr(Potential, "forward", watched)
+    return numbers
+
+
+def test_calculators_use_it(
+    potential: Potential, ethanol: Atoms, silicon: Atoms, seen: list[int]
+) -> None:
     for atoms in (ethanol, silicon.repeat(2)):
         PotentialCalculator(potential, device="cpu", radial_tables=False).get_forces(atoms)
     assert seen == [1, 2]
+    assert torch.get_num_threads() == 2
+
+
+def test_batches_use_it(
+    potential: Potential, ethanol: Atoms, silicon: Atoms, seen: list[int]
+) -> None:
+    calculator = PotentialCalculator(potential, device="cpu", radial_tables=False)
+    for atoms in (ethanol, silicon.repeat(2)):
+        evaluate_many(calculator, [atoms])
+    assert (seen[0], seen[-1]) == (1, 2)
     assert torch.get_num_threads() == 2

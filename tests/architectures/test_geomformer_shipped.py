@@ -51,6 +51,7 @@ def test_neighbours_leave_quietly(potential: Potential) -> None:
     assert forces(*np.linspace(0.95, 1.0, 51)).max() <= forces(*np.linspace(0.5, 0.95, 46)).max()
     near, nearer = forces(1.0 - 1e-3).max(), forces(1.0 - 1e-4).max()
     assert 0.0 < nearer < 0.011 * near
+    assert forces(1.0 - 1e-5).max() < 1e-5
     assert forces(1.0, 1.1).max() == 0.0
 
 
