@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from ase_geomformer.commands import VERBS, load
+from ase_geomformer.freed_memory import keep_freed_memory
 
 PROGRAM = "ase-geomformer"
 # What is wrong with the user's input, and is told in one line; all else is ours to mend.
@@ -35,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Threads that spin while they wait make MD of a molecule fifty times slower on a busy
         # machine; the setting counts from when torch is loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        keep_freed_memory()
     debug = "--debug" in arguments
     try:
         return _run([argument for argument in arguments if argument != "--debug"])

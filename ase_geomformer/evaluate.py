@@ -10,7 +10,6 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
-from ase_geomformer.acceleration import threads_worth
 from ase_geomformer.ase_results import check_request, needed, to_ase
 from ase_geomformer.batching import graphs
 from ase_geomformer.calculator import PotentialCalculator
@@ -41,8 +40,8 @@ class BatchEvaluator:
     Parameters
     ----------
     potential : str, path, Potential or PotentialCalculator
-        A calculator lends its potential, device, type, neighbour backend, radial tables and
-        what it has compiled, unless another device or type is asked for.
+        A calculator lends its potential, device, type, neighbour backend, radial tables, memory
+        and what it has compiled, unless another device or type is asked for.
     max_edges : int, optional
         Edges plus atoms, and a tenth of the far pairs, in a batch; a larger structure is a batch
         of its own. Left out, batches take as much memory as is predicted to be 64 MiB on a CPU,
@@ -78,6 +77,7 @@ class BatchEvaluator:
             neighbors=neighbors,
             radial_tables=tables,
             compile=lender is not None and lender.parameters["compile"],
+            keep_memory=lender is None or lender.parameters["keep_memory"],
         )
         if lender is not None:
             own, lent = self.calculator.potential, lender.potential
@@ -108,9 +108,7 @@ class BatchEvaluator:
         results: list[dict[str, Any]] = []
         with torch.inference_mode(False):
             for graph in self._batches(self._graphs(_tracked(structures, progress))):
-                self.calculator.memory.check(GraphSize.of(graph))
-                with threads_worth(graph):
-                    found = self.calculator.evaluator(graph.to(self.potential.device), names)
+                found = self.calculator.evaluate(graph.to(self.potential.device), names)
                 members = structures[len(results) : len(results) + graph.num_structures]
                 results += to_ase(found, members, properties)
         return results

@@ -21,6 +21,7 @@ from ase_geomformer.layers.harmonics import (
     SphericalHarmonics,
     distances_and_directions,
 )
+from ase_geomformer.layers.heads import head_sum
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplinePoint
 from ase_geomformer.segments import Segments
@@ -195,11 +196,6 @@ class Attention(nn.Module):
             self.num_degrees,
         ) * (edges.envelope[:, None] / self.geometry_norm)
         return receivers.sum(self.degree_sum.spread(alpha) * edges.harmonics)
-
-
-def head_sum(values: Tensor, num_heads: int) -> Tensor:
-    """Sum each of ``num_heads`` contiguous blocks of the feature axis: (E, F) to (E, heads)."""
-    return values.unflatten(-1, (num_heads, -1)).sum(dim=-1)
 
 
 class Exchange(nn.Module):

@@ -5,6 +5,8 @@ The component axis is ordered by degree, then m = -l .. l, as :class:`SphericalH
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,12 @@ def component_degrees(lmax: int) -> Tensor:
     """Degree of each of the (lmax+1)^2 components."""
     degrees = torch.arange(lmax + 1)
     return torch.repeat_interleave(degrees, 2 * degrees + 1)
+
+
+def by_degree(features: Tensor) -> tuple[Tensor, ...]:
+    """Features (N, (L+1)^2, C) to blocks (N, 2l+1, C) of the degrees l = 0 .. L."""
+    lmax = math.isqrt(features.shape[1]) - 1
+    return features.split([2 * l + 1 for l in range(lmax + 1)], dim=1)
 
 
 class DegreeLinear(nn.Module):

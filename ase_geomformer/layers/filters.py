@@ -15,9 +15,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.layers.attention import Edges, head_sum
-from ase_geomformer.layers.degree_linear import DegreeLinear, component_degrees
+from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.degree_linear import DegreeLinear, by_degree
 from ase_geomformer.layers.dense import dense
+from ase_geomformer.layers.heads import head_spread, head_sum
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplinePoint
 
@@ -52,8 +53,6 @@ class NeighbourDensity(nn.Module):
         What sums over neighbours are divided by.
     """
 
-    owner: Tensor
-
     def __init__(
         self, lmax: int, channels: int, num_radial_basis: int, radial_width: int, norm: float
     ) -> None:
@@ -62,14 +61,14 @@ class NeighbourDensity(nn.Module):
         self.filters = RadialNetwork(num_radial_basis, radial_width, (lmax + 1) * channels)
         self.sender = dense(channels, channels)
         self.receiver = dense(channels, channels)
-        self.register_buffer("owner", component_degrees(lmax), persistent=False)
 
     def forward(self, scalars: Tensor, edges: Edges) -> Tensor:
         """Element features (N, C) to steerable features (N, (L+1)^2, C)."""
         pair = edges.senders.gather(self.sender(scalars)) * edges.envelope[:, None]
-        filters = self.filters(edges.radial).unflatten(-1, (self.lmax + 1, -1)) * pair[:, None]
-        message = filters.index_select(1, self.owner) * edges.harmonics[:, :, None]
-        density = edges.receivers.sum(message) / self.norm
+        filters = self.filters(edges.radial).unflatten(-1, (self.lmax + 1, 1, -1)).unbind(1)
+        harmonics = by_degree(edges.harmonics[:, :, None])
+        blocks = [f * pair[:, None] * y for f, y in zip(filters, harmonics, strict=True)]
+        density = edges.receivers.sum(torch.cat(blocks, dim=1)) / self.norm
         return density * (1.0 + self.receiver(scalars))[:, None]
 
 
@@ -86,8 +85,6 @@ class FilterMessages(nn.Module):
     norm : float
         What sums over neighbours are divided by.
     """
-
-    owner: Tensor
 
     def __init__(
         self,
@@ -108,7 +105,6 @@ class FilterMessages(nn.Module):
         if heads:
             self.query, self.key = dense(channels, channels), dense(channels, channels)
         self.out = DegreeLinear(lmax, channels, channels)
-        self.register_buffer("owner", component_degrees(lmax), persistent=False)
 
     def forward(self, features: Tensor, edges: Edges) -> Tensor:
         """Features (N, (L+1)^2, C) to their update, of the same shape.
@@ -116,31 +112,31 @@ class FilterMessages(nn.Module):
         ``edges.harmonics`` hold degrees 0 .. L.
         """
         scalars, degrees = features[:, 0], self.lmax + 1
-        filters = self.filters(edges.radial).unflatten(-1, (-1, self.channels))
-        of_harmonics, passed, along, of_gate = filters.split(
-            [degrees, self.lmax, self.lmax, int(self.heads > 0)], dim=1
-        )
-        sent = edges.senders.gather(features)
-        harmonics = edges.harmonics[:, :, None]
+        filters = self.filters(edges.radial).unflatten(-1, (-1, 1, self.channels)).unbind(1)
+        of_harmonics, passed = filters[:degrees], filters[degrees : degrees + self.lmax]
+        along = filters[degrees + self.lmax : degrees + 2 * self.lmax]
+        sent = by_degree(edges.senders.gather(features))
+        harmonics = by_degree(edges.harmonics[:, :, None])
+        values = edges.senders.gather(self.value(scalars)).unflatten(-1, (degrees, 1, -1))
         # Components along the edge join the scalars that multiply the harmonics.
-        value = edges.senders.gather(self.value(scalars)).unflatten(-1, (degrees, -1))
-        components = (sent * harmonics)[:, 1:]
+        joined = features.new_zeros(())
         for l in range(1, degrees):
-            block = components[:, l * l - 1 : (l + 1) ** 2 - 1]
-            value = value + (along[:, l - 1] * block.mean(dim=1))[:, None]
-        message = (of_harmonics * value).index_select(1, self.owner) * harmonics
-        steerable = passed.index_select(1, self.owner[1:] - 1) * sent[:, 1:]
-        message = torch.cat([message[:, :1], message[:, 1:] + steerable], dim=1)
+            component = (sent[l] * harmonics[l]).mean(dim=1, keepdim=True)
+            joined = joined + along[l - 1] * component
         weight = edges.envelope[:, None] / self.norm
-        if self.heads:
-            weight = weight * self.gate(scalars, of_gate[:, 0], edges)
-        message = message * weight[:, None]
-        return self.out(edges.receivers.sum(message))
+        weight = self.gate(scalars, filters[-1], weight, edges) if self.heads else weight
+        message = []
+        for l, value in enumerate(values.unbind(1)):
+            block = of_harmonics[l] * (value + joined) * harmonics[l]
+            if l:
+                block = block + passed[l - 1] * sent[l]
+            message.append(block * weight[:, None])
+        return self.out(edges.receivers.sum(torch.cat(message, dim=1)))
 
-    def gate(self, scalars: Tensor, filters: Tensor, edges: Edges) -> Tensor:
-        """Weight (E, C) of every channel, between 0 and 2: 2 sigmoid(q_i . (f k_j)) per head."""
+    def gate(self, scalars: Tensor, filters: Tensor, weight: Tensor, edges: Edges) -> Tensor:
+        """The weight (E, 1) by channel (E, C), times 2 sigmoid(q_i . (f k_j)) of its head."""
         query = edges.receivers.gather(self.query(scalars))
         key = edges.senders.gather(self.key(scalars))
-        width = self.channels // self.heads
-        logits = head_sum(query * filters * key, self.heads) / math.sqrt(width)
-        return 2.0 * torch.sigmoid(logits).repeat_interleave(width, dim=-1)
+        scale = math.sqrt(self.heads / self.channels)
+        logits = scale * head_sum(query * filters.squeeze(1) * key, self.heads)
+        return head_spread(2.0 * weight * torch.sigmoid(logits), self.channels)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from ase_geomformer.layers.degree_linear import DegreeLinear, component_degrees
 from ase_geomformer.layers.dense import dense
-from ase_geomformer.layers.edge_frame import FramedEdges, frame_components
+from ase_geomformer.layers.edge_frame import FramedEdges
 from ase_geomformer.layers.filters import RadialNetwork
-from ase_geomformer.layers.so2 import SO2Linear
+from ase_geomformer.layers.heads import head_spread, head_sum
+from ase_geomformer.layers.so2 import SO2Linear, by_order, from_orders
 
 LARGEST_LOGIT = 5.0
 
@@ -38,8 +39,6 @@ class GraphAttention(nn.Module):
         Whether the convolutions keep parity, see :class:`SO2Linear`.
     """
 
-    filter_of: Tensor
-    gate_of: Tensor
     truncation: Tensor
 
     def __init__(
@@ -56,20 +55,16 @@ class GraphAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.heads, self.width = heads, width
-        sizes = [lmax - m + 1 for m in range(mmax + 1)]
+        self.sizes = [lmax - m + 1 for m in range(mmax + 1)]
         self.sender = DegreeLinear(lmax, channels, width)
         self.receiver = DegreeLinear(lmax, channels, width, bias=False)
-        self.filters = RadialNetwork(num_radial_basis, radial_width, sum(sizes) * width)
+        self.filters = RadialNetwork(num_radial_basis, radial_width, sum(self.sizes) * width)
         self.parts = [width, lmax * width]
         self.first = SO2Linear(lmax, mmax, width, width, extra=sum(self.parts), parity=parity)
         self.second = SO2Linear(lmax, mmax, width, width, parity=parity)
         self.logit = nn.Parameter(dense(width // heads, heads).weight.detach().clone())
         self.out = DegreeLinear(lmax, width, channels)
         owner = component_degrees(lmax)
-        self.register_buffer("filter_of", _filter_of_component(sizes), persistent=False)
-        # The gate of every component but the first, which is the scalar.
-        gate_of = owner[frame_components(lmax, mmax)][1:] - 1
-        self.register_buffer("gate_of", gate_of, persistent=False)
         # Makes up for the components that frames leave out of the degrees above mmax.
         lost = torch.sqrt((2.0 * owner + 1.0).clamp(min=2.0 * mmax + 1.0) / (2.0 * mmax + 1.0))
         self.register_buffer("truncation", lost.double()[:, None], persistent=False)
@@ -78,16 +73,21 @@ class GraphAttention(nn.Module):
         """Features (N, (L+1)^2, C) to their update, of the same shape."""
         pair = edges.senders.gather(self.sender(features))
         pair = pair + edges.receivers.gather(self.receiver(features))
-        filters = self.filters(edges.radial).unflatten(-1, (-1, self.width))
-        framed = torch.bmm(edges.rotations, pair) * filters.index_select(1, self.filter_of)
-        hidden, invariants = self.first(framed)
+        framed = by_order(torch.bmm(edges.rotations, pair), self.sizes)
+        # One filter for each degree and |m|, one gate for each degree but the scalars'.
+        filters = self.filters(edges.radial).unflatten(-1, (1, -1, self.width))
+        filters = filters.split(self.sizes, dim=2)
+        hidden, invariants = self.first([x * f for x, f in zip(framed, filters, strict=True)])
         for_logits, for_gates = invariants.split(self.parts, dim=-1)
-        gates = torch.sigmoid(for_gates).unflatten(-1, (-1, self.width))
-        scalars = nn.functional.silu(hidden[:, :1])
-        gated = torch.cat([scalars, hidden[:, 1:] * gates.index_select(1, self.gate_of)], dim=1)
+        gates = torch.sigmoid(for_gates).unflatten(-1, (1, -1, self.width))
+        first, *pairs = hidden
+        scalars = nn.functional.silu(first[:, :, :1])
+        gated = [torch.cat([scalars, gates * first[:, :, 1:]], dim=2)]
+        # Degrees of order m start at m, and gates at degree one.
+        gated += [gates[:, :, m:] * pair for m, pair in enumerate(pairs)]
         values, _ = self.second(gated)
-        weights = self.weights(for_logits, edges)
-        message = (values.unflatten(-1, (self.heads, -1)) * weights[:, None, :, None]).flatten(2)
+        weights = head_spread(self.weights(for_logits, edges), self.width)
+        message = from_orders(values) * weights[:, None]
         message = torch.bmm(edges.rotations.transpose(1, 2), message) * self.truncation
         return self.out(edges.receivers.sum(message))
 
@@ -98,8 +98,7 @@ class GraphAttention(nn.Module):
         the square of the envelope u even when the last neighbour leaves. Logits a are bounded
         smoothly, so that exponentials need no shift, which could not be smooth.
         """
-        parts = _smooth_leaky_relu(invariants.unflatten(-1, (self.heads, -1)))
-        logits = (parts * self.logit).sum(dim=-1)
+        logits = head_sum(_smooth_leaky_relu(invariants) * self.logit.flatten(), self.heads)
         bounded = LARGEST_LOGIT * torch.tanh(logits / LARGEST_LOGIT)
         envelope = edges.envelope[:, None]
         shares = envelope * torch.exp(bounded)
@@ -110,12 +109,3 @@ class GraphAttention(nn.Module):
 def _smooth_leaky_relu(values: Tensor, slope: float = 0.2) -> Tensor:
     """Between ``slope`` x for negative and x for positive numbers, without a kink."""
     return values * (slope + (1.0 - slope) * torch.sigmoid(values))
-
-
-def _filter_of_component(sizes: list[int]) -> Tensor:
-    """Index of the filter of each component in a frame; +m and -m of a degree share one."""
-    starts = [sum(sizes[:m]) for m in range(len(sizes))]
-    blocks = []
-    for m, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-        blocks.append(torch.arange(start, start + size).repeat(2 if m else 1))
-    return torch.cat(blocks)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.heads import head_spread, head_sum
 from ase_geomformer.layers.radial import RadialLinear
 
 MessageFunction = Callable[[Tensor, Sequence[Tensor]], Sequence[Tensor]]
@@ -89,18 +90,15 @@ class Heads:
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """Scaled products of flat queries and keys: (E, width) to (E, modules * heads)."""
         parts = [
-            part.sum(dim=1).unflatten(-1, (self.num_heads, -1)).sum(dim=-1) * self.scale(c)
+            part.sum(dim=1) * self.scale(c)
             for part, c in zip(self.by_module(query * key), self.components, strict=True)
         ]
-        return torch.cat(parts, dim=-1)
+        return head_sum(torch.stack(parts, dim=1), self.num_heads).flatten(1)
 
     def spread(self, weights: Tensor) -> tuple[Tensor, ...]:
         """Copy weights (E, modules * heads) to the features of their head: (E, 1, F) by module."""
-        head_width = self.num_features // self.num_heads
-        return tuple(
-            part[:, None, :, None].expand(-1, 1, -1, head_width).flatten(2)
-            for part in weights.split(self.num_heads, dim=-1)
-        )
+        by_module = weights.unflatten(-1, (len(self.components), 1, self.num_heads))
+        return head_spread(by_module, self.num_features).unbind(dim=1)
 
     def weighted(self, weights: Tensor, values: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Values (E, c, F) of each module times weights (E, modules * heads)."""

@@ -91,6 +91,7 @@ def test_parameters_describe_it_and_are_fixed(saved: Path) -> None:
         "ewald": False,
         "compile": False,
         "radial_tables": True,
+        "keep_memory": True,
     }
     assert calculator.todict() == expected
     assert repr(calculator).startswith("PotentialCalculator(potential='random-network', device=")

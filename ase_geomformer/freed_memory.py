@@ -1,0 +1,60 @@
+"""Freed memory: kept for the next step, where the C library would give it back to the system.
+
+At the end of each evaluation glibc hands what was freed to the system, and at the next it asks for
+it again, page by page: half the time of a step of hundreds of atoms on a CPU went into that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+
+# The numbers of mallopt(3).
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+KEPT_BYTES = 2**31 - 1  # the largest number that mallopt takes
+# Larger pieces come from the system one by one, and go back one by one.
+LARGEST_PIECE_BYTES = 2**28
+USERS_OWN = (
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "GLIBC_TUNABLES",
+)
+
+
+@cache
+def keep_freed_memory() -> bool:
+    """Let this process keep up to 2 GB of freed memory for whatever it does next.
+
+    glibc is told once, and does so for the whole process from then on. Where an environment
+    variable tells it how to go about memory, that counts, and nothing is done.
+
+    Returns
+    -------
+    bool
+        Whether it was done. Other C libraries have no such setting.
+    """
+    library = _glibc()
+    if library is None or any(name in os.environ for name in USERS_OWN):
+        return False
+    # In this order: should pieces remain small, no more than those is kept.
+    large = library.mallopt(MMAP_THRESHOLD, LARGEST_PIECE_BYTES)
+    return bool(large and library.mallopt(TRIM_THRESHOLD, KEPT_BYTES))
+
+
+def give_freed_memory_back() -> None:
+    """Hand what the process keeps and does not use to the system; it may keep memory anew."""
+    library = _glibc()
+    if library is not None:
+        library.malloc_trim(0)
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    """The C library where it is glibc."""
+    try:
+        library = ctypes.CDLL(None)
+        return library if library.gnu_get_libc_version else None
+    except (AttributeError, OSError, TypeError):
+        return None

@@ -1,0 +1,92 @@
+"""What is freed is kept for the next step, and given back where memory is short."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+from ase import Atoms
+
+from ase_geomformer import PotentialCalculator, calculator, evaluate_many
+from ase_geomformer.freed_memory import USERS_OWN, keep_freed_memory
+from ase_geomformer.potential import Potential
+
+pytestmark = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="the C library is not glibc"
+)
+
+# 40 MB, as often as a step needs it: ten thousand pages each time if they are asked for anew.
+STEPS = """
+import resource
+import sys
+
+import torch
+
+from ase_geomformer.freed_memory import give_freed_memory_back, keep_freed_memory
+
+def resident_bytes():
+    with open("/proc/self/statm") as report:
+        return int(report.read().split()[1]) * resource.getpagesize()
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+kept = keep_freed_memory() if sys.argv[1] == "keep" else False
+for _ in range(20):  # the first ones are not aligned
+    torch.ones(10_000_000)
+before = faults()
+for _ in range(5):
+    torch.ones(10_000_000)
+pages = faults() - before
+held = resident_bytes()
+give_freed_memory_back()
+print(kept, pages, held - resident_bytes())
+"""
+
+
+def run(word: str, **variables: str) -> tuple[str, int, int]:
+    environment = {k: v for k, v in os.environ.items() if k not in USERS_OWN} | variables
+    output = subprocess.run(
+        [sys.executable, "-c", STEPS, word],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    kept, pages, returned = output.split()
+    return kept, int(pages), int(returned)
+
+
+def test_the_next_step_finds_its_memory_and_it_can_be_given_back() -> None:
+    _, asked_anew, _ = run("leave")
+    kept, pages, returned = run("keep")
+    assert kept == "True"
+    assert asked_anew > 5_000
+    assert pages < 500
+    assert returned > 30_000_000
+
+
+def test_what_the_user_tells_the_library_counts() -> None:
+    kept, _, _ = run("keep", MALLOC_TRIM_THRESHOLD_="1000000")
+    assert kept == "False"
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_evaluation_on_a_cpu_keeps_memory_unless_told_not_to(
+    potential: Potential, ethanol: Atoms, keep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[bool] = []
+
+    def watched() -> bool:
+        calls.append(True)
+        return keep_freed_memory()
+
+    monkeypatch.setattr(calculator, "keep_freed_memory", watched)
+    made = PotentialCalculator(potential, device="cpu", keep_memory=keep)
+    assert not calls
+    made.get_forces(ethanol)
+    evaluate_many(made, [ethanol, ethanol])
+    assert bool(calls) == keep
