@@ -1,7 +1,8 @@
-"""From features to the heads that share them and back, as products with zeros and ones.
+"""From features to the heads that share them, and back.
 
-Written as sums and copies, they leave compilers a division for every element: where a head has less
-features than a vector register holds, attention over 15,000 edges took three times as long.
+Where a head has fewer features than a vector register holds, sums and copies leave compilers a
+division for every element. Products with zeros and ones take less: compiled GeoMFormer, with heads
+of four features, a tenth less in all. For So3krates' heads of 32 sums are better, by 3 to 9 %.
 """
 
 from __future__ import annotations
@@ -10,9 +11,15 @@ import torch
 from torch import Tensor
 
 
+REGISTER = 16  # numbers of float32
+
+
 def head_sum(values: Tensor, num_heads: int) -> Tensor:
     """Sum each of ``num_heads`` contiguous blocks of the last axis: (..., F) to (..., heads)."""
-    return values @ _members(num_heads, values.shape[-1] // num_heads, values).T
+    width = values.shape[-1] // num_heads
+    if width >= REGISTER:
+        return values.unflatten(-1, (num_heads, width)).sum(dim=-1)
+    return values @ _members(num_heads, width, values).T
 
 
 def head_spread(weights: Tensor, num_features: int) -> Tensor:

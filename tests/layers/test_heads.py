@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from ase_geomformer.layers.heads import head_spread, head_sum
+from ase_geomformer.layers.heads import REGISTER, head_spread, head_sum
 
 WEIGHTS = torch.tensor([[2.0, 3.0], [5.0, 7.0]], dtype=torch.float64)
 
@@ -11,6 +11,14 @@ def test_features_of_a_head_are_summed() -> None:
     values = torch.arange(12, dtype=torch.float64).reshape(2, 6)
     assert head_sum(values, 2).tolist() == [[3.0, 12.0], [21.0, 30.0]]
     assert head_sum(values[:, None], 3).tolist() == [[[1.0, 5.0, 9.0]], [[13.0, 17.0, 21.0]]]
+
+
+def test_narrow_and_wide_heads_are_summed_alike() -> None:
+    values = torch.randn(5, 4 * REGISTER, generator=torch.Generator().manual_seed(0)).double()
+    halves = values.unflatten(-1, (8, -1)).sum(dim=-1)
+    torch.testing.assert_close(head_sum(values, 8), halves, rtol=0, atol=1e-14)
+    wholes = halves.unflatten(-1, (4, 2)).sum(dim=-1)
+    torch.testing.assert_close(head_sum(values, 4), wholes, rtol=0, atol=1e-14)
 
 
 def test_weights_are_copied_to_the_features_of_their_head() -> None:
