@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
 REGISTER = 16  # numbers of float32
 
 
