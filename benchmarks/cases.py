@@ -80,6 +80,8 @@ CASES = {
     "ethanol": lambda: rattled(molecule("CH3CH2OH")),
     "aspirin": aspirin,
     "Si64": lambda: silicon(2),
+    "MgO64": lambda: rattled(bulk("MgO", "rocksalt", a=4.25, cubic=True) * (2, 2, 2)),
+    "Cu108": lambda: crystal("Cu", 3),
     "water192": lambda: water(4),
     "Si512": lambda: silicon(4),
     "Si4096": lambda: silicon(8),

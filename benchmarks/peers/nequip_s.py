@@ -13,7 +13,7 @@ from nequip.data.transforms import ChemicalSpeciesToAtomTypeMapper, NeighborList
 from nequip.model import PresetNequIPGNNModel
 from nequip.utils.global_state import set_global_state
 
-SYMBOLS = ["H", "C", "O", "Si"]
+SYMBOLS = ["H", "C", "O", "Mg", "Si", "Cu"]
 
 torch.set_num_threads(int(sys.argv[1]))
 set_global_state()
