@@ -16,7 +16,7 @@ from ase_geomformer.memory import free_memory
 from ase_geomformer.potential import Potential
 
 # What the allocator takes beyond the tensors alive, operations for themselves, and gaps in memory
-# that is kept. Resident memory grew by 1.3 to 1.4 times the tensors counted, and by 1.3 to 1.7 times
+# that is kept. Resident memory grew by 1.3 to 1.4 times the tensors counted, and by up to 1.7 times
 # where freed memory is kept (1728 to 2048 atoms of silicon, float32, a CPU).
 OVERHEAD = 1.7
 
