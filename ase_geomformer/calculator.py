@@ -84,7 +84,7 @@ class PotentialCalculator(Calculator):
         on a CPU, where rounding errors are as large and the gain is measured.
     keep_memory : bool
         From the first step on a CPU, let the process keep up to 2 GB of freed memory, which
-        halves the time of hundreds of atoms; see
+        saves up to half the time of hundreds of atoms; see
         :func:`~ase_geomformer.freed_memory.keep_freed_memory`.
 
     Attributes

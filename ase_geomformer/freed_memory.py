@@ -1,7 +1,7 @@
 """Freed memory: kept for the next step, where the C library would give it back to the system.
 
 At the end of each evaluation glibc hands what was freed to the system, and at the next it asks for
-it again, page by page: half the time of a step of hundreds of atoms on a CPU went into that.
+it again, page by page: up to half the time of a step of hundreds of atoms on a CPU went into that.
 """
 
 from __future__ import annotations
@@ -38,9 +38,8 @@ def keep_freed_memory() -> bool:
     library = _glibc()
     if library is None or any(name in os.environ for name in USERS_OWN):
         return False
-    # In this order: should pieces remain small, no more than those is kept.
-    large = library.mallopt(MMAP_THRESHOLD, LARGEST_PIECE_BYTES)
-    return bool(large and library.mallopt(TRIM_THRESHOLD, KEPT_BYTES))
+    settings = ((MMAP_THRESHOLD, LARGEST_PIECE_BYTES), (TRIM_THRESHOLD, KEPT_BYTES))
+    return all(library.mallopt(number, value) for number, value in settings)
 
 
 def give_freed_memory_back() -> None:

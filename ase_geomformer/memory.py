@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from ase_geomformer.freed_memory import give_freed_memory_back
 from ase_geomformer.neighbors.problem import total_memory
 from ase_geomformer.potential import Potential
 
@@ -45,14 +44,10 @@ def budget_bytes(device: torch.device) -> float:
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that can still be taken on a device; infinite where it cannot be asked.
-
-    What this process keeps and does not use is given back for it.
-    """
+    """Bytes that can still be taken on a device; infinite where it cannot be asked."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return float(torch.cuda.mem_get_info(device)[0] + unused)
-    give_freed_memory_back()
     report = Path("/proc/meminfo")
     if device.type == "cpu" and report.is_file():
         for line in report.read_text().splitlines():

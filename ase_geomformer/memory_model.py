@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode  # torch's notes name it there
 from torch.utils._pytree import tree_leaves
 
+from ase_geomformer.freed_memory import give_freed_memory_back
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.memory import free_memory
 from ase_geomformer.potential import Potential
@@ -188,6 +189,9 @@ class MemoryGuard:
             return
         device = self.model.potential.device
         free = free_memory(device)
+        if needed > free and device.type == "cpu":
+            give_freed_memory_back()
+            free = free_memory(device)
         if needed > free:
             raise ValueError(
                 f"evaluating {size.num_atoms} atoms with {size.num_edges} edges"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
-import sys
+from collections.abc import Callable
+from subprocess import CompletedProcess
 
 import pytest
 from ase import Atoms
 
-from ase_geomformer import PotentialCalculator, calculator, evaluate_many
+from ase_geomformer import PotentialCalculator, calculator, evaluate_many, memory_model
 from ase_geomformer.freed_memory import USERS_OWN, keep_freed_memory
 from ase_geomformer.potential import Potential
 
@@ -47,30 +47,32 @@ print(kept, pages, held - resident_bytes())
 """
 
 
-def run(word: str, **variables: str) -> tuple[str, int, int]:
-    environment = {k: v for k, v in os.environ.items() if k not in USERS_OWN} | variables
-    output = subprocess.run(
-        [sys.executable, "-c", STEPS, word],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    kept, pages, returned = output.split()
-    return kept, int(pages), int(returned)
+Steps = Callable[..., tuple[str, int, int]]
 
 
-def test_the_next_step_finds_its_memory_and_it_can_be_given_back() -> None:
-    _, asked_anew, _ = run("leave")
-    kept, pages, returned = run("keep")
+@pytest.fixture
+def steps(run_python: Callable[..., CompletedProcess[str]]) -> Steps:
+    """Take the steps: whether memory was kept, pages asked for, bytes given back."""
+
+    def take(word: str, **variables: str) -> tuple[str, int, int]:
+        environment = {k: v for k, v in os.environ.items() if k not in USERS_OWN} | variables
+        kept, pages, returned = run_python("-c", STEPS, word, env=environment).stdout.split()
+        return kept, int(pages), int(returned)
+
+    return take
+
+
+def test_the_next_step_finds_its_memory_and_it_can_be_given_back(steps: Steps) -> None:
+    _, asked_anew, _ = steps("leave")
+    kept, pages, returned = steps("keep")
     assert kept == "True"
     assert asked_anew > 5_000
     assert pages < 500
     assert returned > 30_000_000
 
 
-def test_what_the_user_tells_the_library_counts() -> None:
-    kept, _, _ = run("keep", MALLOC_TRIM_THRESHOLD_="1000000")
+def test_what_the_user_tells_the_library_counts(steps: Steps) -> None:
+    kept, _, _ = steps("keep", MALLOC_TRIM_THRESHOLD_="1000000")
     assert kept == "False"
 
 
@@ -90,3 +92,14 @@ def test_evaluation_on_a_cpu_keeps_memory_unless_told_not_to(
     made.get_forces(ethanol)
     evaluate_many(made, [ethanol, ethanol])
     assert bool(calls) == keep
+
+
+def test_what_is_kept_goes_back_where_memory_is_short(
+    potential: Potential, silicon: Atoms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [1e6]
+    monkeypatch.setattr(memory_model, "free_memory", lambda device: free[-1])
+    monkeypatch.setattr(memory_model, "give_freed_memory_back", lambda: free.append(1e12))
+    made = PotentialCalculator(potential, device="cpu", radial_tables=False)
+    made.get_forces(silicon.repeat(4))
+    assert free == [1e6, 1e12]
