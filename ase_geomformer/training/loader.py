@@ -73,6 +73,7 @@ class TrainingData(lightning.LightningDataModule):
             settings.per_process(world_size),
             seed=seed,
             drop_last=sum(costs) > settings.size,
+            sizes=train.num_edges.tolist() if settings.balanced else None,
             rank=rank,
             world_size=world_size,
         )
@@ -97,6 +98,10 @@ def padded_size(dataset: GraphDataset, settings: BatchSettings, world_size: int)
     costs = frame_costs(dataset, settings.measure)
 
     def largest(counts: Tensor) -> int:
+        if settings.balanced and len(dataset) > settings.size:
+            return largest_balanced(
+                counts.numpy(), dataset.num_edges.numpy(), settings.size, world_size
+            )
         return largest_sum(counts.tolist(), costs, budget)
 
     return {
@@ -119,6 +124,16 @@ def largest_sum(sizes: Sequence[int], costs: Sequence[int], budget: int) -> int:
     spent = np.minimum(np.cumsum(cost[~free][order]), budget)
     used = np.diff(spent, prepend=0.0)
     return int(np.ceil(size[free].sum() + (density[order] * used).sum() - 1e-9))
+
+
+def largest_balanced(counts: np.ndarray, sizes: np.ndarray, number: int, world_size: int) -> int:
+    """Upper bound of the summed counts of a batch that was balanced by the sizes of its frames.
+
+    Frames of one size may fall to either of two classes: each class counts with all of them.
+    """
+    classes = np.array_split(np.sort(sizes), number)
+    most = [counts[(sizes >= part[0]) & (sizes <= part[-1])].max() for part in classes]
+    return max(int(sum(most[rank::world_size])) for rank in range(world_size))
 
 
 def _round_up(value: int, multiple: int) -> int:

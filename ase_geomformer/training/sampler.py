@@ -30,6 +30,9 @@ class BatchSampler(Sampler[list[int]]):
     seed : int
     drop_last : bool
         Leave out the last batch of an epoch unless it was closed because the budget was reached.
+    sizes : sequence of int, optional
+        Sizes of the frames, each of which has to cost one: every batch then has small and large
+        frames alike, see :func:`balanced_order`.
     rank, world_size : int
         This process and the number of processes that share the batches. Each takes every
         ``world_size``-th batch and all take equally many: missing ones are filled with the first
@@ -39,7 +42,8 @@ class BatchSampler(Sampler[list[int]]):
     Raises
     ------
     ValueError
-        If a frame alone exceeds the budget, or no batch would be left.
+        If a frame alone exceeds the budget, no batch would be left, or there are sizes of frames
+        that cost more than one.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class BatchSampler(Sampler[list[int]]):
         shuffle: bool = True,
         seed: int = 0,
         drop_last: bool = False,
+        sizes: Sequence[int] | None = None,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -64,6 +69,9 @@ class BatchSampler(Sampler[list[int]]):
                 f"frame {worst} alone costs {self.costs[worst]}, more than the budget of {budget}; "
                 "raise the budget"
             )
+        if sizes is not None and (self.costs != 1).any():
+            raise ValueError("batches can be balanced only where every frame costs one")
+        self.sizes = None if sizes is None else np.asarray(sizes, dtype=np.int64)
         self.budget, self.shuffle, self.seed, self.drop_last = budget, shuffle, seed, drop_last
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
@@ -76,6 +84,8 @@ class BatchSampler(Sampler[list[int]]):
         order = np.arange(self.costs.size)
         if self.shuffle:
             order = np.random.default_rng([self.seed, epoch]).permutation(order)
+        if self.sizes is not None:
+            order = balanced_order(order, self.sizes, self.budget, self.world_size)
         everyone = fill(order, self.costs, self.budget, self.drop_last)
         surplus = len(everyone) % self.world_size
         if surplus and self.drop_last:
@@ -121,9 +131,9 @@ class BatchSampler(Sampler[list[int]]):
             If it was taken with other frames or settings, whose batches would differ.
         """
         for name, value in self._identity().items():
-            if state[name] != value:
+            if state.get(name) != value:
                 raise ValueError(
-                    f"cannot resume: {name} was {state[name]} and is {value}; resume with the "
+                    f"cannot resume: {name} was {state.get(name)} and is {value}; resume with the "
                     "same data and settings, or start a new run"
                 )
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
@@ -137,7 +147,37 @@ class BatchSampler(Sampler[list[int]]):
             "seed": self.seed,
             "drop_last": self.drop_last,
             "world_size": self.world_size,
+            "balanced_size": None if self.sizes is None else int(self.sizes.sum()),
         }
+
+
+def balanced_order(
+    order: np.ndarray, sizes: np.ndarray, budget: int, world_size: int = 1
+) -> np.ndarray:
+    """Rearrange an order of frames so that batches cut from it are nearly equal in size.
+
+    The frames are divided by size into as many classes as a batch of all processes has frames, and
+    each batch takes one of every class, in the order in which they came. What that leaves over
+    comes last.
+
+    Parameters
+    ----------
+    order : array of int, shape (frames,)
+    sizes : array of int, shape (frames,)
+    budget, world_size : int
+        Frames in the batch of one process, and the number of processes.
+    """
+    number = budget * world_size
+    place = np.argsort(order)
+    classes = np.array_split(order[np.argsort(sizes[order], kind="stable")], number)
+    classes = [members[np.argsort(place[members])] for members in classes]
+    # Every process takes each world_size-th class: small and large ones, too.
+    classes = [
+        classes[index] for rank in range(world_size) for index in range(rank, number, world_size)
+    ]
+    complete = len(order) // number
+    together = np.stack([members[:complete] for members in classes], axis=1)
+    return np.concatenate([together.ravel(), *(members[complete:] for members in classes)])
 
 
 def fill(order: np.ndarray, costs: np.ndarray, budget: int, drop_last: bool) -> list[list[int]]:

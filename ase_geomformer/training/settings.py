@@ -210,13 +210,22 @@ class BatchSettings:
         Budget of a batch of the validation set.
     measure
         What the budgets count: ``frames``, ``atoms`` or ``edges``.
+    balanced
+        Give every batch of frames small and large ones alike. Where structures differ much in
+        size, a compiled training wastes less on filling batches up to the largest.
     """
 
     size: int = 10
     validation_size: int = 100
     measure: Literal["frames", "atoms", "edges"] = "frames"
+    balanced: bool = False
 
     def __post_init__(self) -> None:
+        if self.balanced and self.measure != "frames":
+            raise ValueError(
+                f"batches of {self.measure} cannot be balanced: leave out batches.balanced, or let "
+                "batches.measure be frames"
+            )
         if self.size < 1 or self.validation_size < 1:
             raise ValueError(f"batch sizes must be at least 1, not {self}")
 

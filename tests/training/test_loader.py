@@ -52,6 +52,22 @@ def test_no_batch_exceeds_the_padded_size(
     assert num_edges < 3 * largest[1] + 32
 
 
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_balanced_batches_need_less_filling_up(dataset: GraphDataset, world_size: int) -> None:
+    settings = BatchSettings(size=6, balanced=True)
+    size = padded_size(dataset, settings, world_size)
+    plain = padded_size(dataset, BatchSettings(size=6), world_size)
+    assert size["num_edges"] < 0.8 * plain["num_edges"]
+    shares = [
+        TrainingData(dataset, None, settings, seed=3, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    for order in (share.train_loader.order for share in shares):
+        for batch in (batch for epoch in range(200) for batch in order.batches(epoch)):
+            assert dataset.num_atoms[batch].sum() + 1 <= size["num_atoms"]
+            assert dataset.num_edges[batch].sum() <= size["num_edges"]
+
+
 @given(
     frames=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 9)), min_size=1, max_size=9),
     budget=st.integers(9, 30),
@@ -84,6 +100,11 @@ def test_processes_share_the_batches_of_one(dataset: GraphDataset) -> None:
 def test_uneven_shares_are_refused() -> None:
     with pytest.raises(ValueError, match="size 10 cannot be shared equally by 4 processes"):
         BatchSettings(size=10).per_process(4)
+
+
+def test_only_batches_of_frames_are_balanced() -> None:
+    with pytest.raises(ValueError, match="batches of edges cannot be balanced"):
+        BatchSettings(size=100, measure="edges", balanced=True)
 
 
 def test_loader_goes_on_where_its_state_was_taken(dataset: GraphDataset) -> None:

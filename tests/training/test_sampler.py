@@ -142,6 +142,50 @@ def test_more_processes_than_batches() -> None:
     assert [len(share) for share in shares] == [1] * 5
 
 
+SIZES = [*([2] * 40), *([30] * 41), *([11] * 39), *range(12, 32)]
+
+
+def test_balanced_batches_are_nearly_equal_in_size() -> None:
+    frames, sizes = len(SIZES), np.array(SIZES)
+    plain = BatchSampler([1] * frames, 7)
+    balanced = BatchSampler([1] * frames, 7, sizes=SIZES)
+    spreads = []
+    for sampler in (plain, balanced):
+        batches = sampler.batches(3)
+        assert sorted(index for batch in batches for index in batch) == list(range(frames))
+        assert [len(batch) for batch in batches] == [7] * (frames // 7)
+        spreads.append(np.std([sizes[batch].sum() for batch in batches]))
+    assert spreads[1] < 0.3 * spreads[0]
+
+
+def test_balanced_batches_are_drawn_anew_in_every_epoch() -> None:
+    sampler = BatchSampler([1] * len(SIZES), 7, sizes=SIZES, seed=3)
+    first, second = sampler.batches(0), sampler.batches(1)
+    assert first != second
+    assert first == BatchSampler([1] * len(SIZES), 7, sizes=SIZES, seed=3).batches(0)
+    # Frames do not keep their company, nor batches the order of sizes.
+    assert not {frozenset(batch) for batch in first} & {frozenset(batch) for batch in second}
+    assert len({min(batch) for batch in first}) > len(first) // 2
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_balanced_batches_do_not_depend_on_the_number_of_processes(world: int) -> None:
+    alone = BatchSampler([1] * len(SIZES), 6, sizes=SIZES, drop_last=True)
+    shares = [
+        BatchSampler([1] * len(SIZES), 6 // world, sizes=SIZES, drop_last=True, **where)
+        for where in ({"rank": rank, "world_size": world} for rank in range(world))
+    ]
+    sizes = np.array(SIZES)
+    for whole, *parts in zip(alone, *shares, strict=True):
+        assert sorted(whole) == sorted(index for part in parts for index in part)
+        assert max(sizes[part].sum() for part in parts) < 0.75 * sizes[whole].sum()
+
+
+def test_only_frames_that_cost_one_are_balanced() -> None:
+    with pytest.raises(ValueError, match="balanced only where every frame costs one"):
+        BatchSampler(COSTS, 12, sizes=COSTS)
+
+
 def test_what_cannot_be_batched() -> None:
     with pytest.raises(ValueError, match="frame 2 alone costs 30, more than the budget of 20"):
         BatchSampler([1, 2, 30], 20)
