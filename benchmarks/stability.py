@@ -9,7 +9,8 @@ From the root of a checkout with the data beside it:
     python benchmarks/stability.py --time_ps 100 --output docs/benchmarks/stability.json --cards
 
 Runs are kept in the work folder and go on where they were when the command is given again. With
---cards the results are written into the potentials' folders, with stability.png, for the README.
+--cards the results are written into the potentials' folders, with a figure for each temperature,
+for the README.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ from ase_geomformer.provenance import to_json
 
 TEMPERATURES_K = (300.0, 600.0)
 NUM_FRAMES = 2000
-PICTURE = "stability.png"
 # Stricter than the default: a hydrogen atom that leaves its molecule has lost its neighbour.
 MOLECULE_GAP_A = 2.0
 
@@ -68,6 +68,7 @@ def main() -> None:
     """Run, print, draw, and write JSON."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--potentials", nargs="+", help="names; all shipped ones where left out")
+    parser.add_argument("--structures", nargs="+", help="chemical formulas; all where left out")
     parser.add_argument("--temperatures_K", nargs="+", type=float, default=list(TEMPERATURES_K))
     parser.add_argument("--time_ps", type=float, default=100.0)
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
@@ -93,9 +94,8 @@ def measure(name: str, folder: Path, options: Namespace) -> None:
     calculator = PotentialCalculator(
         name, dtype=options.dtype, device=options.device, compile=not options.plain
     )
-    checks, curves = {}, {}
     for temperature_K in options.temperatures_K:
-        groups = alike(data, temperature_K)
+        groups = chosen(alike(data, temperature_K), options.structures)
         rows, runs = [], []
         for frames in groups:
             row, run = simulate(name, sha256, calculator, frames, temperature_K, options)
@@ -104,15 +104,14 @@ def measure(name: str, folder: Path, options: Namespace) -> None:
             print(f"{name}, {row.structure}, {temperature_K:g} K: {row.reason}", flush=True)
             if options.output is not None:
                 write_text(options.output, to_json(merged(options.output, asdict(row), *RUN)))
-        found, reference = compared(runs, groups)
-        curves.setdefault(label(groups[0]), reference)
-        curves[f"potential, {temperature_K:g} K"] = found
-        checks[f"nvt_{temperature_K:g}K"] = check(rows, found, reference, label(groups[0]))
-    if options.cards:
-        save_figure(draw(curves), folder / PICTURE)
-        *_, last = checks
-        checks[last] = replace(checks[last], picture=PICTURE)
-        add_checks(folder, checks)
+        if options.cards:
+            found, reference = compared(runs, groups)
+            told = label(groups[0])
+            curves = {told: reference, f"potential, {temperature_K:g} K": found}
+            picture = f"stability_{temperature_K:g}K.png"
+            save_figure(draw(curves), folder / picture)
+            told_of = check(rows, found, reference, told)
+            add_checks(folder, {f"nvt_{temperature_K:g}K": replace(told_of, picture=picture)})
 
 
 def alike(data: list[Frame], temperature_K: float) -> list[list[Frame]]:
@@ -128,6 +127,16 @@ def alike(data: list[Frame], temperature_K: float) -> list[list[Frame]]:
         return [frames]
     nearest = min((temperature(frame) for frame in known), key=lambda it: abs(it - temperature_K))
     return [[frame for frame in known if temperature(frame) == nearest]]
+
+
+def chosen(groups: list[list[Frame]], formulas: list[str] | None) -> list[list[Frame]]:
+    """The groups of these chemical formulas."""
+    known = {frames[0].atoms.get_chemical_formula(): frames for frames in groups}
+    if formulas is None:
+        return list(known.values())
+    if unknown := set(formulas) - set(known):
+        raise SystemExit(f"no frames of {', '.join(sorted(unknown))}: there are {', '.join(known)}")
+    return [known[name] for name in formulas]
 
 
 def formula(frame: Frame) -> str:

@@ -95,8 +95,10 @@ class CompiledPotential:
             # What is wrong with the request or the graph is an error without compilation, too.
             results = self.potential(graph, names)
             self._usable = False
+            # Compilers quote all the code that they could not deal with.
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             warnings.warn(
-                f"the potential could not be compiled and is evaluated as it is, slower: {error}",
+                f"the potential could not be compiled and is evaluated as it is, slower: {reason}",
                 stacklevel=2,
             )
             return results

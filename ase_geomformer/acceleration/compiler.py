@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ase_geomformer.acceleration.decompositions import decompositions
+
 Compiled = Callable[..., Sequence[Tensor]]
 
 
@@ -80,7 +82,9 @@ def compile_with_gradient(
             node.meta.clear()
         captured = inputs[0].is_cuda
         with _quiet():
-            compiler = compiler_backend(backend, few_edges=few_edges, captured=captured)
+            compiler = compiler_backend(
+                backend, evaluation=True, few_edges=few_edges, captured=captured
+            )
             compiled: Any = compiler(graph, list(inputs))
         for _ in range(2 if captured else 0):  # The second call is captured, the third played.
             compiled(*inputs)
@@ -120,21 +124,19 @@ def check_same(
 
 
 def compiler_backend(
-    name: str, *, few_edges: bool = False, captured: bool = False
+    name: str, *, evaluation: bool = False, few_edges: bool = False, captured: bool = False
 ) -> Callable[..., Any]:
-    """A backend of ``torch.compile`` by its name, ``inductor`` without fused segment sums.
-
-    Inductor may fuse a sum over edges with what reads that sum (pytorch/pytorch#171493; up to 2.13
-    at least): energies were right then, and forces wrong by 0.1 eV/Å and more. Left whole, such a
-    sum is called as it is, and costs no more.
+    """A backend of ``torch.compile`` by its name, ``inductor`` with our decompositions.
 
     Parameters
     ----------
     name : str
+    evaluation : bool
+        As in :func:`~ase_geomformer.acceleration.decompositions.decompositions`.
     few_edges : bool
         Have inductor call operations from C++ rather than Python: half a millisecond less for the
         two hundred of a step. Memory then goes back to the system more often, which costs large
-        structures more than that. And sum over edges by products, see :func:`sum_by_product`.
+        structures more than that. And sum over edges by products.
     captured : bool
         Have inductor capture a call as a CUDA graph, which then is started as one. It is played
         from the third call on, and its results are overwritten by the next call.
@@ -144,27 +146,10 @@ def compiler_backend(
     if name != "inductor":
         return lookup_backend(name)
     from torch._inductor.compile_fx import compile_fx
-    from torch._inductor.decomposition import select_decomp_table
 
-    table = dict(select_decomp_table())
-    for op in (torch.ops.aten.index_add.default, torch.ops.aten.index_add_.default):
-        del table[op]
-    if few_edges:
-        table[torch.ops.aten.index_add.default] = sum_by_product
+    table = decompositions(evaluation=evaluation, few_edges=few_edges)
     patches = {"cpp_wrapper": few_edges, "triton.cudagraphs": captured}
     return partial(compile_fx, decompositions=table, config_patches=patches)
-
-
-def sum_by_product(values: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
-    """``values.index_add(dim, index, source)`` as a product with a matrix of zeros and ones.
-
-    For a few edges that takes less time, as all sums over them share the matrix.
-    """
-    places = torch.arange(values.shape[dim], device=index.device)
-    belongs = (places[:, None] == index).to(source.dtype)
-    rows = source.movedim(dim, 0)
-    sums = (belongs @ rows[:, None].flatten(1)).unflatten(1, (1, *rows.shape[1:])).squeeze(1)
-    return values + sums.movedim(0, dim)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ axis, only rotations about it are left, and they mix no more than the components
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.degree_linear import by_degree
 from ase_geomformer.layers.harmonics import SphericalHarmonics
 
 CLOSE = 0.8  # cosine of an angle that common lattices do not have
@@ -21,9 +23,9 @@ CLOSE = 0.8  # cosine of an angle that common lattices do not have
 
 @dataclass(frozen=True)
 class FramedEdges(Edges):
-    """Edges with the matrices ``rotations`` (E, R, (L+1)^2) of :class:`EdgeFrames`."""
+    """Edges with the matrices of :class:`EdgeFrames`, one tensor for each degree from one on."""
 
-    rotations: Tensor
+    rotations: tuple[Tensor, ...]
 
 
 def frame_axes(directions: Tensor) -> Tensor:
@@ -40,25 +42,12 @@ def frame_axes(directions: Tensor) -> Tensor:
     return torch.stack([first, torch.linalg.cross(directions, first), directions], dim=1)
 
 
-def frame_components(lmax: int, mmax: int) -> list[int]:
-    """Components of degrees 0 .. lmax that frames keep, ordered by |m|, sign, degree.
-
-    For m = 0 the degrees 0 .. L; then for each m up to ``mmax`` the degrees m .. L of +m, and
-    those of -m.
-    """
-    kept = []
-    for m in range(mmax + 1):
-        for signed in (m, -m) if m else (0,):
-            kept += [l * l + l + signed for l in range(m, lmax + 1)]
-    return kept
-
-
 class EdgeFrames(nn.Module):
-    """Matrices (E, R, (L+1)^2) that turn features into the frames of their edges.
+    """Matrices (E, K, 2l+1) that turn features of each degree l >= 1 into the frames of edges.
 
-    They are the rows of Wigner's D with |m| <= mmax. As Y(R p) = D(R) Y(p) at any points p, D
-    follows from the harmonics of a few turned points, without angles, and is a polynomial of
-    the frame: smooth, and differentiable as often as wanted.
+    They are the rows of Wigner's D with |m| <= mmax, in the order 0, 1, -1, 2, -2, ... As Y(R p) =
+    D(R) Y(p) at any points p, D follows from the harmonics of a few turned points, without angles,
+    and is a polynomial of the frame: smooth, and differentiable as often as wanted.
 
     Parameters
     ----------
@@ -69,30 +58,58 @@ class EdgeFrames(nn.Module):
     """
 
     points: Tensor
-    kept: Tensor
 
     def __init__(self, lmax: int, mmax: int) -> None:
         super().__init__()
-        self.lmax = lmax
+        self.degrees = range(1, lmax + 1)
         self.harmonics = SphericalHarmonics(range(lmax + 1))
         points, inverses = _points_and_inverses(lmax)
         self.register_buffer("points", points, persistent=False)
-        for l, inverse in enumerate(inverses):
-            self.register_buffer(f"inverse_{l}", inverse, persistent=False)
-        kept = torch.tensor(frame_components(lmax, mmax))
-        self.register_buffer("kept", kept, persistent=False)
+        for l in self.degrees:
+            kept = torch.tensor([l + m for m in signed_orders(min(l, mmax))])
+            self.register_buffer(f"inverse_{l}", inverses[l], persistent=False)
+            self.register_buffer(f"kept_{l}", kept, persistent=False)
 
-    def forward(self, directions: Tensor) -> Tensor:
-        """Unit vectors (E, 3) to matrices (E, R, (L+1)^2)."""
+    def forward(self, directions: Tensor) -> tuple[Tensor, ...]:
+        """Unit vectors (E, 3) to the matrices of the degrees 1 .. L."""
         turned = torch.einsum("eab,kb->eka", frame_axes(directions), self.points)
         values = self.harmonics(turned.flatten(0, 1)).unflatten(0, (-1, len(self.points)))
-        size = (self.lmax + 1) ** 2
-        blocks = []
-        for l in range(self.lmax + 1):
-            low, high = l * l, (l + 1) ** 2
-            block = values[:, :, low:high].transpose(1, 2) @ getattr(self, f"inverse_{l}")
-            blocks.append(nn.functional.pad(block, (low, size - high)))
-        return torch.cat(blocks, dim=1).index_select(1, self.kept)
+        _, *by_degree = values.split([2 * l + 1 for l in (0, *self.degrees)], dim=2)
+        return tuple(
+            part.index_select(2, getattr(self, f"kept_{l}")).mT @ getattr(self, f"inverse_{l}")
+            for l, part in zip(self.degrees, by_degree, strict=True)
+        )
+
+
+def signed_orders(mmax: int) -> list[int]:
+    """The orders 0, 1, -1, 2, -2, ... up to ``mmax``."""
+    return sorted(range(-mmax, mmax + 1), key=lambda m: (abs(m), -m))
+
+
+def to_frames(features: Tensor, rotations: Sequence[Tensor]) -> list[Tensor]:
+    """Features (E, (L+1)^2, C) in the frames of their edges, as one block for each order.
+
+    The block of order zero is (E, 1, L+1, C). That of order m > 0 is (E, 2, L-m+1, C), +m and -m.
+    """
+    scalars, *parts = by_degree(features)
+    blocks = [[scalars]]
+    for rotation, part in zip(rotations, parts, strict=True):
+        turned = torch.bmm(rotation, part)
+        orders = turned.split([1, *([2] * (turned.shape[1] // 2))], dim=1)
+        blocks += [[] for _ in orders[len(blocks) :]]
+        for block, rows in zip(blocks, orders, strict=False):
+            block.append(rows)
+    return [torch.stack(block, dim=2) for block in blocks]
+
+
+def from_frames(blocks: Sequence[Tensor], rotations: Sequence[Tensor]) -> Tensor:
+    """Blocks of :func:`to_frames` turned back to the laboratory: (E, (L+1)^2, C)."""
+    (scalars, *of_zero), *further = (block.unbind(2) for block in blocks)
+    parts = [scalars]
+    for l, rotation in enumerate(rotations, start=1):
+        rows = [of_zero[l - 1], *(rows[l - m] for m, rows in enumerate(further[:l], start=1))]
+        parts.append(torch.bmm(rotation.mT, torch.cat(rows, dim=1)))
+    return torch.cat(parts, dim=1)
 
 
 @lru_cache(maxsize=8)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from ase_geomformer.layers.degree_linear import DegreeLinear, component_degrees
 from ase_geomformer.layers.dense import dense
-from ase_geomformer.layers.edge_frame import FramedEdges
+from ase_geomformer.layers.edge_frame import FramedEdges, from_frames, to_frames
 from ase_geomformer.layers.filters import RadialNetwork
 from ase_geomformer.layers.heads import head_spread, head_sum
-from ase_geomformer.layers.so2 import SO2Linear, by_order, from_orders
+from ase_geomformer.layers.so2 import SO2Linear
 
 LARGEST_LOGIT = 5.0
 
@@ -73,7 +73,7 @@ class GraphAttention(nn.Module):
         """Features (N, (L+1)^2, C) to their update, of the same shape."""
         pair = edges.senders.gather(self.sender(features))
         pair = pair + edges.receivers.gather(self.receiver(features))
-        framed = by_order(torch.bmm(edges.rotations, pair), self.sizes)
+        framed = to_frames(pair, edges.rotations)
         # One filter for each degree and |m|, one gate for each degree but the scalars'.
         filters = self.filters(edges.radial).unflatten(-1, (1, -1, self.width))
         filters = filters.split(self.sizes, dim=2)
@@ -81,15 +81,14 @@ class GraphAttention(nn.Module):
         for_logits, for_gates = invariants.split(self.parts, dim=-1)
         gates = torch.sigmoid(for_gates).unflatten(-1, (1, -1, self.width))
         first, *pairs = hidden
-        scalars = nn.functional.silu(first[:, :, :1])
-        gated = [torch.cat([scalars, gates * first[:, :, 1:]], dim=2)]
+        scalars, others = first.split([1, self.sizes[0] - 1], dim=2)
+        gated = [torch.cat([nn.functional.silu(scalars), gates * others], dim=2)]
         # Degrees of order m start at m, and gates at degree one.
         gated += [gates[:, :, m:] * pair for m, pair in enumerate(pairs)]
         values, _ = self.second(gated)
         weights = head_spread(self.weights(for_logits, edges), self.width)
-        message = from_orders(values) * weights[:, None]
-        message = torch.bmm(edges.rotations.transpose(1, 2), message) * self.truncation
-        return self.out(edges.receivers.sum(message))
+        message = from_frames(values, edges.rotations) * weights[:, None]
+        return self.out(self.truncation * edges.receivers.sum(message))
 
     def weights(self, invariants: Tensor, edges: FramedEdges) -> Tensor:
         """Weights (E, heads) of the neighbours: u^2 exp(a) / (1 + sum of u exp(a)).

@@ -17,7 +17,7 @@ from ase_geomformer.layers.dense import dense
 
 
 class SO2Linear(nn.Module):
-    """One matrix per order |m| over degrees and channels; components as of ``frame_components``.
+    """One matrix per order |m| over degrees and channels; components as of ``to_frames``.
 
     The components +m and -m are the real and imaginary part of a complex number, and the matrices
     of m > 0 are complex in general. Their imaginary parts change sign in a mirror that contains
@@ -57,11 +57,12 @@ class SO2Linear(nn.Module):
         self.scale = 1.0 if parity else math.sqrt(0.5)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Blocks of :func:`by_order` to such blocks, and extra numbers (E, extra)."""
+        """Blocks of :func:`to_frames` to such blocks, and extra numbers (E, extra)."""
         first, *pairs = features
         mixed = self.zero(first.flatten(1))
         kept = self.sizes[0] * self.out_channels
-        values = [mixed[:, :kept].unflatten(1, (1, -1, self.out_channels))]
+        of_zero, extra = mixed.split([kept, mixed.shape[1] - kept], dim=1)
+        values = [of_zero.unflatten(1, (1, -1, self.out_channels))]
         for order, pair in enumerate(pairs):
             parts = pair.flatten(2).flatten(0, 1)
             turned = self.real[order](parts).unflatten(0, (len(pair), 2))
@@ -69,20 +70,4 @@ class SO2Linear(nn.Module):
                 plus, minus = self.imaginary[order](parts).unflatten(0, (len(pair), 2)).unbind(1)
                 turned = self.scale * (turned + torch.stack([-minus, plus], dim=1))
             values.append(turned.unflatten(2, (-1, self.out_channels)))
-        return values, mixed[:, kept:]
-
-
-def by_order(features: Tensor, sizes: Sequence[int]) -> list[Tensor]:
-    """Components (E, R, C) of ``frame_components`` to blocks of one order each.
-
-    The block of order zero is (E, 1, L+1, C). That of order m > 0 is (E, 2, L-m+1, C), +m and -m;
-    ``sizes`` are these numbers of degrees.
-    """
-    first, *pairs = features.split([sizes[0], *(2 * n for n in sizes[1:])], dim=1)
-    of_pairs = [p.unflatten(1, (2, n)) for p, n in zip(pairs, sizes[1:], strict=True)]
-    return [first[:, None], *of_pairs]
-
-
-def from_orders(blocks: Sequence[Tensor]) -> Tensor:
-    """The inverse of :func:`by_order`."""
-    return torch.cat([block.flatten(1, 2) for block in blocks], dim=1)
+        return values, extra

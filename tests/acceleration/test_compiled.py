@@ -96,20 +96,6 @@ def test_a_trained_potential_keeps_its_forces(molecules: int) -> None:
     np.testing.assert_allclose(forces[1], forces[0], atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("shape", "dim"), [((7,), 0), ((7, 3), 0), ((7, 3, 2), 0), ((3, 7), -1), ((0, 3), 0)]
-)
-def test_a_sum_by_product_is_the_sum(shape: tuple[int, ...], dim: int) -> None:
-    generator = torch.Generator().manual_seed(2)
-    source = torch.randn(shape, generator=generator, dtype=torch.float64)
-    index = torch.randint(4, (shape[dim],), generator=generator)
-    sizes = list(shape)
-    sizes[dim] = 4
-    values = torch.randn(sizes, generator=generator, dtype=torch.float64)
-    expected = values.index_add(dim, index, source)
-    torch.testing.assert_close(compiler.sum_by_product(values, dim, index, source), expected)
-
-
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_results_outlive_the_next_call(tiny: Potential, device: str) -> None:
     if device == "cuda" and not torch.cuda.is_available():

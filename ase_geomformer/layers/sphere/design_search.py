@@ -19,6 +19,7 @@ MAX_STEPS = 300
 JITTER = 0.3  # of the spacing of the points, which breaks the symmetry of the lattice
 MOST_DAMPING = 1e6  # more of it moves nothing: a local minimum
 NEARLY = 1e-10  # of the largest mean of a harmonic; Newton's method squares it in a step
+FLAT = 1e-8  # of the steepest direction: flatter ones lead from design to design
 
 
 def design_size(degree: int) -> int:
@@ -83,10 +84,14 @@ def _descend(angles: NDArray[np.float64], degree: int) -> NDArray[np.float64] | 
 
 
 def _polished(angles: NDArray[np.float64], degree: int) -> NDArray[np.float64]:
-    """Two undamped steps, which take the means to rounding."""
+    """Two undamped steps, which take the means to rounding.
+
+    Not along directions in which nothing changes: designs of degree 5 form families, along which
+    rounding alone would lead.
+    """
     for _ in range(2):
         means, slopes = _means_and_slopes(angles, degree)
-        angles = _moved(angles, -np.linalg.lstsq(slopes, means)[0])
+        angles = _moved(angles, -np.linalg.lstsq(slopes, means, rcond=FLAT)[0])
     return angles
 
 
