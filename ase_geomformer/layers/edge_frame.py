@@ -74,10 +74,10 @@ class EdgeFrames(nn.Module):
         """Unit vectors (E, 3) to the matrices of the degrees 1 .. L."""
         turned = torch.einsum("eab,kb->eka", frame_axes(directions), self.points)
         values = self.harmonics(turned.flatten(0, 1)).unflatten(0, (-1, len(self.points)))
-        _, *by_degree = values.split([2 * l + 1 for l in (0, *self.degrees)], dim=2)
+        _, *parts = values.split([2 * l + 1 for l in (0, *self.degrees)], dim=2)
         return tuple(
             part.index_select(2, getattr(self, f"kept_{l}")).mT @ getattr(self, f"inverse_{l}")
-            for l, part in zip(self.degrees, by_degree, strict=True)
+            for l, part in zip(self.degrees, parts, strict=True)
         )
 
 
