@@ -110,8 +110,8 @@ def measure(name: str, folder: Path, options: Namespace) -> None:
             curves = {told: reference, f"potential, {temperature_K:g} K": found}
             picture = f"stability_{temperature_K:g}K.png"
             save_figure(draw(curves), folder / picture)
-            told_of = check(rows, found, reference, told)
-            add_checks(folder, {f"nvt_{temperature_K:g}K": replace(told_of, picture=picture)})
+            outcome = check(rows, found, reference, told, picture)
+            add_checks(folder, {f"nvt_{temperature_K:g}K": outcome})
 
 
 def alike(data: list[Frame], temperature_K: float) -> list[list[Frame]]:
@@ -131,12 +131,12 @@ def alike(data: list[Frame], temperature_K: float) -> list[list[Frame]]:
 
 def chosen(groups: list[list[Frame]], formulas: list[str] | None) -> list[list[Frame]]:
     """The groups of these chemical formulas."""
-    known = {frames[0].atoms.get_chemical_formula(): frames for frames in groups}
     if formulas is None:
-        return list(known.values())
-    if unknown := set(formulas) - set(known):
-        raise SystemExit(f"no frames of {', '.join(sorted(unknown))}: there are {', '.join(known)}")
-    return [known[name] for name in formulas]
+        return groups
+    names = [frames[0].atoms.get_chemical_formula() for frames in groups]
+    if unknown := set(formulas) - set(names):
+        raise SystemExit(f"no frames of {', '.join(sorted(unknown))}: there are {', '.join(names)}")
+    return [frames for frames, name in zip(groups, names, strict=True) if name in formulas]
 
 
 def formula(frame: Frame) -> str:
@@ -210,7 +210,9 @@ def compared(runs: list[Frames], groups: list[list[Frame]]) -> tuple[Distances, 
     return bond_lengths(runs, starts), bond_lengths(references, starts)
 
 
-def check(rows: list[Row], found: Distances, reference: Distances, told: str) -> Check:
+def check(
+    rows: list[Row], found: Distances, reference: Distances, told: str, picture: str
+) -> Check:
     """What the README says of the runs at one temperature."""
     first = rows[0]
     failed = "; ".join(f"{row.structure}: {row.reason}" for row in rows if not row.completed)
@@ -227,6 +229,7 @@ def check(rows: list[Row], found: Distances, reference: Distances, told: str) ->
         },
         references=reference.values,
         reference=told,
+        picture=picture,
         date=today(),
     )
 

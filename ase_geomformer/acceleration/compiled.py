@@ -95,7 +95,8 @@ class CompiledPotential:
             # What is wrong with the request or the graph is an error without compilation, too.
             results = self.potential(graph, names)
             self._usable = False
-            # Compilers quote all the code that they could not deal with.
+            # Compilers quote all the code that they could not deal with: that is for the log.
+            logger.debug("compilation failed", exc_info=error)
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             warnings.warn(
                 f"the potential could not be compiled and is evaluated as it is, slower: {reason}",

@@ -24,6 +24,7 @@ FEWEST_PRODUCTS = 2**21
 LARGEST_MATRIX = 49
 FEWEST_COLUMNS = 8
 FEWEST_MATRICES = 32
+SUM = 0  # the mode of embedding_bag
 
 
 def decompositions(*, evaluation: bool, few_edges: bool = False) -> dict[Any, Decomposition]:
@@ -36,8 +37,8 @@ def decompositions(*, evaluation: bool, few_edges: bool = False) -> dict[Any, De
     Parameters
     ----------
     evaluation : bool
-        Of energies and forces on a CPU, rather than training, where unrolled code takes minutes to
-        compile.
+        Of energies and forces, rather than training, for which nothing but the above is changed:
+        what the rest would buy there has not been measured.
     few_edges : bool
         See :func:`~ase_geomformer.acceleration.compiler.compiler_backend`.
     """
@@ -134,7 +135,7 @@ def unrolled_lookup(
     scale_grad_by_freq: bool,
     mode: int,
     sparse: bool,
-    weights: Tensor,
+    weights: Tensor | None,
     *_: Any,
 ) -> Any:
     """Weighted sums of rows of a table, ``embedding_bag``, written out.
@@ -143,7 +144,7 @@ def unrolled_lookup(
     to be written and read: So3krates of 512 atoms of silicon 29.4 instead of 32.7 ms. All sums have
     equally many rows, as those of a :class:`~ase_geomformer.layers.spline.SplineTable`.
     """
-    if not table.is_cpu:
+    if not table.is_cpu or mode != SUM or weights is None:
         return NotImplemented
     rows = indices.unflatten(0, (offsets.shape[0], -1)).unbind(1)
     shares = weights.unflatten(0, (offsets.shape[0], -1))

@@ -12,7 +12,7 @@ from torch import Tensor
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset
-from ase_geomformer.training.sampler import BatchSampler, frame_costs
+from ase_geomformer.training.sampler import BatchSampler, frame_costs, size_classes
 from ase_geomformer.training.settings import BatchSettings
 
 
@@ -131,8 +131,8 @@ def largest_balanced(counts: np.ndarray, sizes: np.ndarray, number: int, world_s
 
     Frames of one size may fall to either of two classes: each class counts with all of them.
     """
-    classes = np.array_split(np.sort(sizes), number)
-    most = [counts[(sizes >= part[0]) & (sizes <= part[-1])].max() for part in classes]
+    classes = (sizes[one] for one in size_classes(np.arange(len(sizes)), sizes, number))
+    most = [counts[(sizes >= one[0]) & (sizes <= one[-1])].max() for one in classes]
     return max(int(sum(most[rank::world_size])) for rank in range(world_size))
 
 

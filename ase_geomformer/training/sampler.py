@@ -169,15 +169,19 @@ def balanced_order(
     """
     number = budget * world_size
     place = np.argsort(order)
-    classes = np.array_split(order[np.argsort(sizes[order], kind="stable")], number)
-    classes = [members[np.argsort(place[members])] for members in classes]
-    # Every process takes each world_size-th class: small and large ones, too.
     classes = [
-        classes[index] for rank in range(world_size) for index in range(rank, number, world_size)
+        members[np.argsort(place[members])] for members in size_classes(order, sizes, number)
     ]
+    # Every process takes each world_size-th class: small and large ones, too.
+    classes = [members for rank in range(world_size) for members in classes[rank::world_size]]
     complete = len(order) // number
     together = np.stack([members[:complete] for members in classes], axis=1)
     return np.concatenate([together.ravel(), *(members[complete:] for members in classes)])
+
+
+def size_classes(order: np.ndarray, sizes: np.ndarray, number: int) -> list[np.ndarray]:
+    """Frames divided by size into so many classes of equal numbers; equal sizes stay in order."""
+    return np.array_split(order[np.argsort(sizes[order], kind="stable")], number)
 
 
 def fill(order: np.ndarray, costs: np.ndarray, budget: int, drop_last: bool) -> list[list[int]]:
