@@ -112,8 +112,8 @@ def _large(left: Tensor, right: Tensor) -> bool:
 def unrolled_product(left: Tensor, right: Tensor) -> Tensor:
     """``torch.bmm`` of many small matrices, written out.
 
-    Each product is worth fewer operations than a call for it: turning the features of 2,176 edges
-    with 9 x 9 matrices took 0.75 ms, with the blocks of their degrees written out 0.2 ms.
+    Each product is worth fewer operations than a call for it: turning 32 channels of 2,176 edges by
+    9 x 9 matrices takes 0.29 ms, by the blocks of degrees 1 and 2 0.93, and written out 0.10.
     """
     number, rows, inner = left.shape
     columns = right.shape[2]
