@@ -76,10 +76,11 @@ NeurIPS 2022, arXiv:2206.07697), one potential for each molecule."""
 CHECKS = """## Physics and speed
 
 From the checks in each potential's README, which say how they were made, and for which of its
-molecules. Empty: not measured for these weights. Drift is that of the energy at constant energy in float32; repulsion asks for a
-repulsive force between two lone atoms at all distances below half the sum of their covalent radii;
-lattice constant and elasticity are the largest deviations from PBE, in per cent. Times are those of
-energy and forces of the number of atoms in brackets, on one thread of the CPU the README names."""
+molecules. Empty: not measured for these weights. Drift is that of the energy at constant energy in
+float32; repulsion asks for a repulsive force between two lone atoms at all distances below half the
+sum of their covalent radii; lattice constant and elasticity are the largest deviations from PBE, in
+per cent. Times are those of energy and forces of the number of atoms in brackets, on one thread of
+the CPU the README names."""
 
 LIMITS = """## What limits
 
