@@ -73,23 +73,35 @@ def compile_with_gradient(
     MiscompiledError
         If the compiled function gives something else for ``inputs``.
     """
-    from torch.fx.experimental.proxy_tensor import make_fx
-
     with torch.no_grad():
-        graph = make_fx(function)(*inputs)
+        graph = trace(function, *inputs)
         # What tracing knows of its inputs is no input for a compiler that asks for real ones.
         for node in graph.graph.find_nodes(op="placeholder"):
             node.meta.clear()
         captured = inputs[0].is_cuda
         with _quiet():
-            compiler = compiler_backend(
-                backend, evaluation=True, few_edges=few_edges, captured=captured
-            )
+            compiler = compiler_backend(backend, few_edges=few_edges, captured=captured)
             compiled: Any = compiler(graph, list(inputs))
         for _ in range(2 if captured else 0):  # The second call is captured, the third played.
             compiled(*inputs)
         check_same(compiled(*inputs), graph(*inputs), inputs)
     return compiled
+
+
+def trace(function: Callable[..., Any], *inputs: Any) -> torch.fx.GraphModule:
+    """The primitive operations of a function that may differentiate inside.
+
+    Tracing writes down that a tensor can be seen in another shape where its rows lie in memory as
+    torch's own kernels leave them. A compiler may lay out what it computes differently, so the
+    graph asks for the shape only.
+    """
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    traced = make_fx(function)(*inputs)
+    for node in traced.graph.find_nodes(op="call_function", target=torch.ops.aten.view.default):
+        node.target = torch.ops.aten.reshape.default
+    traced.recompile()
+    return traced
 
 
 class MiscompiledError(RuntimeError):
@@ -124,15 +136,13 @@ def check_same(
 
 
 def compiler_backend(
-    name: str, *, evaluation: bool = False, few_edges: bool = False, captured: bool = False
+    name: str, *, few_edges: bool = False, captured: bool = False
 ) -> Callable[..., Any]:
     """A backend of ``torch.compile`` by its name, ``inductor`` with our decompositions.
 
     Parameters
     ----------
     name : str
-    evaluation : bool
-        As in :func:`~ase_geomformer.acceleration.decompositions.decompositions`.
     few_edges : bool
         Have inductor call operations from C++ rather than Python: half a millisecond less for the
         two hundred of a step. Memory then goes back to the system more often, which costs large
@@ -147,7 +157,7 @@ def compiler_backend(
         return lookup_backend(name)
     from torch._inductor.compile_fx import compile_fx
 
-    table = decompositions(evaluation=evaluation, few_edges=few_edges)
+    table = decompositions(few_edges=few_edges)
     patches = {"cpp_wrapper": few_edges, "triton.cudagraphs": captured}
     return partial(compile_fx, decompositions=table, config_patches=patches)
 

@@ -27,7 +27,7 @@ FEWEST_MATRICES = 32
 SUM = 0  # the mode of embedding_bag
 
 
-def decompositions(*, evaluation: bool, few_edges: bool = False) -> dict[Any, Decomposition]:
+def decompositions(*, few_edges: bool = False) -> dict[Any, Decomposition]:
     """Inductor's decompositions, with ours.
 
     Inductor may fuse a sum over edges with what reads that sum (pytorch/pytorch#171493; up to 2.13
@@ -36,9 +36,6 @@ def decompositions(*, evaluation: bool, few_edges: bool = False) -> dict[Any, De
 
     Parameters
     ----------
-    evaluation : bool
-        Of energies and forces, rather than training, for which nothing but the above is changed:
-        what the rest would buy there has not been measured.
     few_edges : bool
         See :func:`~ase_geomformer.acceleration.compiler.compiler_backend`.
     """
@@ -47,8 +44,6 @@ def decompositions(*, evaluation: bool, few_edges: bool = False) -> dict[Any, De
     table: dict[Any, Decomposition] = dict(select_decomp_table())
     for op in (aten.index_add.default, aten.index_add_.default):
         del table[op]
-    if not evaluation:
-        return table
     ours: dict[Any, Decomposition] = {
         aten.bmm.default: unrolled_product,
         aten._embedding_bag_forward_only.default: unrolled_lookup,

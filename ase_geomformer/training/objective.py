@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ase_geomformer.acceleration.compiler import check_same, compiler_backend
+from ase_geomformer.acceleration.compiler import check_same, compiler_backend, trace
 from ase_geomformer.potential import Potential
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.losses import LossSettings
@@ -138,8 +138,6 @@ class CompiledObjective(Objective):
     def _compile(
         self, names: Sequence[str], parameters: Sequence[Tensor], inputs: Sequence[Tensor]
     ) -> Any:
-        from torch.fx.experimental.proxy_tensor import make_fx
-
         def step(values: Sequence[Tensor], *tensors: Tensor) -> tuple[Tensor, ...]:
             *batch_tensors, weights, counts = tensors
 
@@ -156,7 +154,7 @@ class CompiledObjective(Objective):
             return *(part.detach() for part in result), *gradients
 
         leaves = [parameter.detach().requires_grad_() for parameter in parameters]
-        traced = make_fx(step)(leaves, *inputs)
+        traced = trace(step, leaves, *inputs)
         compiled = torch.compile(traced, dynamic=False, backend=compiler_backend("inductor"))
         with torch.no_grad():
             check_same(compiled(leaves, *inputs), traced(leaves, *inputs), [*leaves, *inputs])

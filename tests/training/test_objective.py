@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from torch._dynamo.backends.common import aot_autograd
+from torch._dynamo.backends.debugging import boxed_nop
 
 from ase_geomformer import Potential
+from ase_geomformer.acceleration.decompositions import decompositions
+from ase_geomformer.architectures import build
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset
@@ -179,6 +183,31 @@ def test_compiled_equals_plain(
             for parameter in potential.parameters():
                 parameter.mul_(1.1)
     assert len(calls) == 1
+
+
+def test_what_inductor_is_given_equals_plain(
+    frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EST with inductor's decompositions and ours, operation by operation to spare the time."""
+    compile_with = torch.compile
+    backend = aot_autograd(fw_compiler=boxed_nop, decompositions=decompositions())
+
+    def decompose(*arguments: object, **options: object) -> object:
+        return compile_with(*arguments, **(options | {"backend": backend}))
+
+    monkeypatch.setattr(torch, "compile", decompose)
+    settings = {"cutoff": 3.5, "num_layers": 1, "lmax": 1, "messages": "so2"}
+    architecture = build("est", {**settings, "avg_num_neighbors": 8.0})
+    potential = Potential(architecture, ["H", "C", "O", "Si"], energy_scale=1.0).double()
+    dataset = GraphDataset(frames[:2], potential.cutoff, dtype=torch.float64)
+    batch = dataset.batch([0, 1])
+    compiled = CompiledObjective(
+        potential, EVERY, SCALE, num_atoms=20, num_edges=int(dataset.num_edges.sum())
+    )
+    loss, gradients = loss_and_gradients(Objective(potential, EVERY, SCALE), batch)
+    compiled_loss, compiled_gradients = loss_and_gradients(compiled, batch)
+    torch.testing.assert_close(compiled_loss, loss)
+    torch.testing.assert_close(compiled_gradients, gradients)
 
 
 def test_compiled_leaves_frozen_parameters_alone(
