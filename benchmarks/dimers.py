@@ -21,8 +21,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from matplotlib.figure import Figure
-from shipped import shipped, today
-from timing import machine
+from shipped import merged, shipped, today
 
 from ase_geomformer.accuracy.checks import Check
 from ase_geomformer.accuracy.model_card import add_checks
@@ -71,22 +70,21 @@ def main() -> None:
     """Compute, print, draw, and write JSON."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--potentials", nargs="+", help="names; all shipped ones where left out")
-    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--output", type=Path, help="JSON file to write; other rows in it stay")
     parser.add_argument("--cards", action="store_true", help="write into the potentials' folders")
     options = parser.parse_args()
-    rows = []
     for name in options.potentials or shipped():
         folder = shipped()[name]
         card = read_card(folder)
         curves = measure(name, card.elements, card.cutoff_A)
         told = check(card, curves)
-        rows.append({"potential": name, **vars(told)})
         print(f"{name}: {told.outcome}")
         if options.cards:
             save_figure(draw(curves), folder / PICTURE)
             add_checks(folder, {"dimers": told})
-    if options.output is not None:
-        write_text(options.output, to_json({**machine(), "rows": rows}))
+        if options.output is not None:
+            row = {"potential": name, **vars(told)}
+            write_text(options.output, to_json(merged(options.output, row, "potential")))
 
 
 def measure(name: str, elements: list[str], cutoff_A: float) -> list[Curve]:
