@@ -67,6 +67,7 @@ def finish(
         evaluation.save(folder / "predictions.npz")
     write_readme(shipped)
     content = {judged: evaluation.to_dict()} if judged and evaluation else {}
-    origin = provenance(PotentialCalculator(potential), seed=settings.run.seed)
+    calculator = PotentialCalculator(shipped, device="cpu", dtype=settings.run.dtype)
+    origin = provenance(calculator, seed=settings.run.seed)
     write_result(folder, {"potential": settings.name, **content, "provenance": origin})
     return evaluation

@@ -102,6 +102,9 @@ def test_the_shipped_potential_is_the_trained_one(trained: TrainResult) -> None:
     assert max(verify(loaded).values()) < 1e-10
     for name, value in loaded.state_dict().items():
         assert torch.equal(value, weights(trained)[name])
+    told = json.loads((trained.folder / "result.json").read_text())["provenance"]["potential"]
+    assert loaded.card is not None
+    assert (told["name"], told["sha256"]) == (loaded.card.name, loaded.card.sha256)
 
 
 def test_averaged_weights_are_validated_and_shipped(
