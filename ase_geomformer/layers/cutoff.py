@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from ase_geomformer.layers.decay import decaying_exp
+
 
 def cosine_cutoff(distances: Tensor, cutoff: float) -> Tensor:
     """Half a period of the cosine (Behler, J. Chem. Phys. 134, 074106 (2011)); C1 at the cutoff."""
@@ -30,7 +32,7 @@ def exponential_cutoff(distances: Tensor, cutoff: float) -> Tensor:
     inside = distances < cutoff
     # The quotient diverges at the cutoff: replace the operand first, so that no gradient is NaN.
     safe = torch.where(inside, distances, 0.0)
-    values = torch.exp(-(safe**2) / (cutoff**2 - safe**2))
+    values = decaying_exp(-(safe**2) / (cutoff**2 - safe**2))
     return torch.where(inside, values, 0.0)
 
 

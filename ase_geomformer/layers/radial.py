@@ -17,6 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from ase_geomformer.layers.decay import decaying_exp
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.spline import SplinePoint, SplineTable
 
@@ -39,7 +40,7 @@ class PhysNetBasis(nn.Module):
 
     def forward(self, distances: Tensor) -> Tensor:
         """Distances (E,) in Å to basis values (E, K)."""
-        return torch.exp(-self.beta * (torch.exp(-distances)[:, None] - self.centres) ** 2)
+        return decaying_exp(-self.beta * (torch.exp(-distances)[:, None] - self.centres) ** 2)
 
 
 class BernsteinBasis(nn.Module):
@@ -70,7 +71,8 @@ class BernsteinBasis(nn.Module):
         scaled = self.gamma * distances[:, None].clamp(min=1e-6)
         log_rest = torch.log(-torch.expm1(-scaled))
         top = self.powers.shape[0] - 1
-        return torch.exp(self.log_binomials - self.powers * scaled + (top - self.powers) * log_rest)
+        logarithms = self.log_binomials - self.powers * scaled + (top - self.powers) * log_rest
+        return decaying_exp(logarithms)
 
 
 class BesselBasis(nn.Module):
@@ -108,7 +110,7 @@ class GaussianBasis(nn.Module):
 
     def forward(self, distances: Tensor) -> Tensor:
         """Distances (E,) in Å to basis values (E, K)."""
-        return torch.exp(-0.5 * ((distances[:, None] - self.centres) / self.widths) ** 2)
+        return decaying_exp(-0.5 * ((distances[:, None] - self.centres) / self.widths) ** 2)
 
 
 class RadialFunction(nn.Module, ABC):

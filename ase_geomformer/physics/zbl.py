@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ase_geomformer.graph import AtomGraph
 from ase_geomformer.layers.cutoff import CUTOFFS
+from ase_geomformer.layers.decay import decaying_exp
 from ase_geomformer.layers.harmonics import distances_and_directions
 from ase_geomformer.physics.base import COULOMB, EnergyTerm
 from ase_geomformer.physics.switch import smooth_switch
@@ -109,7 +110,7 @@ class ZBL(EnergyTerm):
         length = 1.0 / (softplus(self.inverse_length) * (powers[receivers] + powers[senders]))
         decay = softplus(self.exponents) * (distances / length)[:, None]
         coefficients = softplus(self.coefficients)
-        screening = torch.exp(-decay) @ (coefficients / coefficients.sum())
+        screening = decaying_exp(-decay) @ (coefficients / coefficients.sum())
 
         energies = COULOMB * numbers[receivers] * numbers[senders] / distances * screening
         energies = energies * self.switch(distances, graph)
