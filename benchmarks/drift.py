@@ -132,7 +132,7 @@ def structure(card: Card) -> Atoms:
 def nve(atoms: Atoms, time_ps: float) -> MDSettings:
     """Constant energy with the time step that one would take for the lightest atom."""
     lightest = atoms.get_masses().min()
-    timestep_fs = 0.5 if lightest < 4 else 1.0 if lightest < 20 else 2.0
+    timestep_fs = 0.5 if lightest < 4 else 1.0 if lightest < 15 else 2.0
     steps = round(1000.0 * time_ps / timestep_fs)
     return MDSettings(
         ensemble="nve",
