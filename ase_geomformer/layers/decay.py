@@ -17,6 +17,6 @@ def decaying_exp(exponents: Tensor) -> Tensor:
 
     Intel's processors take two hundred times as long for a product of matrices of numbers below
     1.2e-38 as for one of others. In the tails of radial functions and of their derivatives there
-    are so many of them that trainings of silicon took 2.7 times as long.
+    are so many of them that trainings of silicon took twice as long.
     """
     return torch.exp(exponents.masked_fill(exponents < LEAST_EXPONENT, -math.inf))
