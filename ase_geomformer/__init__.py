@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ase_geomformer.calculator import PotentialCalculator
     from ase_geomformer.evaluate import evaluate_many
-    from ase_geomformer.graph import AtomGraph
+    from ase_geomformer.graph.atom_graph import AtomGraph
     from ase_geomformer.potential import Potential
     from ase_geomformer.registry import list_potentials, load_potential
     from ase_geomformer.trust.run import selftest
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "AtomGraph": "graph",
+    "AtomGraph": "graph.atom_graph",
     "Potential": "potential",
     "PotentialCalculator": "calculator",
     "evaluate_many": "evaluate",
@@ -43,7 +43,9 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        value: Any = _version()
+        from ase_geomformer.machine.version import package_version
+
+        value: Any = package_version()
     elif name in _HOME:
         value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     else:
@@ -54,12 +56,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("ase-geomformer")
-    except PackageNotFoundError:  # a checkout on the path, never installed
-        return "0+unknown"

@@ -18,7 +18,17 @@ from ase_geomformer.acceleration import (
     threads_worth,
     worth_tabulating,
 )
-from ase_geomformer.ase_results import (
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.structure import ELECTRON_DEFAULTS, electrons, geometry
+from ase_geomformer.machine.allocator import keep_freed_memory
+from ase_geomformer.machine.devices import resolve_device, resolve_dtype
+from ase_geomformer.neighbors import VerletList
+from ase_geomformer.neighbors.search import choose
+from ase_geomformer.physics import LongRangeCutoff
+from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
+from ase_geomformer.registry import load_potential
+from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
+from ase_geomformer.runtime.results import (
     ASE_PROPERTIES,
     CHARGE_PROPERTIES,
     ase_properties,
@@ -27,16 +37,6 @@ from ase_geomformer.ase_results import (
     needed,
     to_ase,
 )
-from ase_geomformer.devices import resolve_device, resolve_dtype
-from ase_geomformer.freed_memory import keep_freed_memory
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.memory_model import GraphSize, MemoryGuard
-from ase_geomformer.neighbors import VerletList
-from ase_geomformer.neighbors.search import choose
-from ase_geomformer.physics import LongRangeCutoff
-from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
-from ase_geomformer.registry import load_potential
-from ase_geomformer.structure import ELECTRON_DEFAULTS, electrons, geometry
 
 
 class PotentialCalculator(Calculator):
@@ -85,7 +85,7 @@ class PotentialCalculator(Calculator):
     keep_memory : bool
         From the first step on a CPU, let the process keep up to 2 GB of freed memory, which
         saves up to half the time of hundreds of atoms; see
-        :func:`~ase_geomformer.freed_memory.keep_freed_memory`.
+        :func:`~ase_geomformer.machine.allocator.keep_freed_memory`.
 
     Attributes
     ----------

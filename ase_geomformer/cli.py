@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from ase_geomformer.commands import VERBS, load
-from ase_geomformer.freed_memory import keep_freed_memory
+from ase_geomformer.machine.allocator import keep_freed_memory
 
 PROGRAM = "ase-geomformer"
 # What is wrong with the user's input, and is told in one line; all else is ours to mend.
@@ -84,9 +84,9 @@ class _Version(argparse.Action):
     """Looks the version up only when asked."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from ase_geomformer import __version__
+        from ase_geomformer.machine.version import package_version
 
-        print(f"{PROGRAM} {__version__}")
+        print(f"{PROGRAM} {package_version()}")
         parser.exit()
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from ase_geomformer.ase_results import ASE_PROPERTIES, CHARGE_PROPERTIES
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.checkpoint import CARD_FILE
+from ase_geomformer.checkpoint.folder import CARD_FILE
 from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.results import ASE_PROPERTIES, CHARGE_PROPERTIES
 
 Member = str | os.PathLike[str] | Potential | Calculator
 SPREADS = ("energy_spread", "forces_spread")

@@ -10,15 +10,15 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
-from ase_geomformer.ase_results import check_request, needed, to_ase
-from ase_geomformer.batching import graphs
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.memory import budget_bytes
-from ase_geomformer.memory_model import GraphSize
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.joint import graphs
+from ase_geomformer.graph.structure import electrons, geometry
+from ase_geomformer.machine.memory import budget_bytes
 from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.potential import Potential
-from ase_geomformer.structure import electrons, geometry
+from ase_geomformer.runtime.memory_model import GraphSize
+from ase_geomformer.runtime.results import check_request, needed, to_ase
 
 
 class Evaluator(Protocol):
@@ -45,7 +45,8 @@ class BatchEvaluator:
     max_edges : int, optional
         Edges plus atoms, and a tenth of the far pairs, in a batch; a larger structure is a batch
         of its own. Left out, batches take as much memory as is predicted to be 64 MiB on a CPU,
-        half of what is free on a GPU; see :class:`~ase_geomformer.memory_model.MemoryModel`.
+        half of what is free on a GPU; see
+        :class:`~ase_geomformer.runtime.memory_model.MemoryModel`.
     device, dtype, neighbors
         As in :class:`~ase_geomformer.calculator.PotentialCalculator`.
     """
@@ -234,8 +235,9 @@ def evaluate_many(
     Returns
     -------
     list of dict
-        The properties of each structure, in order, as :func:`~ase_geomformer.ase_results.to_ase`
-        shapes them. They equal those of one-by-one evaluation within rounding.
+        The properties of each structure, in order, as
+        :func:`~ase_geomformer.runtime.results.to_ase` shapes them. They equal those
+        of one-by-one evaluation within rounding.
 
     Raises
     ------

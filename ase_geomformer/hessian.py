@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -13,12 +14,12 @@ from ase.calculators.calculator import Calculator
 from torch import Tensor
 
 from ase_geomformer.calculator import PotentialCalculator, as_potential
-from ase_geomformer.devices import resolve_device, resolve_dtype
 from ase_geomformer.evaluate import BatchEvaluator, Evaluator, as_evaluator
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.memory import budget_bytes, kept_for_gradients
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.segments import Segments
+from ase_geomformer.machine.devices import resolve_device, resolve_dtype
+from ase_geomformer.machine.memory import budget_bytes
 from ase_geomformer.potential import Potential
-from ase_geomformer.segments import Segments
 
 # Å; the error of a central difference is this squared times a sixth of a fourth derivative.
 STEP = 0.002
@@ -212,3 +213,22 @@ def _tracked(blocks: Sequence[Tensor], progress: bool) -> Iterable[Tensor]:
     from rich.progress import track
 
     return track(blocks, description="Hessian")
+
+
+@contextmanager
+def kept_for_gradients(potential: Potential) -> Iterator[Callable[[], int]]:
+    """Count the bytes that passes through a potential keep for later derivatives.
+
+    Gives the function that tells the count so far; the potential's weights are left out.
+    """
+    weights = {tensor.untyped_storage().data_ptr() for tensor in potential.state_dict().values()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        yield lambda: sum(kept.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from ase.data import atomic_numbers as NUMBER_OF
@@ -12,8 +12,8 @@ from ase.data import chemical_symbols
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.base import Architecture, build
-from ase_geomformer.derivatives import FROM_SLOPE, Slope, strained
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.derivatives import FROM_SLOPE, Slope, strained
 from ase_geomformer.physics import (
     EnergyTerm,
     LongRangeCutoff,
@@ -22,9 +22,6 @@ from ase_geomformer.physics import (
     with_long_range_cutoff,
 )
 
-if TYPE_CHECKING:
-    from ase_geomformer.card import Card
-
 ENERGY_PROPERTIES = ("energy", "energies")
 GRADIENT_PROPERTIES = tuple(FROM_SLOPE)
 PROPERTIES = ENERGY_PROPERTIES + GRADIENT_PROPERTIES
@@ -32,6 +29,18 @@ PROPERTIES = ENERGY_PROPERTIES + GRADIENT_PROPERTIES
 DIRECT_FORCES = "direct_forces"
 # The energies of atoms whose gradient counts towards the forces.
 _SLOPING = "sloping energies"
+
+
+class PotentialCard(Protocol):
+    """What a potential knows of the card that it was loaded with."""
+
+    @property
+    def name(self) -> str:
+        """Registered name."""
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the weights."""
 
 
 class Potential(nn.Module):
@@ -71,7 +80,7 @@ class Potential(nn.Module):
         reference_energies: Mapping[str, float] | None = None,
         energy_scale: float = 1.0,
         terms: Mapping[str, EnergyTerm] | None = None,
-        card: Card | None = None,
+        card: PotentialCard | None = None,
     ) -> None:
         super().__init__()
         self.architecture = architecture

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ase_geomformer.checkpoint import CARD_FILE, load_folder
-from ase_geomformer.devices import resolve_device, resolve_dtype
+from ase_geomformer.checkpoint.folder import CARD_FILE, load_folder
+from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
     from ase_geomformer.physics import LongRangeCutoff

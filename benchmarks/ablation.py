@@ -33,13 +33,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.data.readers import read_frames
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import RESULT_FILE
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.folder import RESULT_FILE
+from ase_geomformer.runs.style import save_figure
 from ase_geomformer.training.run import train
 from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.stored import from_yaml
+from ase_geomformer.training.settings_file import from_yaml
 
 DOCS = Path(__file__).parent.parent / "docs"
 COLUMNS = {

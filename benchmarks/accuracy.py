@@ -14,43 +14,22 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from accuracy_page import page
-from shipped import absent, shipped, training
+from shipped import Shipped, absent, shipped, training
 
-from ase_geomformer.accuracy.checks import Check, read_checks
 from ase_geomformer.accuracy.evaluation import evaluate_frames
-from ase_geomformer.accuracy.model_card import EVALUATION_FILE
-from ase_geomformer.checkpoint import Card, read_card
+from ase_geomformer.accuracy.readme.checks import read_checks
+from ase_geomformer.accuracy.readme.page import EVALUATION_FILE
+from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.data.readers import read_frames
-from ase_geomformer.files import write_text
-from ase_geomformer.training.settings import TrainSettings
+from ase_geomformer.machine.files import write_text
 
 # Relative. Energies of float32 networks are noisy by some 1e-4 meV/atom (docs/trust.md), a few
 # thousandths of the smallest errors.
 ROUNDING = 5e-3
 COMPARED = ("energy_mae_meV_per_atom", "forces_mae_meV_per_A", "forces_rmse_meV_per_A")
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """What is known of a potential.
-
-    ``errors`` are those in its folder, ``found`` those of now by file of test frames, empty where
-    the data are absent; ``deviation`` is the largest relative difference of the two.
-    """
-
-    folder: Path
-    card: Card
-    training: TrainSettings
-    checks: Mapping[str, Check]
-    errors: Mapping[str, Any]
-    found: Mapping[str, Mapping[str, Any]]
-    deviation: float | None
 
 
 def main() -> int:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from shipped import today
 
-from ase_geomformer.accuracy.checks import SHORT_TRAINING, describe
-from ase_geomformer.accuracy.markdown import known, table
-from ase_geomformer.checkpoint import WEIGHTS_FILE
+from ase_geomformer.accuracy.readme.checks import SHORT_TRAINING, describe
+from ase_geomformer.accuracy.readme.markdown import known, table
+from ase_geomformer.checkpoint.folder import WEIGHTS_FILE
 
 if TYPE_CHECKING:
-    from accuracy import Shipped
+    from shipped import Shipped
 
 # MAE of energy (meV) and forces (meV/Å), 1000 training frames, by file of rMD17.
 # So3krates: Frank, Unke, Müller, NeurIPS 2022, arXiv:2205.14276, kcal/mol converted. MACE and

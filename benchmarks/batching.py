@@ -22,11 +22,11 @@ from rich.table import Table
 from timing import in_turns, machine, sample
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.batching import graphs
 from ase_geomformer.evaluate import BatchEvaluator
-from ase_geomformer.files import write_text
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.provenance import to_json
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.joint import graphs
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
 
 MOLECULES = ("CH3CH2OH", "H2O", "C6H6", "CH3COOH", "CH4")
 

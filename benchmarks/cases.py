@@ -11,7 +11,7 @@ from ase.build import bulk, molecule
 
 from ase_geomformer import list_potentials
 from ase_geomformer.architectures import build
-from ase_geomformer.checkpoint import read_card
+from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.potential import Potential
 
 ELEMENTS = ("H", "C", "O", "Si")

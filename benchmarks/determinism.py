@@ -21,8 +21,8 @@ from ase.build import bulk
 from timing import in_turns, machine, sample
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import to_json
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
 
 POTENTIAL = "so3krates-mlearn-si"
 

@@ -23,13 +23,13 @@ from ase.data import atomic_numbers, covalent_radii
 from matplotlib.figure import Figure
 from shipped import merged, shipped, today
 
-from ase_geomformer.accuracy.checks import Check
-from ase_geomformer.accuracy.model_card import add_checks
-from ase_geomformer.accuracy.style import dress, new_figure, save_figure
-from ase_geomformer.checkpoint import Card, read_card
+from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.page import add_checks
+from ase_geomformer.checkpoint.folder import Card, read_card
 from ase_geomformer.evaluate import evaluate_many
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import to_json
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
+from ase_geomformer.runs.style import dress, new_figure, save_figure
 
 SHORTEST_A = 0.2
 STEP_A = 0.02

@@ -12,8 +12,8 @@ from ase.data import chemical_symbols
 from ase.neighborlist import natural_cutoffs, neighbor_list
 from matplotlib.figure import Figure
 
-from ase_geomformer.accuracy.style import dress, new_figure
 from ase_geomformer.md.analysis import Frames, radial_distribution
+from ase_geomformer.runs.style import dress, new_figure
 
 BOND_FACTOR = 1.2  # of the sum of covalent radii
 FARTHEST_A = 6.0

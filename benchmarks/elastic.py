@@ -31,12 +31,12 @@ from ase.collections import dcdft
 from ase.data import atomic_numbers, reference_states
 
 from ase_geomformer import list_potentials
-from ase_geomformer.accuracy.checks import Check
-from ase_geomformer.accuracy.model_card import add_checks
-from ase_geomformer.checkpoint import read_card
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import to_json
+from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.page import add_checks
+from ase_geomformer.checkpoint.folder import read_card
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.recipes import ElasticSettings, EOSSettings, elastic, eos
+from ase_geomformer.runs.plain import to_json
 
 TABLES = Path("../shared/data/reference_tables")
 MLEARN = "elastic_constants_exp_and_pbe.json"

@@ -20,10 +20,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from scipy import stats
 
-from ase_geomformer.files import atomic_file, write_text
+from ase_geomformer.machine.files import atomic_file, write_text
 from ase_geomformer.md import ENSEMBLES, GuardSettings, MDSettings, run_md
 from ase_geomformer.md.analysis import block_average
-from ase_geomformer.provenance import to_json
+from ase_geomformer.runs.plain import to_json
 
 TEMPERATURE_K = 300.0
 KT = units.kB * TEMPERATURE_K

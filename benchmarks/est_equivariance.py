@@ -28,15 +28,15 @@ from rich.table import Table
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from ase_geomformer.accuracy.style import GREY, dress, new_figure, save_figure
 from ase_geomformer.architectures import build
+from ase_geomformer.architectures.est.sphere.attention import SphericalBranch
+from ase_geomformer.architectures.est.sphere.points import lebedev
+from ase_geomformer.architectures.est.sphere.transform import real_harmonics
 from ase_geomformer.evaluate import evaluate_many
-from ase_geomformer.files import write_text
-from ase_geomformer.layers.sphere.attention import SphericalBranch
-from ase_geomformer.layers.sphere.points import lebedev
-from ase_geomformer.layers.sphere.transform import real_harmonics
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.potential import Potential
-from ase_geomformer.provenance import to_json
+from ase_geomformer.runs.plain import to_json
+from ase_geomformer.runs.style import GREY, dress, new_figure, save_figure
 
 CHANNELS = 64
 ROTATIONS = 12

@@ -33,7 +33,7 @@ from timing import machine
 
 from ase_geomformer import Potential, PotentialCalculator
 from ase_geomformer.architectures import build
-from ase_geomformer.checkpoint import (
+from ase_geomformer.checkpoint.folder import (
     CARD_FILE,
     WEIGHTS_FILE,
     Card,
@@ -41,8 +41,8 @@ from ase_geomformer.checkpoint import (
     load_folder,
     save_potential,
 )
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import to_json
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
 
 SETTINGS = {"num_features": 16, "num_layers": 1, "num_heads": 2, "degrees": (1, 2)}
 # Values that break what does not expect them.

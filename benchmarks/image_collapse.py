@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ase_geomformer.architectures import build
-from ase_geomformer.architectures.geomformer_settings import SIZES
-from ase_geomformer.files import write_text
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.architectures.geomformer.settings import SIZES
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.potential import Potential
-from ase_geomformer.provenance import to_json
+from ase_geomformer.runs.plain import to_json
 
 CELLS = ((False, 1), (True, 1), (False, 2), (True, 2), (True, 3))  # cubic or primitive, repeats
 

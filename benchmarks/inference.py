@@ -33,9 +33,9 @@ from rich.table import Table
 from timing import Sample, in_turns, machine, sample
 
 from ase_geomformer import PotentialCalculator, load_potential
-from ase_geomformer.files import write_text
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.potential import Potential
-from ase_geomformer.provenance import to_json
+from ase_geomformer.runs.plain import to_json
 
 KINDS = {
     "networks": {"radial_tables": False},

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ase_geomformer.accuracy.evaluation import evaluate_frames
-from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.splits import Split
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import SETTINGS_FILE
-from ase_geomformer.training.stored import from_yaml
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.folder import SETTINGS_FILE
+from ase_geomformer.runs.style import save_figure
+from ase_geomformer.training.settings_file import from_yaml
 
 ERRORS = {
     "forces_mae_meV_per_A": "force MAE (meV/Å)",

@@ -24,9 +24,9 @@ from rich.table import Table
 from timing import in_turns, machine, sample
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.files import write_text
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.provenance import to_json
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
 
 TIMESTEP_FS = 0.5
 TEMPERATURE_K = 300.0

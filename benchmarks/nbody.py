@@ -27,16 +27,16 @@ from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor, nn
 
-from ase_geomformer.architectures.geomformer_blocks import Block
-from ase_geomformer.architectures.geomformer_settings import GeoMFormerSettings
-from ase_geomformer.files import write_text
+from ase_geomformer.architectures.geomformer.blocks import Block
+from ase_geomformer.architectures.geomformer.equivariant import VectorReadout
+from ase_geomformer.architectures.geomformer.settings import GeoMFormerSettings
+from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.dense import dense
-from ase_geomformer.layers.equivariant import VectorReadout
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.radial import GaussianBasis
-from ase_geomformer.provenance import to_json
-from ase_geomformer.segments import Segments
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
 
 PARTICLES = 5
 TIMESTEP = 1e-3

@@ -25,11 +25,11 @@ from timing import in_turns, machine, sample
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.evaluate import BatchEvaluator
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import to_json
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.recipes import NEBSettings
 from ase_geomformer.recipes.path.band import Band
 from ase_geomformer.recipes.path.ends import checked_path, interpolated
+from ase_geomformer.runs.plain import to_json
 
 
 class CountedEvaluator(BatchEvaluator):

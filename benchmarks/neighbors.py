@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from timing import in_turns, machine, sample
 
-from ase_geomformer.files import write_text
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.neighbors import BACKENDS, neighbor_list
-from ase_geomformer.provenance import to_json
+from ase_geomformer.runs.plain import to_json
 
 DENSITY = 0.05
 CUTOFF = 5.0

@@ -28,13 +28,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ase_geomformer import evaluate_many
-from ase_geomformer.accuracy.style import dress, new_figure, save_figure
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.writer import write_frames
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import RESULT_FILE
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.folder import RESULT_FILE
+from ase_geomformer.runs.style import dress, new_figure, save_figure
 from ase_geomformer.training.run import train
-from ase_geomformer.training.stored import from_yaml
+from ase_geomformer.training.settings_file import from_yaml
 
 DOCS = Path(__file__).parent.parent / "docs"
 CUTOFF_A = 3.0

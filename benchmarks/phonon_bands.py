@@ -23,15 +23,15 @@ from matplotlib.figure import Figure
 from timing import clocked
 
 from ase_geomformer import list_potentials
-from ase_geomformer.accuracy.checks import Check
-from ase_geomformer.accuracy.model_card import add_checks
-from ase_geomformer.accuracy.style import save_figure
-from ase_geomformer.checkpoint import read_card
+from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.page import add_checks
+from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.evaluate import BatchEvaluator
 from ase_geomformer.recipes import PhononSettings
-from ase_geomformer.recipes.lattice.figures import ORANGE, draw_bands
-from ase_geomformer.recipes.lattice.result import PhononResult
-from ase_geomformer.recipes.lattice.run import phonons
+from ase_geomformer.recipes.lattice.phonons.figures import ORANGE, draw_bands
+from ase_geomformer.recipes.lattice.phonons.result import PhononResult
+from ase_geomformer.recipes.lattice.phonons.run import phonons
+from ase_geomformer.runs.style import save_figure
 
 PICTURE = "phonons.png"
 STABLE_THZ = 1e-3  # what rounding may make imaginary

@@ -34,14 +34,14 @@ from phonon_bands import beside
 from timing import clocked
 
 from ase_geomformer.evaluate import BatchEvaluator, SerialEvaluator
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import to_json
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.recipes import ConductivitySettings, PhononSettings
 from ase_geomformer.recipes.lattice.cells import to_ase
-from ase_geomformer.recipes.lattice.conductivity import thermal_conductivity
-from ase_geomformer.recipes.lattice.result import PhononResult
-from ase_geomformer.recipes.lattice.run import make_phonopy, phonons
-from ase_geomformer.recipes.lattice.third_order import make_phono3py
+from ase_geomformer.recipes.lattice.conductivity.run import thermal_conductivity
+from ase_geomformer.recipes.lattice.conductivity.third_order import make_phono3py
+from ase_geomformer.recipes.lattice.phonons.result import PhononResult
+from ase_geomformer.recipes.lattice.phonons.run import make_phonopy, phonons
+from ase_geomformer.runs.plain import to_json
 
 POTENTIAL = "so3krates-mlearn-si"
 REPEATS = 4

@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.devices import resolve_device
 from ase_geomformer.evaluate import as_evaluator
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import to_json
+from ase_geomformer.machine.devices import resolve_device
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.recipes import RelaxManySettings, RelaxSettings, relax, relax_many
+from ase_geomformer.runs.plain import to_json
 
 # Potential, structure, displacement in Å, and what of the cell changes.
 CASES: dict[str, tuple[str, Atoms, float, Any]] = {

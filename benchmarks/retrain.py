@@ -19,12 +19,12 @@ from pathlib import Path
 
 from shipped import shipped, today
 
-from ase_geomformer.accuracy.checks import SHORT_TRAINING, Check, read_checks
 from ase_geomformer.accuracy.evaluation import HEADLINES
-from ase_geomformer.accuracy.model_card import TRAINING_FILE, add_checks
-from ase_geomformer.checkpoint import read_card
+from ase_geomformer.accuracy.readme.checks import SHORT_TRAINING, Check, read_checks
+from ase_geomformer.accuracy.readme.page import TRAINING_FILE, add_checks
+from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.cli import main as command_line
-from ase_geomformer.provenance import RESULT_FILE
+from ase_geomformer.runs.folder import RESULT_FILE
 
 OPTIONS = (
     "--run.steps 1000 --run.validate_every 500 --run.compile false --run.accelerator cpu "

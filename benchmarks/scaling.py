@@ -25,11 +25,11 @@ from rich.table import Table
 from timing import machine, sample, summary
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.accuracy.style import save_figure
-from ase_geomformer.files import write_text
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.memory_model import GraphSize, PeakMemory
-from ase_geomformer.provenance import to_json
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
+from ase_geomformer.runs.style import save_figure
+from ase_geomformer.runtime.memory_model import GraphSize, PeakMemory
 
 
 def main() -> None:

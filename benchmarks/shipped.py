@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 from timing import machine
 
 from ase_geomformer import list_potentials
-from ase_geomformer.accuracy.model_card import TRAINING_FILE
+from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.page import TRAINING_FILE
+from ase_geomformer.checkpoint.folder import Card
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.stored import from_yaml
+from ase_geomformer.training.settings_file import from_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,3 +68,20 @@ def merged(path: Path, row: dict[str, Any], *names: str) -> dict[str, Any]:
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     kept = [old for old in rows if key(old) != key(row)]
     return {**machine(), "rows": sorted([*kept, row], key=key)}
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What is known of a potential.
+
+    ``errors`` are those in its folder, ``found`` those of now by file of test frames, empty where
+    the data are absent; ``deviation`` is the largest relative difference of the two.
+    """
+
+    folder: Path
+    card: Card
+    training: TrainSettings
+    checks: Mapping[str, Check]
+    errors: Mapping[str, Any]
+    found: Mapping[str, Mapping[str, Any]]
+    deviation: float | None

@@ -20,11 +20,11 @@ from shipped import shipped, today
 from timing import Sample, in_turns, machine, processor, sample
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.accuracy.checks import Check
-from ase_geomformer.accuracy.model_card import add_checks
-from ase_geomformer.checkpoint import read_card
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import to_json
+from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.page import add_checks
+from ase_geomformer.checkpoint.folder import read_card
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
 
 KINDS = {"plain": {}, "compiled": {"compile": True}}
 WARM_UP = 3

@@ -27,15 +27,15 @@ from drift import nve
 from shipped import absent, labelled, merged, shipped, today, training
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.accuracy.checks import Check
-from ase_geomformer.accuracy.model_card import add_checks
-from ase_geomformer.accuracy.style import save_figure
-from ase_geomformer.checkpoint import read_card
+from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.page import add_checks
+from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.files import write_text
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.md import GuardSettings, MDSettings, run_md
 from ase_geomformer.md.analysis import Frames, load_frames
-from ase_geomformer.provenance import to_json
+from ase_geomformer.runs.plain import to_json
+from ase_geomformer.runs.style import save_figure
 
 TEMPERATURES_K = (300.0, 600.0)
 NUM_FRAMES = 2000

@@ -24,17 +24,17 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from ase_geomformer.devices import resolve_device
-from ase_geomformer.files import write_text
-from ase_geomformer.provenance import to_json
+from ase_geomformer.machine.devices import resolve_device
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset
+from ase_geomformer.training.initial import initial_potential, read_parts
 from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import OPTIMIZERS
 from ase_geomformer.training.objective import CompiledObjective, Objective
 from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.start import initial_potential, read_parts
-from ase_geomformer.training.stored import from_yaml
+from ase_geomformer.training.settings_file import from_yaml
 
 # One entry for each architecture: the training of a potential that ships.
 TRAININGS = {"so3krates": Path("potentials/so3krates-rmd17-ethanol/train.yaml")}

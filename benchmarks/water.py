@@ -19,10 +19,10 @@ from ase.io import read
 from matplotlib.figure import Figure
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.accuracy.style import dress, new_figure, save_figure
-from ase_geomformer.files import write_text
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.md import MDSettings, run_md
 from ase_geomformer.md.analysis import RDF, load_frames, radial_distribution
+from ase_geomformer.runs.style import dress, new_figure, save_figure
 
 DOCS = Path(__file__).parent.parent / "docs"
 FARTHEST_A = 6.0

@@ -15,7 +15,7 @@ from ase.build import bulk, molecule
 from hypothesis import settings
 
 from ase_geomformer.architectures import build
-from ase_geomformer.checkpoint import Card
+from ase_geomformer.checkpoint.folder import Card
 from ase_geomformer.potential import Potential
 
 ROOT = Path(__file__).resolve().parents[1]

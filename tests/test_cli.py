@@ -20,7 +20,7 @@ from ase.io import read, write
 
 from ase_geomformer import Potential, PotentialCalculator, __version__
 from ase_geomformer.architectures.base import build
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.commands import VERBS, load
 from ase_geomformer.md import MDSettings, run_md

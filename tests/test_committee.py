@@ -16,9 +16,9 @@ from ase.calculators.emt import EMT
 from ase.calculators.fd import calculate_numerical_forces
 
 from ase_geomformer import Potential, PotentialCalculator
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.committee import CommitteeCalculator, is_committee
-from ase_geomformer.provenance import provenance
+from ase_geomformer.runs.provenance import provenance
 
 
 @pytest.fixture

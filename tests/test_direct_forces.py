@@ -15,11 +15,11 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from torch import Tensor, nn
 
 from ase_geomformer import PotentialCalculator, evaluate_many
-from ase_geomformer.accuracy.model_card import write_readme
+from ase_geomformer.accuracy.readme.page import write_readme
 from ase_geomformer.architectures import base
-from ase_geomformer.checkpoint import Card, load_folder, save_potential, verify
+from ase_geomformer.checkpoint.folder import Card, load_folder, save_potential, verify
 from ase_geomformer.evaluate import as_evaluator
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.hessian import hessian
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential

@@ -17,14 +17,14 @@ from ase.calculators.emt import EMT
 
 from ase_geomformer import PotentialCalculator, evaluate_many
 from ase_geomformer.acceleration import CompiledPotential
-from ase_geomformer.batching import graphs
 from ase_geomformer.evaluate import BatchEvaluator, SerialEvaluator, as_evaluator
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.memory_model import GraphSize
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.joint import graphs
 from ase_geomformer.neighbors import BACKENDS
 from ase_geomformer.neighbors.problem import Problem
 from ase_geomformer.neighbors.search import Pairs
 from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.memory_model import GraphSize
 
 ALL = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
 
@@ -94,7 +94,7 @@ def test_batches_fit_the_memory_predicted(
 def test_what_cannot_fit_is_refused_beforehand(
     potential: Potential, silicon: Atoms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ase_geomformer.memory_model.free_memory", lambda device: 3e6)
+    monkeypatch.setattr("ase_geomformer.runtime.memory_model.free_memory", lambda device: 3e6)
     evaluate = BatchEvaluator(potential, device="cpu")
     large = silicon * (4, 4, 2)
     with pytest.raises(ValueError, match=r"256 atoms with \d+ edges takes about .* GB are free"):
@@ -121,7 +121,7 @@ def test_small_structures_are_searched_together(
 def test_a_chosen_backend_searches_one_by_one(
     structures: list[Atoms], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ase_geomformer.batching.joint_graph", None)
+    monkeypatch.setattr("ase_geomformer.graph.joint.joint_graph", None)
     found = list(graphs(structures, 4.0, neighbors="vesin"))
     assert AtomGraph.join(found).num_structures == len(structures)
 

@@ -14,7 +14,7 @@ from ase.build import molecule
 from ase.io import read
 
 from ase_geomformer import load_potential
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.registry import find_potential, list_potentials
 
 POTENTIAL = "so3krates-rmd17-ethanol"

@@ -15,9 +15,8 @@ from ase.calculators.lj import LennardJones
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.architectures import build
 from ase_geomformer.evaluate import BatchEvaluator
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.hessian import _slope, finite_difference_hessian, hessian
-from ase_geomformer.memory import kept_for_gradients
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.hessian import _slope, finite_difference_hessian, hessian, kept_for_gradients
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 

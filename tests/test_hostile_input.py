@@ -155,7 +155,7 @@ def test_neighbours_beyond_memory_are_refused_with_numbers(
 def test_a_network_beyond_memory_is_refused_with_numbers(
     potential: Potential, silicon: Atoms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ase_geomformer.memory_model.free_memory", lambda device: 1e6)
+    monkeypatch.setattr("ase_geomformer.runtime.memory_model.free_memory", lambda device: 1e6)
     with pytest.raises(
         ValueError, match=r"128 atoms with \d+ edges takes about .* GB, and 0.001 GB"
     ):

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.build import bulk, fcc111, molecule
 from scipy.spatial.transform import Rotation
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
 ALL = ("energy", "energies", "forces", "stress", "stresses")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ase_geomformer.checkpoint import CARD_FILE, Card, save_potential
+from ase_geomformer.checkpoint.folder import CARD_FILE, Card, save_potential
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import (
     FOLDERS_VARIABLE,

@@ -42,7 +42,7 @@ water.get_forces()
 evaluate_many(potential, [water, water], device="cpu")
 """,
     "failures": """
-from ase_geomformer.checkpoint import CheckpointError, load_folder
+from ase_geomformer.checkpoint.folder import CheckpointError, load_folder
 for call in (
     lambda: calculator.get_property("energy", molecule("CH4")),
     lambda: calculator.get_property("stress", water),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 
 
 class Size(NamedTuple):

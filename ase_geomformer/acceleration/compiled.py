@@ -17,9 +17,9 @@ from ase_geomformer.acceleration.compiler import (
     compile_with_gradient,
     compiler_available,
 )
-from ase_geomformer.acceleration.filling import GhostFilling
+from ase_geomformer.acceleration.padding import GhostFilling
 from ase_geomformer.acceleration.threads import FEW_EDGES
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
 logger = logging.getLogger(__name__)

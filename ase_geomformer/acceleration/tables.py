@@ -19,8 +19,8 @@ from ase import Atoms
 from ase.data import covalent_radii
 from torch import Tensor, nn
 
-from ase_geomformer.batching import joint_graph
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.joint import joint_graph
 from ase_geomformer.layers.radial import FadedBasis, RadialFunction, RadialLinear
 from ase_geomformer.layers.spline import DEGREE, SplineGrid, SplineTable
 from ase_geomformer.potential import Potential

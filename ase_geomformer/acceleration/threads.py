@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 
 # Up to here one thread is enough, C++ calls compiled operations, and compiled sums are products. By
 # the latter two all three architectures gain for ethanol (72 edges); for aspirin (292) GeoMFormer

@@ -28,7 +28,7 @@ from ase_geomformer.accuracy.errors import (
 )
 from ase_geomformer.calculator import PotentialCalculator, as_potential
 from ase_geomformer.data.frames import Frame, elements
-from ase_geomformer.files import atomic_file
+from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.potential import Potential
 
 HEADLINES = ("energy_mae_meV_per_atom", "forces_mae_meV_per_A", "stress_mae_GPa")

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 
 from ase_geomformer.accuracy.errors import Array, mae, rmse
 from ase_geomformer.accuracy.evaluation import Evaluation
-from ase_geomformer.accuracy.style import (
+from ase_geomformer.runs.style import (
     COLOURS,
     GREY,
     dress,

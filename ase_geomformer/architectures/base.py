@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.settings.plain import settings_from
 
 _REGISTRY: dict[str, type[Architecture]] = {}
 
@@ -115,21 +116,3 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Architecture:
     """
     cls = architecture_class(name)
     return cls(settings_from(name, cls.settings_class, settings or {})).to(torch.float64)
-
-
-def settings_from(owner: str, settings_class: type, given: Mapping[str, Any]) -> Any:
-    """A settings object from plain values; ``owner`` names its module in errors.
-
-    Raises
-    ------
-    ValueError
-        If a field is unknown, or a value is out of range.
-    """
-    known = {field.name for field in fields(settings_class)}
-    strange = sorted(set(given) - known)
-    if strange:
-        raise ValueError(
-            f"{owner} has no setting {', '.join(map(repr, strange))}; "
-            f"its settings are {', '.join(sorted(known))}"
-        )
-    return settings_class(**given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import recipe_options
-from ase_geomformer.recipes.lattice.conductivity_settings import ConductivitySettings
+from ase_geomformer.recipes.lattice.conductivity.settings import ConductivitySettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.recipes.lattice.conductivity import thermal_conductivity
+    from ase_geomformer.recipes.lattice.conductivity.run import thermal_conductivity
 
     return recipe_options.run_recipe(
         options, "conductivity", thermal_conductivity, ConductivitySettings

@@ -39,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.provenance import check_folder
+    from ase_geomformer.runs.folder import check_folder
 
     folder = check_folder(options.output, overwrite=options.overwrite)
     potential = KINDS[options.kind](options, folder)
@@ -52,7 +52,7 @@ def run(options: Namespace) -> int:
 
 
 def _so3lr(options: Namespace, folder: Path) -> Potential:
-    from ase_geomformer.checkpoint import save_potential
+    from ase_geomformer.checkpoint.folder import save_potential
     from ase_geomformer.convert.so3lr import golden_structures, so3lr, so3lr_card
 
     cutoff = options.long_range_cutoff

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands.recipe_options import add_recipe, run_recipe
-from ase_geomformer.recipes.crystal_settings import ElasticSettings
+from ase_geomformer.recipes.elasticity.settings import ElasticSettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands.recipe_options import add_recipe, run_recipe
-from ase_geomformer.recipes.crystal_settings import EOSSettings
+from ase_geomformer.recipes.equation_of_state.settings import EOSSettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace

@@ -50,10 +50,11 @@ def run(options: Namespace) -> int:
 
     from ase_geomformer.accuracy.evaluation import evaluate_frames
     from ase_geomformer.accuracy.figures import errors_by_element, parity
-    from ase_geomformer.accuracy.style import save_figure
     from ase_geomformer.data.frames import label_table
     from ase_geomformer.data.readers import read_frames
-    from ase_geomformer.provenance import check_folder, provenance, start_folder, write_result
+    from ase_geomformer.runs.folder import check_folder, start_folder, write_result
+    from ase_geomformer.runs.provenance import provenance
+    from ase_geomformer.runs.style import save_figure
 
     keys = [field.name for field in fields(DataSettings) if field.name not in NOT_OPTIONS]
     data = DataSettings(options.data, **{key: options[key] for key in keys})
@@ -78,7 +79,7 @@ def _tables(evaluation: Evaluation) -> list[Any]:
     """Errors; force errors by element; the worst frame of each kind."""
     from rich.table import Table
 
-    from ase_geomformer.accuracy.naming import heading, readable, short_names
+    from ase_geomformer.accuracy.readme.naming import heading, readable, short_names
 
     numbers = evaluation.to_dict()
     errors = Table("", "value", "unit", title="Errors")

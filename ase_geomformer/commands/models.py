@@ -70,7 +70,7 @@ def _list(names: list[str], as_json: bool) -> int:
 
 def _overview(folder: Path) -> dict[str, Any]:
     """What the list says of a potential; one that is damaged must not hide the others."""
-    from ase_geomformer.checkpoint import CheckpointError, read_card
+    from ase_geomformer.checkpoint.folder import CheckpointError, read_card
 
     try:
         card = read_card(folder)
@@ -93,7 +93,7 @@ def _overview(folder: Path) -> dict[str, Any]:
 def _show(names: list[str], as_json: bool) -> int:
     from dataclasses import asdict
 
-    from ase_geomformer.checkpoint import read_card
+    from ase_geomformer.checkpoint.folder import read_card
     from ase_geomformer.registry import find_potential
 
     if len(names) != 1:
@@ -127,7 +127,7 @@ def _readable(value: Any) -> str:
 
 
 def _verify(names: list[str], as_json: bool) -> int:
-    from ase_geomformer.checkpoint import CheckpointError, verify
+    from ase_geomformer.checkpoint.folder import CheckpointError, verify
     from ase_geomformer.registry import list_potentials, load_potential
 
     entries: dict[str, dict[str, Any]] = {}
@@ -158,7 +158,7 @@ def _print(table: Table) -> None:
 
 
 def _print_json(content: Any) -> None:
-    from ase_geomformer.provenance import to_json
+    from ase_geomformer.runs.plain import to_json
 
     sys.stdout.write(to_json(content))
 

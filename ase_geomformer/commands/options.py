@@ -79,7 +79,7 @@ def settings_of(options: Namespace, kind: type) -> Any:
 
 def check_output(options: Namespace) -> Path | None:
     """The folder that the options ask for, if any; refused before any work if it cannot be used."""
-    from ase_geomformer.provenance import check_folder
+    from ase_geomformer.runs.folder import check_folder
 
     if options.output is None:
         return None
@@ -95,7 +95,8 @@ def give_results(
     """Write results into the folder, if there is one, and print them as JSON or as a table."""
     from rich.console import Console
 
-    from ase_geomformer.provenance import start_folder, to_json, write_result
+    from ase_geomformer.runs.folder import start_folder, write_result
+    from ase_geomformer.runs.plain import to_json
 
     if folder is not None:
         start_folder(folder, inputs(options))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import recipe_options
-from ase_geomformer.recipes.lattice.settings import PhononSettings
+from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -28,6 +28,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.recipes.lattice.run import phonons
+    from ase_geomformer.recipes.lattice.phonons.run import phonons
 
     return recipe_options.run_recipe(options, "phonons", phonons, PhononSettings)

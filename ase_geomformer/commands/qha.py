@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import recipe_options
-from ase_geomformer.recipes.lattice.qha_settings import QHASettings
+from ase_geomformer.recipes.lattice.quasiharmonic.settings import QHASettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -26,6 +26,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.recipes.lattice.qha import qha
+    from ase_geomformer.recipes.lattice.quasiharmonic.run import qha
 
     return recipe_options.run_recipe(options, "qha", qha, QHASettings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands.recipe_options import add_recipe, run_recipe
-from ase_geomformer.recipes.relax_settings import RelaxSettings
+from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace

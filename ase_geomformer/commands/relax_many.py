@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import options as common
 from ase_geomformer.commands.recipe_options import add_recipe, common_keywords, evaluator
-from ase_geomformer.recipes.relax_settings import RelaxManySettings
+from ase_geomformer.recipes.relaxation.settings import RelaxManySettings
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace

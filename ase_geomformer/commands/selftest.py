@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.provenance import provenance
+    from ase_geomformer.runs.provenance import provenance
     from ase_geomformer.trust import selftest
 
     folder = common.check_output(options)

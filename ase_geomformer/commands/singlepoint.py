@@ -29,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.provenance import provenance
+    from ase_geomformer.runs.provenance import provenance
 
     folder = common.check_output(options)
     frames = common.structures(options)
@@ -45,8 +45,8 @@ def run(options: Namespace) -> int:
 
 def evaluate(calculator: Any, frames: list[Atoms]) -> list[dict[str, Any]]:
     """Results of every frame, with units in the names."""
-    from ase_geomformer.ase_results import has_volume
     from ase_geomformer.evaluate import evaluate_many
+    from ase_geomformer.runtime.results import has_volume
 
     results: dict[int, dict[str, Any]] = {}
     for with_stress in (True, False):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from ase_geomformer.architectures import So3krates2022Settings
+from ase_geomformer.architectures.so3krates.nonlocality import UNIFORM
 from ase_geomformer.convert.flax import RADIAL_BASES, dense_names, norm_names, translated
 from ase_geomformer.convert.flax_blocks import (
     CUTOFFS,
@@ -16,7 +17,6 @@ from ase_geomformer.convert.flax_blocks import (
     hidden_width,
     outer_names,
 )
-from ase_geomformer.layers.nonlocality import UNIFORM
 
 # Products of degrees, (l1, l2, L) with l1 < l2 up to 4, whose coefficients are minus e3nn's in the
 # original; those with l1 + l2 + L even all agree.

@@ -18,7 +18,7 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from ase_geomformer.checkpoint import Card, DataSource
+from ase_geomformer.checkpoint.folder import Card, DataSource
 from ase_geomformer.convert.restricted_pickle import read_arrays
 from ase_geomformer.convert.so3krates_flax import so3krates_from_flax
 from ase_geomformer.convert.so3lr_torch import flax_from_torch, is_torch

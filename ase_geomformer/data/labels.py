@@ -12,8 +12,8 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
-from ase_geomformer.data.doubts import doubts
 from ase_geomformer.data.frames import TARGETS, Frame
+from ase_geomformer.data.plausibility import doubts
 from ase_geomformer.data.sources import DataSettings
 
 AUTO_KEYS = {

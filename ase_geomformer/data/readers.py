@@ -44,7 +44,7 @@ def read_frames(settings: DataSettings) -> list[Frame]:
     -----
     DataWarning
         Of frames left out because ``skip_damaged`` says so, and of what is possible but looks
-        wrong: see :mod:`ase_geomformer.data.doubts`.
+        wrong: see :mod:`ase_geomformer.data.plausibility`.
     """
     records = [record for path in settings.paths for record in read_records(path, settings)]
     return frames_from_records(records, settings)

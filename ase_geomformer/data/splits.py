@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ase_geomformer.data.frames import Frame, fingerprint
-from ase_geomformer.files import write_text
+from ase_geomformer.machine.files import write_text
 
 
 @dataclass(frozen=True)

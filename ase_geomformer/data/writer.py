@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ase.io import write
 
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.files import atomic_file
+from ase_geomformer.machine.files import atomic_file
 
 
 def write_frames(path: str | os.PathLike[str], frames: Iterable[Frame]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.segments import Segments
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.segments import Segments
 
 
 def both_ways(graph: AtomGraph) -> tuple[tuple[Segments, Segments], Tensor]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import HeadLinear, dense
 from ase_geomformer.layers.harmonics import (
@@ -24,7 +25,6 @@ from ase_geomformer.layers.harmonics import (
 from ase_geomformer.layers.heads import head_sum
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplinePoint
-from ase_geomformer.segments import Segments
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.dense import dense
 
 NUM_ELEMENTS = 119  # rows of a table indexed by atomic number, 0 .. 118

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.embedding import NUM_ELEMENTS

@@ -9,14 +9,15 @@ from typing import Any
 
 from ase import Atoms
 
-from ase_geomformer.files import atomic_file
+from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md import guards, report, restart
 from ase_geomformer.md.observer import Observer
 from ase_geomformer.md.output import FIGURE_FILE, Output, find_checkpoint, open_folder
 from ase_geomformer.md.result import MDResult, averages, drift
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, begin
-from ase_geomformer.provenance import check_folder, provenance, write_result
+from ase_geomformer.runs.folder import check_folder, write_result
+from ase_geomformer.runs.provenance import provenance
 
 
 def run_md(
@@ -134,7 +135,7 @@ def _run(
 def watch(simulation: Simulation, files: Output) -> None:
     """Have the dynamics follow its target, mind its guards and write its files."""
     simulation.dynamics.attach(simulation.ramp, 1)
-    simulation.dynamics.attach(lambda: simulation.guards(simulation), 1)
+    simulation.dynamics.attach(lambda: guards.check_guards(simulation), 1)
     files.attach()
 
 

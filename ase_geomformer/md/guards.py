@@ -2,66 +2,32 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.geometry import complete_cell
 
-if TYPE_CHECKING:
-    from ase_geomformer.md.simulation import Simulation
-
-# Frames kept from before the offending one.
-FRAMES_KEPT = 10
+from ase_geomformer.md.simulation import Simulation
 
 
 class RunStopped(Exception):
     """A guard ended the run; the message is the reason."""
 
 
-class Guards:
-    """Looks at a simulation after every step, and keeps the last frames that passed.
-
-    Attributes
-    ----------
-    memory : dict of str to array
-        What the guards must remember, also across a restart.
-    """
-
-    def __init__(self, memory: dict[str, np.ndarray] | None = None) -> None:
-        self.memory = dict(memory or {})
-        self._recent: deque[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = deque(
-            maxlen=FRAMES_KEPT
-        )
-
-    def __call__(self, simulation: Simulation) -> None:
-        """Ask every guard; raise RunStopped with the first reason given."""
-        for guard in GUARDS:
-            reason = guard(simulation, self.memory)
-            if reason is not None:
-                raise RunStopped(
-                    f"stopped at step {simulation.step} ({simulation.time_fs:g} fs): {reason}. "
-                    "Look at the starting structure and the time step, and whether the potential "
-                    "was made for such structures."
-                )
-        atoms = simulation.atoms
-        self._recent.append(
-            (simulation.step, atoms.get_positions(), atoms.get_momenta(), atoms.cell.array.copy())
-        )
-
-    def last_good(self, atoms: Atoms) -> list[Atoms]:
-        """The last frames that passed, oldest first, with their step in ``info``."""
-        frames = []
-        for step, positions, momenta, cell in self._recent:
-            frame = atoms.copy()
-            frame.set_cell(cell)
-            frame.set_positions(positions, apply_constraint=False)
-            frame.set_momenta(momenta, apply_constraint=False)
-            frame.info["step"] = step
-            frames.append(frame)
-        return frames
+def check_guards(simulation: Simulation) -> None:
+    """Ask every guard; raise RunStopped with the first reason given."""
+    memory = simulation.guard_memory
+    for guard in GUARDS:
+        reason = guard(simulation, memory.values)
+        if reason is not None:
+            raise RunStopped(
+                f"stopped at step {simulation.step} ({simulation.time_fs:g} fs): {reason}. "
+                "Look at the starting structure and the time step, and whether the potential "
+                "was made for such structures."
+            )
+    memory.keep(simulation.step, simulation.atoms)
 
 
 def _finite(simulation: Simulation, _: dict[str, Any]) -> str | None:

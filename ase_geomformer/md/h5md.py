@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from ase import units
 
-from ase_geomformer.files import atomic_file
+from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md.simulation import Simulation
 
 # Bytes of frames held back before they are written; a checkpoint writes them in any case.

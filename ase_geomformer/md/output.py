@@ -8,14 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ase_geomformer.files import atomic_file
+from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md import restart
 from ase_geomformer.md.harvest import HARVEST_FILE, Harvest
 from ase_geomformer.md.recorder import Recorder
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation
 from ase_geomformer.md.trajectories import TRAJECTORIES, TrajectoryFile
-from ase_geomformer.provenance import RESULT_FILE, SETTINGS_FILE, check_folder, start_folder
+from ase_geomformer.runs.folder import RESULT_FILE, SETTINGS_FILE, check_folder, start_folder
 
 LOG_FILE = "log.csv"
 RESTART_FILE = "restart.npz"
@@ -127,7 +127,7 @@ class Output:
             return
         with atomic_file(self.folder / (OFFENDING_FILE if stopped else FINAL_FILE)) as temporary:
             write(temporary, self.simulation.atoms, format="extxyz")
-        frames = self.simulation.guards.last_good(self.simulation.atoms) if stopped else []
+        frames = self.simulation.guard_memory.last_good(self.simulation.atoms) if stopped else []
         if frames:
             with atomic_file(self.folder / LAST_GOOD_FILE) as temporary:
                 write(temporary, frames, format="traj")

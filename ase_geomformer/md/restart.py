@@ -14,9 +14,9 @@ from ase import Atoms
 from ase.constraints import dict2constraint
 from ase.io.jsonio import decode, encode
 
-from ase_geomformer.files import atomic_file
+from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md.ensembles import ENSEMBLES
-from ase_geomformer.md.guards import Guards
+from ase_geomformer.md.guard_memory import GuardMemory
 from ase_geomformer.md.integrators import INTEGRATORS
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, as_calculator, check_spread, reset
@@ -105,7 +105,7 @@ def snapshot(simulation: Simulation, files: Mapping[str, Any], wall_time: float)
         "atoms": {**atoms.arrays, "cell": atoms.cell.array, "pbc": atoms.pbc},
         "results": _numbers(getattr(atoms.calc, "results", {})),
         "integrator": INTEGRATORS[type(dynamics).__name__].save(dynamics),
-        "guards": simulation.guards.memory,
+        "guards": simulation.guard_memory.values,
     }
     return Checkpoint(facts, arrays)
 
@@ -192,7 +192,7 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
         rng,
         number,
         facts["initial_velocities"],
-        Guards(checkpoint.arrays["guards"]),
+        GuardMemory(checkpoint.arrays["guards"]),
         facts["conserved_offset_eV"],
         facts["wall_time_s"],
         facts.get("exchanged_temperature_K"),

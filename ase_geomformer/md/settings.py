@@ -8,7 +8,7 @@ from typing import Literal
 
 from ase_geomformer.md.guard_settings import GuardSettings
 from ase_geomformer.md.harvest_settings import HarvestSettings
-from ase_geomformer.settings_checks import check_settings, require
+from ase_geomformer.settings.checks import check_settings, require
 
 EnsembleName = Literal[
     "nve", "nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk", "npt-berendsen"

@@ -14,7 +14,7 @@ from ase.md.md import MolecularDynamics
 
 from ase_geomformer.md import velocities
 from ase_geomformer.md.ensembles import ENSEMBLES, Ensemble
-from ase_geomformer.md.guards import Guards
+from ase_geomformer.md.guard_memory import GuardMemory
 from ase_geomformer.md.integrators import INTEGRATORS
 from ase_geomformer.md.settings import MDSettings
 
@@ -33,7 +33,7 @@ class Simulation:
         Number of motions that the temperature refers to.
     initial_velocities : str
         Whether they were "drawn" or came with the "structure".
-    guards : Guards
+    guard_memory : GuardMemory
     conserved_offset : float
         Energy in eV that changes of the target temperature put into the thermostat's variables;
         it is not drift.
@@ -50,7 +50,7 @@ class Simulation:
     rng: np.random.Generator
     degrees_of_freedom: int
     initial_velocities: str
-    guards: Guards = field(default_factory=Guards)
+    guard_memory: GuardMemory = field(default_factory=GuardMemory)
     conserved_offset: float = 0.0
     wall_time: float = 0.0
     exchanged_temperature_K: float | None = None

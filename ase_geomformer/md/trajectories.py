@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any, Protocol
 
-from ase_geomformer.files import atomic_file
+from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md.h5md import H5MDTrajectory
 from ase_geomformer.md.simulation import Simulation
 

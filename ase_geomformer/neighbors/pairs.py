@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from ase_geomformer.machine.memory import total_memory
 from ase_geomformer.neighbors.edges import NeighborList
-from ase_geomformer.neighbors.problem import BYTES_PER_EDGE, total_memory
+from ase_geomformer.neighbors.problem import BYTES_PER_EDGE
 from ase_geomformer.neighbors.search import batched_neighbor_list, neighbor_list
 
 ENDLESS = (

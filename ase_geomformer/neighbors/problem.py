@@ -9,13 +9,14 @@ the distance of a molecule from the origin.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from ase_geomformer.machine.memory import total_memory
 
 # Volume of a cell over the product of its edges: below this its vectors lie in a plane or a line.
 FLATTEST = 1e-9
@@ -253,12 +254,3 @@ def check_size(
             f"{copies[worst]:.1e} periodic images, some {needed.sum() / 1e9:.1e} GB; the device "
             f"has {memory / 1e9:.0f} GB. Look at the cell (its unit is Å) or take a smaller cutoff"
         )
-
-
-def total_memory(device: torch.device) -> float:
-    """Memory of the device in bytes; infinite where it cannot be asked."""
-    if device.type == "cuda":
-        return float(torch.cuda.get_device_properties(device).total_memory)
-    if device.type == "cpu" and "SC_PHYS_PAGES" in os.sysconf_names:
-        return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
-    return math.inf

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ase_geomformer.architectures.base import settings_from
 from ase_geomformer.physics.base import EnergyTerm
 from ase_geomformer.physics.dispersion import Dispersion, DispersionSettings
 from ase_geomformer.physics.electrostatics import Electrostatics, ElectrostaticsSettings
 from ase_geomformer.physics.ewald import Ewald, EwaldSettings, with_ewald_sum
 from ase_geomformer.physics.far import LongRangeCutoff, with_long_range_cutoff
 from ase_geomformer.physics.zbl import ZBL, ZBLSettings
+from ase_geomformer.settings.plain import settings_from
 
 __all__ = [
     "TERMS",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from ase.units import Bohr, Hartree
 from torch import Tensor, nn
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 
 COULOMB = Hartree * Bohr  # e^2 / (4 pi epsilon_0) in eV Å
 

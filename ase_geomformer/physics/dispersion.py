@@ -19,7 +19,7 @@ from ase.data import atomic_numbers
 from ase.units import Bohr, Hartree, alpha
 from torch import Tensor
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
 from ase_geomformer.layers.harmonics import distances_and_directions
 from ase_geomformer.physics.far import FarPairTerm, check_long_range_cutoff, of_far_pairs

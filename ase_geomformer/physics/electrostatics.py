@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.harmonics import distances_and_directions
 from ase_geomformer.physics.base import COULOMB
 from ase_geomformer.physics.far import FarPairTerm, check_long_range_cutoff, of_far_pairs

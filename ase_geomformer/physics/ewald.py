@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics.base import COULOMB, EnergyTerm
 
 # Nodes of the mesh's interpolation along each axis, and mesh points in one smearing: forces are

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.segments import Segments
 from ase_geomformer.physics.base import EnergyTerm
-from ase_geomformer.segments import Segments
 
 # A radius in Å, None for no cutoff, or "auto" for what the terms say themselves.
 LongRangeCutoff = float | Literal["auto"] | None

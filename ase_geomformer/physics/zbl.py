@@ -15,7 +15,7 @@ from ase.data import covalent_radii
 from ase.units import Bohr
 from torch import Tensor, nn
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.decay import decaying_exp
 from ase_geomformer.layers.harmonics import distances_and_directions

@@ -14,25 +14,27 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ase_geomformer.recipes.base import RecipeResult
-    from ase_geomformer.recipes.crystal_settings import ElasticSettings, EOSSettings
     from ase_geomformer.recipes.defects import (
         cohesive_energy,
         surface_energy,
         vacancy_formation_energy,
     )
-    from ase_geomformer.recipes.elasticity import ElasticResult, elastic
-    from ase_geomformer.recipes.equation_of_state import EOSResult, eos
-    from ase_geomformer.recipes.lattice.conductivity import ConductivityResult, thermal_conductivity
-    from ase_geomformer.recipes.lattice.conductivity_settings import ConductivitySettings
+    from ase_geomformer.recipes.elasticity.result import ElasticResult
+    from ase_geomformer.recipes.elasticity.run import elastic
+    from ase_geomformer.recipes.elasticity.settings import ElasticSettings
+    from ase_geomformer.recipes.equation_of_state.result import EOSResult
+    from ase_geomformer.recipes.equation_of_state.run import eos
+    from ase_geomformer.recipes.equation_of_state.settings import EOSSettings
+    from ase_geomformer.recipes.lattice.conductivity.result import ConductivityResult
+    from ase_geomformer.recipes.lattice.conductivity.run import thermal_conductivity
+    from ase_geomformer.recipes.lattice.conductivity.settings import ConductivitySettings
     from ase_geomformer.recipes.lattice.nac import BornCharges
-    from ase_geomformer.recipes.lattice.qha import qha
-    from ase_geomformer.recipes.lattice.qha_result import QHAResult
-    from ase_geomformer.recipes.lattice.qha_settings import QHASettings
-    from ase_geomformer.recipes.lattice.result import PhononResult
-    from ase_geomformer.recipes.lattice.run import phonons
-    from ase_geomformer.recipes.lattice.settings import EffectiveSettings, PhononSettings
-    from ase_geomformer.recipes.many import RelaxManyResult, relax_many
+    from ase_geomformer.recipes.lattice.phonons.result import PhononResult
+    from ase_geomformer.recipes.lattice.phonons.run import phonons
+    from ase_geomformer.recipes.lattice.phonons.settings import EffectiveSettings, PhononSettings
+    from ase_geomformer.recipes.lattice.quasiharmonic.result import QHAResult
+    from ase_geomformer.recipes.lattice.quasiharmonic.run import qha
+    from ase_geomformer.recipes.lattice.quasiharmonic.settings import QHASettings
     from ase_geomformer.recipes.modes.result import VibrationsResult
     from ase_geomformer.recipes.modes.run import vibrations
     from ase_geomformer.recipes.modes.settings import VibrationsSettings
@@ -40,9 +42,11 @@ if TYPE_CHECKING:
     from ase_geomformer.recipes.path.run import neb
     from ase_geomformer.recipes.path.saddle import refine_saddle
     from ase_geomformer.recipes.path.settings import NEBSettings
-    from ase_geomformer.recipes.relax_settings import RelaxManySettings, RelaxSettings
-    from ase_geomformer.recipes.relaxation import relax
-    from ase_geomformer.recipes.relaxing import RelaxResult
+    from ase_geomformer.recipes.relaxation.many import relax_many
+    from ase_geomformer.recipes.relaxation.result import RelaxManyResult, RelaxResult
+    from ase_geomformer.recipes.relaxation.run import relax
+    from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
+    from ase_geomformer.runs.result import RecipeResult
 
 __all__ = [
     "BornCharges",
@@ -82,47 +86,47 @@ __all__ = [
 ]
 
 _HOME = {
-    "BornCharges": "lattice.nac",
-    "ConductivityResult": "lattice.conductivity",
-    "ConductivitySettings": "lattice.conductivity_settings",
-    "EOSResult": "equation_of_state",
-    "EOSSettings": "crystal_settings",
-    "EffectiveSettings": "lattice.settings",
-    "ElasticResult": "elasticity",
-    "ElasticSettings": "crystal_settings",
-    "NEBResult": "path.result",
-    "NEBSettings": "path.settings",
-    "PhononResult": "lattice.result",
-    "PhononSettings": "lattice.settings",
-    "QHAResult": "lattice.qha_result",
-    "QHASettings": "lattice.qha_settings",
-    "RecipeResult": "base",
-    "RelaxManyResult": "many",
-    "RelaxManySettings": "relax_settings",
-    "RelaxResult": "relaxing",
-    "RelaxSettings": "relax_settings",
-    "VibrationsResult": "modes.result",
-    "VibrationsSettings": "modes.settings",
-    "cohesive_energy": "defects",
-    "elastic": "elasticity",
-    "eos": "equation_of_state",
-    "neb": "path.run",
-    "phonons": "lattice.run",
-    "qha": "lattice.qha",
-    "refine_saddle": "path.saddle",
-    "relax": "relaxation",
-    "relax_many": "many",
-    "surface_energy": "defects",
-    "thermal_conductivity": "lattice.conductivity",
-    "vacancy_formation_energy": "defects",
-    "vibrations": "modes.run",
+    "BornCharges": "recipes.lattice.nac",
+    "ConductivityResult": "recipes.lattice.conductivity.result",
+    "ConductivitySettings": "recipes.lattice.conductivity.settings",
+    "EOSResult": "recipes.equation_of_state.result",
+    "EOSSettings": "recipes.equation_of_state.settings",
+    "EffectiveSettings": "recipes.lattice.phonons.settings",
+    "ElasticResult": "recipes.elasticity.result",
+    "ElasticSettings": "recipes.elasticity.settings",
+    "NEBResult": "recipes.path.result",
+    "NEBSettings": "recipes.path.settings",
+    "PhononResult": "recipes.lattice.phonons.result",
+    "PhononSettings": "recipes.lattice.phonons.settings",
+    "QHAResult": "recipes.lattice.quasiharmonic.result",
+    "QHASettings": "recipes.lattice.quasiharmonic.settings",
+    "RecipeResult": "runs.result",
+    "RelaxManyResult": "recipes.relaxation.result",
+    "RelaxManySettings": "recipes.relaxation.settings",
+    "RelaxResult": "recipes.relaxation.result",
+    "RelaxSettings": "recipes.relaxation.settings",
+    "VibrationsResult": "recipes.modes.result",
+    "VibrationsSettings": "recipes.modes.settings",
+    "cohesive_energy": "recipes.defects",
+    "elastic": "recipes.elasticity.run",
+    "eos": "recipes.equation_of_state.run",
+    "neb": "recipes.path.run",
+    "phonons": "recipes.lattice.phonons.run",
+    "qha": "recipes.lattice.quasiharmonic.run",
+    "refine_saddle": "recipes.path.saddle",
+    "relax": "recipes.relaxation.run",
+    "relax_many": "recipes.relaxation.many",
+    "surface_energy": "recipes.defects",
+    "thermal_conductivity": "recipes.lattice.conductivity.run",
+    "vacancy_formation_energy": "recipes.defects",
+    "vibrations": "recipes.modes.run",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    value = getattr(importlib.import_module(f"ase_geomformer.{_HOME[name]}"), name)
     globals()[name] = value
     return value
 

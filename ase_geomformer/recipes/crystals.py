@@ -5,8 +5,8 @@ from __future__ import annotations
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.recipes.relax_settings import RelaxSettings
-from ase_geomformer.recipes.relaxation import relax
+from ase_geomformer.recipes.relaxation.run import relax
+from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 
 
 def check_crystal(atoms: Atoms, purpose: str, remedy: str = "give a crystal") -> None:

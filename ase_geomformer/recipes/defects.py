@@ -11,9 +11,9 @@ from ase import Atoms, units
 
 from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
 from ase_geomformer.recipes.crystals import check_crystal
-from ase_geomformer.recipes.relax_settings import RelaxSettings
-from ase_geomformer.recipes.relaxation import relax
-from ase_geomformer.recipes.relaxing import RelaxResult
+from ase_geomformer.recipes.relaxation.result import RelaxResult
+from ase_geomformer.recipes.relaxation.run import relax
+from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 
 # One eV/Å^2 in J/m^2.
 _J_PER_M2 = units.m**2 / units.J

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ase_geomformer.data.frames import TARGETS, Frame
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.structure import electrons
 from ase_geomformer.neighbors import NeighborList
-from ase_geomformer.structure import electrons
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.edges import EdgeTable, edge_table
 

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ase_geomformer.data.frames import Frame, fingerprint
-from ase_geomformer.files import atomic_file
+from ase_geomformer.graph.structure import geometry
+from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.neighbors import neighbor_list, pair_list
-from ase_geomformer.structure import geometry
 
 FORMAT_VERSION = "1"
 

@@ -16,18 +16,18 @@ from ase_geomformer.acceleration.compiler import compiler_available
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.data.frames import Frame, label_table
 from ase_geomformer.data.writer import write_frames
-from ase_geomformer.files import write_text
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.potential import Potential
-from ase_geomformer.provenance import SETTINGS_FILE
-from ase_geomformer.training.centring import centre
+from ase_geomformer.runs.folder import SETTINGS_FILE
 from ase_geomformer.training.dataset import GraphDataset
-from ase_geomformer.training.finish import finish
+from ase_geomformer.training.energy_shift import centre
+from ase_geomformer.training.export import finish
+from ase_geomformer.training.initial import initial_potential, read_parts
 from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
 from ase_geomformer.training.objective import CompiledObjective, Objective
 from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.start import initial_potential, read_parts
-from ase_geomformer.training.stored import check_same, to_yaml
+from ase_geomformer.training.settings_file import check_same, to_yaml
 from ase_geomformer.training.trainer import LAST_CHECKPOINT, make_trainer, quiet_lightning
 
 SPLIT_FILE = "split.json"
@@ -77,7 +77,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
     settings : TrainSettings
     output : path
         Run folder. It receives ``settings.yaml``, ``split.json``, logs, checkpoints and, at the
-        end, what :func:`~ase_geomformer.training.finish.finish` writes.
+        end, what :func:`~ase_geomformer.training.export.finish` writes.
     resume : bool
         Go on from the run folder's last checkpoint, exactly where it was written.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ase_geomformer.checkpoint import DataSource
+from ase_geomformer.checkpoint.folder import DataSource
 from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.data.splits import SplitSettings
 from ase_geomformer.training.losses import LossSettings

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ase_geomformer.trust.subject import Subject
+from ase_geomformer.trust.system_under_test import Subject
 
 
 class NotApplicableError(Exception):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ase_geomformer.trust.check import Figure, NotApplicableError, check
-from ase_geomformer.trust.subject import Subject
+from ase_geomformer.trust.system_under_test import Subject
 
 # Components of the forces that are compared.
 COMPONENTS = 6

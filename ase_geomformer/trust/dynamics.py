@@ -10,7 +10,7 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_geomformer.md.velocities import draw_velocities
 from ase_geomformer.trust.check import Figure, NotApplicableError, check
-from ase_geomformer.trust.subject import Subject
+from ase_geomformer.trust.system_under_test import Subject
 
 TEMPERATURE_K = 300.0
 TIME_FS = 200.0

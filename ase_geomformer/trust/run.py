@@ -16,7 +16,7 @@ from ase_geomformer.potential import Potential
 from ase_geomformer.trust.check import Check
 from ase_geomformer.trust.limits import LIMITS
 from ase_geomformer.trust.report import SelfTest
-from ase_geomformer.trust.subject import Subject
+from ase_geomformer.trust.system_under_test import Subject
 
 
 @cache

@@ -10,7 +10,7 @@ from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from scipy.spatial.transform import Rotation
 
 from ase_geomformer.trust.check import Figure, NotApplicableError, check
-from ase_geomformer.trust.subject import Subject
+from ase_geomformer.trust.system_under_test import Subject
 
 # A supercell is doubled along every periodic direction only up to this many atoms.
 LARGE = 1000

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ase_geomformer.acceleration.buckets import COMPILATION, FEW, STEP, WASTE, Buckets, Size, bucket
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 
 counts = st.builds(
     Size,

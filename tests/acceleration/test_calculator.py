@@ -17,7 +17,7 @@ from ase.md.verlet import VelocityVerlet
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import CompiledPotential
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.evaluate import BatchEvaluator
 from ase_geomformer.potential import Potential

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import CompiledPotential, compiler
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import PROPERTIES, Potential
 

@@ -18,7 +18,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import CompiledPotential
 from ase_geomformer.acceleration.tables import TableErrors, probe_graph, tabulate
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplineGrid, SplineTable
 from ase_geomformer.potential import Potential

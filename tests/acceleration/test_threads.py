@@ -10,7 +10,7 @@ from ase import Atoms
 
 from ase_geomformer import PotentialCalculator, evaluate_many
 from ase_geomformer.acceleration.threads import FEW_EDGES, threads_worth
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
 

@@ -18,8 +18,8 @@ from ase_geomformer.accuracy.figures import (
     learning_curve,
     parity,
 )
-from ase_geomformer.accuracy.style import save_figure
 from ase_geomformer.data.frames import Frame
+from ase_geomformer.runs.style import save_figure
 
 METRICS = """epoch,step,\
 train_loss,train_mae_forces_meV_per_A,train_mae_energy_meV_per_atom,\
@@ -174,7 +174,7 @@ def test_errors_by_element_are_labelled_with_their_numbers(molecules: list[Atoms
 def test_figures_leave_pyplot_alone(root: Path, run_python: Callable) -> None:
     done = run_python(
         "-c",
-        "import sys, ase_geomformer.accuracy.figures as f, ase_geomformer.accuracy.style as s\n"
+        "import sys, ase_geomformer.accuracy.figures as f, ase_geomformer.runs.style as s\n"
         "s.new_figure(1, 1)\n"
         "print('matplotlib.pyplot' in sys.modules)",
         cwd=root,

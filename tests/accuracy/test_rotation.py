@@ -8,10 +8,10 @@ import pytest
 import torch
 from ase import Atoms
 
-from ase_geomformer.accuracy.model_card import write_readme
+from ase_geomformer.accuracy.readme.page import write_readme
 from ase_geomformer.accuracy.rotation import rotation_error
 from ase_geomformer.architectures import build
-from ase_geomformer.checkpoint import Card, read_card, save_potential
+from ase_geomformer.checkpoint.folder import Card, read_card, save_potential
 from ase_geomformer.potential import Potential
 
 

@@ -11,9 +11,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from ase_geomformer.acceleration import can_tabulate, tabulate
 from ase_geomformer.architectures import Architecture, build
 from ase_geomformer.architectures.base import architecture_names
-from ase_geomformer.graph import AtomGraph
-from ase_geomformer.memory_model import OVERHEAD, GraphSize, MemoryModel, PeakMemory
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.memory_model import OVERHEAD, GraphSize, MemoryModel, PeakMemory
 
 from .structures import assortment, crystal, ethanol, graph_of, triclinic
 from .waiting import Waits

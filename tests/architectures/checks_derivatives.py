@@ -6,7 +6,7 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.hessian import hessian
 from ase_geomformer.potential import Potential
 

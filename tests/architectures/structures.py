@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from torch import Tensor
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import PROPERTIES, Potential
 
 SYMBOLS = ("H", "C", "N", "O", "Na", "Al", "Si", "Cl", "Fe")

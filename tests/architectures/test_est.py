@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from ase_geomformer.acceleration.tables import tabulate
 from ase_geomformer.architectures import build
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.spline import SplineTable
 from ase_geomformer.potential import Potential
 

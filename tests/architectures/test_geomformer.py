@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase_geomformer.architectures import build
-from ase_geomformer.architectures.geomformer_settings import SIZES
+from ase_geomformer.architectures.geomformer.settings import SIZES
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
 from ase_geomformer.potential import Potential
 

@@ -17,7 +17,7 @@ import torch
 from ase.build import bulk
 
 from ase_geomformer.architectures import Architecture, build
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 
 from .structures import dimer
 from .test_geomformer import SMALL

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ase_geomformer.architectures import So3krates, build
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 
 from .structures import ethanol
 from .suite import ArchitectureSuite

@@ -8,7 +8,7 @@ import torch
 from ase import Atoms
 
 from ase_geomformer.architectures import build
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
 from ase_geomformer.potential import Potential
 

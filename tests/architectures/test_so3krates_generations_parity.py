@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ase_geomformer.architectures import Architecture
 from ase_geomformer.convert import so3krates_from_flax
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
 FOLDERS = {"dense": "random_dense_v03", "2022": "random_2022_v01"}

@@ -22,7 +22,7 @@ from ase_geomformer.convert.so3krates_flax import (
     so3krates_from_flax,
 )
 from ase_geomformer.convert.so3krates_sparse import sparse_names
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
 MODELS = ("A", "B", "C", "D")

@@ -14,7 +14,7 @@ from ase import Atoms
 from torch import Tensor
 
 from ase_geomformer.convert import so3lr
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
 # System and long-range cutoffs in Å; None is no cutoff.

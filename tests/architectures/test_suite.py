@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ase_geomformer.architectures import So3krates
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.attention import Attention, Edges
 from ase_geomformer.layers.cutoff import CUTOFFS

@@ -18,7 +18,7 @@ from ase import Atoms
 from ase.calculators.calculator import CalculatorSetupError
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.potential import Potential
 from tests.calculator.counting import evaluations
 

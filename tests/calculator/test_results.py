@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 from tests.calculator.counting import evaluations
 

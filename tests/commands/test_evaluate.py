@@ -11,7 +11,7 @@ from ase.build import molecule
 from ase.io import write
 
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.potential import Potential
 

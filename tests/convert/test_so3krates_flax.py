@@ -11,7 +11,7 @@ from ase import Atoms
 from safetensors.numpy import load_file
 
 from ase_geomformer.convert import so3krates_from_flax
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 
 Model = tuple[dict[str, Any], dict[str, np.ndarray]]
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.numpy import load_file
 
 from ase_geomformer import PotentialCalculator, load_potential
-from ase_geomformer.checkpoint import verify
+from ase_geomformer.checkpoint.folder import verify
 from ase_geomformer.cli import main
 from ase_geomformer.convert import so3lr
 from ase_geomformer.convert.restricted_pickle import read_arrays

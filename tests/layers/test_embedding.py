@@ -5,7 +5,7 @@ import math
 import torch
 from ase import Atoms
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
 
 

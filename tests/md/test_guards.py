@@ -16,7 +16,7 @@ from ase.calculators.emt import EMT
 from ase.io import read
 
 from ase_geomformer import Potential, PotentialCalculator
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.md import GuardSettings, MDResult, MDSettings, run_md
 

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.io import read
 
 from ase_geomformer import Potential
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.committee import CommitteeCalculator
 from ase_geomformer.md import GuardSettings, HarvestSettings, MDSettings, run_md

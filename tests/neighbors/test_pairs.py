@@ -10,8 +10,8 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 
+from ase_geomformer.graph.structure import geometry
 from ase_geomformer.neighbors import VerletList, neighbor_list, pair_list
-from ase_geomformer.structure import geometry
 
 
 def small_cell() -> Atoms:

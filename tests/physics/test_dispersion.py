@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.data import atomic_numbers
 from ase.units import Bohr, Hartree
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import Dispersion, DispersionSettings
 from ase_geomformer.physics.dispersion import free_atoms, mixed, qdo_energy
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import Electrostatics, ElectrostaticsSettings
 from ase_geomformer.physics.electrostatics import coulomb
 

@@ -13,8 +13,8 @@ from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_geomformer import PotentialCalculator, evaluate_many
 from ase_geomformer.architectures import build
-from ase_geomformer.checkpoint import Card, load_folder, save_potential
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.checkpoint.folder import Card, load_folder, save_potential
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import Ewald, EwaldSettings, build_terms, with_ewald_sum
 from ase_geomformer.potential import Potential
 

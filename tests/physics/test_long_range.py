@@ -16,8 +16,8 @@ from scipy.spatial.transform import Rotation
 
 from ase_geomformer import PotentialCalculator, evaluate_many, load_potential
 from ase_geomformer.architectures import build
-from ase_geomformer.checkpoint import Card, save_potential, verify
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.checkpoint.folder import Card, save_potential, verify
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 

@@ -9,8 +9,8 @@ import torch
 from ase import Atoms
 
 from ase_geomformer.architectures import build
-from ase_geomformer.checkpoint import Card, load_folder, read_card, save_potential
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.checkpoint.folder import Card, load_folder, read_card, save_potential
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import TERMS, build_terms
 from ase_geomformer.potential import Potential
 

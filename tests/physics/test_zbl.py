@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import ZBL, ZBLSettings
 
 COULOMB = 14.3996454  # eV Å

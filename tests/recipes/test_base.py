@@ -14,8 +14,10 @@ from ase.calculators.emt import EMT
 
 from ase_geomformer import PotentialCalculator, recipes
 from ase_geomformer.potential import Potential
-from ase_geomformer.recipes.base import RecipeResult, open_folder, recipe_evaluator
-from ase_geomformer.settings_checks import check_settings
+from ase_geomformer.recipes.base import recipe_evaluator
+from ase_geomformer.runs.folder import open_folder
+from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.settings.checks import check_settings
 
 
 @dataclass(frozen=True)

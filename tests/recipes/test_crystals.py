@@ -13,7 +13,7 @@ from ase.eos import birchmurnaghan
 from ase.io import read, write
 from scipy.spatial.transform import Rotation
 
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.potential import Potential
 from ase_geomformer.recipes import (
@@ -26,8 +26,8 @@ from ase_geomformer.recipes import (
     surface_energy,
     vacancy_formation_energy,
 )
-from ase_geomformer.recipes import elastic_tensor as tensors
-from ase_geomformer.recipes.eos_fit import EQUATIONS, fit, fit_all
+from ase_geomformer.recipes.elasticity import tensor as tensors
+from ase_geomformer.recipes.equation_of_state.fit import EQUATIONS, fit, fit_all
 from tests.recipes.pair import Morse
 
 

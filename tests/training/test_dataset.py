@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
-from ase_geomformer.graph import AtomGraph
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.training import edges as edges_module
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset, collate

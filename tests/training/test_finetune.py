@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from ase_geomformer import evaluate_many, load_potential
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.potential import Potential
@@ -19,7 +19,7 @@ from ase_geomformer.training import run as run_module
 from ase_geomformer.training.module import TrainingModule
 from ase_geomformer.training.run import train
 from ase_geomformer.training.settings import ModelSettings, TrainSettings
-from ase_geomformer.training.stored import to_yaml
+from ase_geomformer.training.settings_file import to_yaml
 
 SHIFTS = {"H": 0.5, "C": -2.0, "O": 100.0}
 

@@ -10,7 +10,7 @@ import pytest
 
 from ase_geomformer.cli import main
 from ase_geomformer.commands import VERBS
-from ase_geomformer.training.stored import from_yaml, to_yaml
+from ase_geomformer.training.settings_file import from_yaml, to_yaml
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import yaml
 
 from ase_geomformer import load_potential
 from ase_geomformer.accuracy.evaluation import evaluate_frames
-from ase_geomformer.checkpoint import load_folder, verify
+from ase_geomformer.checkpoint.folder import load_folder, verify
 from ase_geomformer.cli import main
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.readers import read_frames
@@ -25,7 +25,7 @@ from ase_geomformer.training.losses import LossSettings, TargetLoss
 from ase_geomformer.training.module import TrainingDiverged
 from ase_geomformer.training.run import TrainResult, train
 from ase_geomformer.training.settings import RunSettings, TrainSettings
-from ase_geomformer.training.stored import to_yaml
+from ase_geomformer.training.settings_file import to_yaml
 
 FORCES = "val_mae_forces_meV_per_A"
 
@@ -295,7 +295,9 @@ def test_nan_label_names_the_step(
         return parts, split
 
     monkeypatch.setattr(run_module, "read_parts", with_nan)
-    monkeypatch.setattr("ase_geomformer.training.start.force_rms", lambda frames: 1.0, raising=True)
+    monkeypatch.setattr(
+        "ase_geomformer.training.initial.force_rms", lambda frames: 1.0, raising=True
+    )
     with pytest.raises(TrainingDiverged, match=r"the loss is nan at step [0-4],.*bad_batch"):
         train(settings(), tmp_path / "run")
     assert "nan" in (tmp_path / "run/bad_batch.extxyz").read_text().lower()

@@ -18,14 +18,14 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.training import run as run_module
 from ase_geomformer.training.module import TrainingModule
 from ase_geomformer.training.progress import Progress, shown
 from ase_geomformer.training.run import TrainingInterrupted, train
 from ase_geomformer.training.schedule import LearningRateFactor, warm_average
 from ase_geomformer.training.settings import OptimizerSettings, TrainSettings
-from ase_geomformer.training.stored import to_yaml
+from ase_geomformer.training.settings_file import to_yaml
 from ase_geomformer.training.trainer import LAST_CHECKPOINT
 
 # A command line that sends itself a signal at the start of a step.

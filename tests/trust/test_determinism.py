@@ -53,7 +53,7 @@ def test_gradients_of_the_weights_repeat_to_the_bit(
     threads: int, potential: Potential, silicon: Atoms
 ) -> None:
     """What a training step takes: derivatives of forces by the weights."""
-    from ase_geomformer.graph import AtomGraph
+    from ase_geomformer.graph.atom_graph import AtomGraph
 
     graph = AtomGraph.from_atoms(silicon.repeat((4, 2, 2)), potential.cutoff)
 

@@ -13,7 +13,7 @@ from ase import Atoms
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ase_geomformer.checkpoint import (
+from ase_geomformer.checkpoint.folder import (
     CARD_FILE,
     WEIGHTS_FILE,
     Card,

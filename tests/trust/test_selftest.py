@@ -129,7 +129,7 @@ def test_every_fault_is_caught(fault: str, caught_by: str, crystal: Atoms) -> No
 def test_an_altered_golden_vector_is_caught(
     potential: Potential, silicon: Atoms, tmp_path: Path
 ) -> None:
-    from ase_geomformer.checkpoint import Card, load_folder, save_potential
+    from ase_geomformer.checkpoint.folder import Card, load_folder, save_potential
 
     save_potential(potential, tmp_path / "p", Card("p"), [silicon])
     path = tmp_path / "p" / "card.json"
@@ -181,7 +181,7 @@ def test_bad_requests_are_refused(crystal: Atoms, potential: Potential) -> None:
 def test_the_command_prints_writes_and_fails(
     potential: Potential, silicon: Atoms, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ase_geomformer.checkpoint import Card, save_potential
+    from ase_geomformer.checkpoint.folder import Card, save_potential
 
     save_potential(potential, tmp_path / "p", Card("p"), [silicon])
     write(tmp_path / "si.extxyz", silicon)

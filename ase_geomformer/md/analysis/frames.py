@@ -14,7 +14,7 @@ from ase import Atoms, units
 from ase.data import atomic_numbers
 
 from ase_geomformer.md.trajectories import TRAJECTORIES
-from ase_geomformer.provenance import SETTINGS_FILE
+from ase_geomformer.runs.folder import SETTINGS_FILE
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from ase_geomformer.md.replicas.replica import Replica, prepare
 from ase_geomformer.md.replicas.result import ReplicasResult
 from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.settings import MDSettings
-from ase_geomformer.provenance import check_folder
+from ase_geomformer.runs.folder import check_folder
 
 
 def run_replicas(

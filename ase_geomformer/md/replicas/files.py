@@ -10,7 +10,7 @@ from typing import Any
 
 from ase import Atoms
 
-from ase_geomformer.files import atomic_file
+from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md import restart
 from ase_geomformer.md.output import LOG_FILE, OFFENDING_FILE, RESTART_FILE, check_files
 from ase_geomformer.md.recorder import columns, read_log
@@ -18,13 +18,9 @@ from ase_geomformer.md.replicas.result import ReplicasResult
 from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.result import MDResult, averages, drift
 from ase_geomformer.md.settings import MDSettings
-from ase_geomformer.provenance import (
-    SETTINGS_FILE,
-    plain,
-    provenance,
-    start_folder,
-    write_result,
-)
+from ase_geomformer.runs.folder import SETTINGS_FILE, start_folder, write_result
+from ase_geomformer.runs.plain import plain
+from ase_geomformer.runs.provenance import provenance
 
 FIGURE_FILE = "replicas.png"
 # What of the result of a replica that has ended its files do not tell.

@@ -13,8 +13,8 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.files import write_text
-from ase_geomformer.recipes.report import progress_bar
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.report import progress_bar
 
 
 class ForceStore:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.recipes.lattice.base_settings import LatticeSettings
 from ase_geomformer.recipes.lattice.cells import to_ase
+from ase_geomformer.recipes.lattice.settings import LatticeSettings
 
 if TYPE_CHECKING:
     from phonopy.harmonic.dynamical_matrix import NacParams

@@ -11,11 +11,11 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.files import atomic_file
-from ase_geomformer.recipes.base import RunFolder
-from ase_geomformer.recipes.lattice.base_settings import LatticeSettings
+from ase_geomformer.machine.files import atomic_file
+from ase_geomformer.recipes.lattice.settings import LatticeSettings
 from ase_geomformer.recipes.lattice.stability import Stability
-from ase_geomformer.recipes.relax_settings import RelaxManySettings
+from ase_geomformer.recipes.relaxation.settings import RelaxManySettings
+from ase_geomformer.runs.folder import RunFolder
 
 # The relaxed crystal, to the last bit.
 RELAXED_FILE = "relaxed.traj"
@@ -47,7 +47,7 @@ def relaxed_crystal(
     """Relax a crystal, or read from the folder what an earlier process has relaxed."""
     from ase.io import read, write
 
-    from ase_geomformer.recipes.relaxation import relax
+    from ase_geomformer.recipes.relaxation.run import relax
 
     wanted, path = settings.relaxation, folder.file(RELAXED_FILE)
     if wanted is None:
@@ -90,7 +90,7 @@ def relaxed_volumes(
     """
     from ase.io import read, write
 
-    from ase_geomformer.recipes.many import relax_many
+    from ase_geomformer.recipes.relaxation.many import relax_many
 
     if path is not None and path.is_file():
         found = cast(list[Atoms], read(path, index=":"))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_geomformer.accuracy.style import COLOURS, GREY, dress, new_figure
 from ase_geomformer.recipes.modes.normal_modes import NormalModes
+from ase_geomformer.runs.style import COLOURS, GREY, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

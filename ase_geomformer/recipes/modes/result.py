@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from ase_geomformer.recipes.base import RecipeResult
 from ase_geomformer.recipes.modes.normal_modes import NormalModes
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow
+from ase_geomformer.runs.result import RecipeResult
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -12,8 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.provenance import check_folder
-from ase_geomformer.recipes.base import PotentialLike, RunFolder, open_folder, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
 from ase_geomformer.recipes.modes import figure, thermochemistry
 from ase_geomformer.recipes.modes.normal_modes import (
     NormalModes,
@@ -24,9 +23,10 @@ from ase_geomformer.recipes.modes.normal_modes import (
 from ase_geomformer.recipes.modes.result import VibrationsResult
 from ase_geomformer.recipes.modes.settings import VibrationsSettings
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow, symmetry_number
-from ase_geomformer.recipes.relax_settings import RelaxSettings
-from ase_geomformer.recipes.relaxation import relax
-from ase_geomformer.recipes.report import show
+from ase_geomformer.recipes.relaxation.run import relax
+from ase_geomformer.recipes.relaxation.settings import RelaxSettings
+from ase_geomformer.runs.folder import RunFolder, check_folder, open_folder
+from ase_geomformer.runs.report import show
 
 ARRAYS_FILE = "vibrations.npz"
 FIGURE_FILE = "vibrations.png"

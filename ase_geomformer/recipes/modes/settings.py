@@ -9,7 +9,7 @@ import numpy as np
 from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.modes.normal_modes import HessianMethod, WholeMotions
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryModel
-from ase_geomformer.settings_checks import check_settings, require
+from ase_geomformer.settings.checks import check_settings, require
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from ase import Atoms
 from ase.thermochemistry import HarmonicThermo, IdealGasThermo
 
+from ase_geomformer.graph.structure import electrons
 from ase_geomformer.recipes.modes.normal_modes import geometry_kind
-from ase_geomformer.structure import electrons
 
 ThermochemistryModel = Literal["auto", "ideal-gas", "harmonic", "none"]
 BAR = 1e5  # Pa

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ase_geomformer.accuracy.style import COLOURS, GREY, dress, new_figure
 from ase_geomformer.recipes.path.result import NEBResult
+from ase_geomformer.runs.style import COLOURS, GREY, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,8 @@ import numpy as np
 from ase import Atoms
 from ase.utils.forcecurve import ForceFit, fit_raw
 
-from ase_geomformer.recipes.base import RecipeResult
 from ase_geomformer.recipes.path.saddle import Saddle
+from ase_geomformer.runs.result import RecipeResult
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -12,8 +12,7 @@ from ase import Atoms
 from ase.io import iread
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.provenance import check_folder
-from ase_geomformer.recipes.base import PotentialLike, RunFolder, open_folder, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
 from ase_geomformer.recipes.modes.normal_modes import free_atoms
 from ase_geomformer.recipes.path import figure
 from ase_geomformer.recipes.path.ends import check_different, checked_path, interpolated
@@ -21,9 +20,10 @@ from ase_geomformer.recipes.path.relaxation import IMAGES_FILE, STEP_KEY, BandRe
 from ase_geomformer.recipes.path.result import NEBResult, fit_path, tangent
 from ase_geomformer.recipes.path.saddle import Saddle, refine_saddle
 from ase_geomformer.recipes.path.settings import NEBSettings
-from ase_geomformer.recipes.relax_settings import RelaxSettings
-from ase_geomformer.recipes.relaxation import relax
-from ase_geomformer.recipes.report import progress_bar, show
+from ase_geomformer.recipes.relaxation.run import relax
+from ase_geomformer.recipes.relaxation.settings import RelaxSettings
+from ase_geomformer.runs.folder import RunFolder, check_folder, open_folder
+from ase_geomformer.runs.report import progress_bar, show
 
 SADDLE_FILE = "saddle.extxyz"
 ARRAYS_FILE = "neb.npz"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.modes.normal_modes import HessianMethod
-from ase_geomformer.settings_checks import check_settings, require
+from ase_geomformer.settings.checks import check_settings, require
 
 Interpolation = Literal["idpp", "linear"]
 BandOptimizer = Literal["fire", "ode"]

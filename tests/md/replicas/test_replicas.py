@@ -16,7 +16,7 @@ from docstring_parser import parse
 from matplotlib.figure import Figure
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.checkpoint import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.committee import CommitteeCalculator
 from ase_geomformer.evaluate import BatchEvaluator

@@ -21,8 +21,8 @@ pytest.importorskip("phono3py")
 from phono3py import Phono3py
 from phonopy.structure.atoms import PhonopyAtoms
 
-from ase_geomformer.recipes.lattice.conductivity import thermal_conductivity
-from ase_geomformer.recipes.lattice.conductivity_settings import ConductivitySettings
+from ase_geomformer.recipes.lattice.conductivity.run import thermal_conductivity
+from ase_geomformer.recipes.lattice.conductivity.settings import ConductivitySettings
 from ase_geomformer.recipes.lattice.stability import ImaginaryModesError
 
 # With an even number of repeats each atom is an inversion centre of the supercell, images included,
@@ -123,8 +123,8 @@ RUN = """
 import sys, time
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
-from ase_geomformer.recipes.lattice.conductivity import thermal_conductivity
-from ase_geomformer.recipes.lattice.conductivity_settings import ConductivitySettings
+from ase_geomformer.recipes.lattice.conductivity.run import thermal_conductivity
+from ase_geomformer.recipes.lattice.conductivity.settings import ConductivitySettings
 
 class Slow(LennardJones):
     def calculate(self, *arguments, **options):

@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 
 from ase_geomformer.recipes.lattice.cells import to_ase
-from ase_geomformer.recipes.lattice.figures import draw_overlay
-from ase_geomformer.recipes.lattice.run import phonons
-from ase_geomformer.recipes.lattice.settings import EffectiveSettings, PhononSettings
+from ase_geomformer.recipes.lattice.phonons.figures import draw_overlay
+from ase_geomformer.recipes.lattice.phonons.run import phonons
+from ase_geomformer.recipes.lattice.phonons.settings import EffectiveSettings, PhononSettings
 from tests.recipes.lattice.harmonic import HarmonicCrystal
 
 COARSE = {"supercell": [2, 2, 2], "relax": False, "mesh": [4, 4, 4], "band_points": 5}

@@ -12,8 +12,8 @@ from phonopy import Phonopy
 
 from ase_geomformer.recipes.lattice.cells import to_ase
 from ase_geomformer.recipes.lattice.nac import BornCharges, from_charges, nac_parameters
-from ase_geomformer.recipes.lattice.run import phonons
-from ase_geomformer.recipes.lattice.settings import PhononSettings
+from ase_geomformer.recipes.lattice.phonons.run import phonons
+from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
 from tests.recipes.lattice.harmonic import HarmonicCrystal
 
 REFERENCES = ("NaCl", "MgO")

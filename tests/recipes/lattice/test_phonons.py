@@ -21,9 +21,9 @@ from phonopy.structure.atoms import PhonopyAtoms
 
 from ase_geomformer.evaluate import SerialEvaluator
 from ase_geomformer.potential import Potential
-from ase_geomformer.recipes.lattice.result import PhononResult
-from ase_geomformer.recipes.lattice.run import phonons
-from ase_geomformer.recipes.lattice.settings import PhononSettings
+from ase_geomformer.recipes.lattice.phonons.result import PhononResult
+from ase_geomformer.recipes.lattice.phonons.run import phonons
+from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
 from ase_geomformer.recipes.lattice.stability import ImaginaryModesError, ImaginaryModesWarning
 
 # Coarse: what is tested does not depend on it.

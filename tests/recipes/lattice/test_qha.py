@@ -12,10 +12,10 @@ from ase import units
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from ase_geomformer.recipes.lattice.qha import qha
-from ase_geomformer.recipes.lattice.qha_result import QHAResult
-from ase_geomformer.recipes.lattice.qha_settings import QHASettings
-from ase_geomformer.recipes.lattice.settings import PhononSettings
+from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
+from ase_geomformer.recipes.lattice.quasiharmonic.result import QHAResult
+from ase_geomformer.recipes.lattice.quasiharmonic.run import qha
+from ase_geomformer.recipes.lattice.quasiharmonic.settings import QHASettings
 
 PHONONS = PhononSettings(
     supercell=[2, 2, 2], mesh=[7, 7, 7], band_points=4,

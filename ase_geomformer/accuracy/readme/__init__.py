@@ -1,0 +1,1 @@
+"""README files of potentials."""

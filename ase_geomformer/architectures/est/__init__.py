@@ -1,0 +1,1 @@
+"""EST: attention over samples on the sphere."""

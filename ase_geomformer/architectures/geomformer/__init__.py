@@ -1,0 +1,1 @@
+"""GeoMFormer: an invariant and an equivariant stream joined by cross-attention."""

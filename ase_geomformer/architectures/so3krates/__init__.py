@@ -1,0 +1,1 @@
+"""So3krates: attention filtered by spherical-harmonic coordinates."""

@@ -1,0 +1,1 @@
+"""Structures as graphs of atoms and edges, in tensors."""

@@ -1,0 +1,353 @@
+"""AtomGraph: atoms and the edges between them, as tensors of declared shapes.
+
+The edge convention of the whole package is stated here, once: edge ``e`` joins the
+receiver (centre) ``i = edge_index[0, e]`` to the sender ``j = edge_index[1, e]`` seen through
+the periodic image ``S``, and its vector is ``r_ij = r_j + S @ cell - r_i``. Both directions of
+every pair are present, edges are ordered by (i, j, S), and no atom is joined to itself
+with ``S = 0``. Architectures read edge vectors only, never positions, so that one gradient with
+respect to them gives forces, virial and per-atom virials.
+
+Energies of known form that reach further, such as electrostatics, have pairs of their own. As they
+are symmetric in i and j, each of these far pairs is present once, as
+:func:`~ase_geomformer.neighbors.pair_list` gives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor
+
+from ase_geomformer.graph.segments import Segments
+from ase_geomformer.graph.structure import electrons, geometry
+from ase_geomformer.neighbors import NeighborList, neighbor_list, pair_list
+
+
+@dataclass(frozen=True, eq=False)
+class AtomGraph:
+    """One or many structures as a graph of N atoms, E edges, P far pairs and B structures.
+
+    Attributes
+    ----------
+    atomic_numbers : Tensor, shape (N,), int64
+    edge_index : Tensor, shape (2, E), int64
+        Receiver and sender of every edge, ordered by receiver.
+    edge_vectors : Tensor, shape (E, 3), floating, Å
+        From receiver to sender; see the module's convention.
+    batch : Tensor, shape (N,), int64
+        Index of the structure each atom belongs to, not decreasing.
+    charge : Tensor, shape (B,), floating, e
+        Total charge of each structure.
+    spin : Tensor, shape (B,), floating
+        Spin multiplicity 2S+1 of each structure.
+    cell : Tensor, shape (B, 3, 3), floating, Å
+        Lattice vectors in rows; all zero for a molecule.
+    far_index : Tensor, shape (2, P), int64
+        First and second atom of every far pair, ordered by the first. None by default.
+    far_vectors : Tensor, shape (P, 3), floating, Å
+        From the first atom to the second.
+    positions : Tensor, shape (N, 3) or (0, 3), floating, Å
+        For sums over the reciprocal lattice, which know no pairs; empty by default.
+    """
+
+    atomic_numbers: Tensor
+    edge_index: Tensor
+    edge_vectors: Tensor
+    batch: Tensor
+    charge: Tensor
+    spin: Tensor
+    cell: Tensor
+    # Left out, they become empty tensors on the device and of the type of the edges.
+    far_index: Tensor = None  # type: ignore[assignment]
+    far_vectors: Tensor = None  # type: ignore[assignment]
+    positions: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if cast("Tensor | None", self.far_index) is None:
+            object.__setattr__(self, "far_index", self.edge_index.new_zeros(2, 0))
+            object.__setattr__(self, "far_vectors", self.edge_vectors.new_zeros(0, 3))
+        if cast("Tensor | None", self.positions) is None:
+            object.__setattr__(self, "positions", self.edge_vectors.new_zeros(0, 3))
+        atoms, edges, structures = self.num_atoms, self.num_edges, self.num_structures
+        shapes = {
+            "atomic_numbers": (atoms,),
+            "edge_index": (2, edges),
+            "edge_vectors": (edges, 3),
+            "batch": (atoms,),
+            "charge": (structures,),
+            "spin": (structures,),
+            "cell": (structures, 3, 3),
+            "far_index": (2, self.num_far_pairs),
+            "far_vectors": (self.num_far_pairs, 3),
+            "positions": (atoms if self.positions.shape[0] else 0, 3),
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                found = tuple(getattr(self, name).shape)
+                raise ValueError(f"AtomGraph.{name} has shape {found}, expected {shape}")
+
+    @property
+    def num_atoms(self) -> int:
+        return self.atomic_numbers.shape[0]
+
+    @property
+    def num_edges(self) -> int:
+        return self.edge_vectors.shape[0]
+
+    @property
+    def num_far_pairs(self) -> int:
+        return self.far_vectors.shape[0]
+
+    @property
+    def num_structures(self) -> int:
+        return self.charge.shape[0]
+
+    @property
+    def receivers(self) -> Segments:
+        """The edges by their receiver."""
+        return Segments.of(self.edge_index[0], self.num_atoms, in_order=True)
+
+    @property
+    def senders(self) -> Segments:
+        """The edges by their sender."""
+        return Segments.of(self.edge_index[1], self.num_atoms)
+
+    @property
+    def structures(self) -> Segments:
+        """The atoms by their structure."""
+        return Segments.of(self.batch, self.num_structures, in_order=True)
+
+    @property
+    def volume(self) -> Tensor:
+        """Cell volumes in Å^3, shape (B,); zero where a structure has no full cell."""
+        # A determinant of three vectors; a general one factorizes, and waits for a GPU to do it.
+        first, second, third = self.cell.unbind(1)
+        return (first * torch.linalg.cross(second, third)).sum(dim=1).abs()
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors in the order of the fields: ``AtomGraph(*graph.tensors)`` is the graph."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    @classmethod
+    def from_atoms(
+        cls,
+        atoms: Atoms | Sequence[Atoms],
+        cutoff: float,
+        *,
+        far_cutoff: float = 0.0,
+        neighbors: str = "auto",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float64,
+    ) -> AtomGraph:
+        """Build the graph of one structure or a batch of several.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms or sequence of ase.Atoms
+        cutoff : float
+            Edges join atoms at most this far apart, Å.
+        far_cutoff : float
+            Far pairs are at most this far apart, Å; none by default, all pairs of structures
+            without periodic boundaries where it is infinite.
+        neighbors : str
+            Backend of the neighbour list, see :func:`ase_geomformer.neighbors.neighbor_list`.
+        device, dtype
+            Where the graph lives, and the type of its floating tensors. Edge vectors are
+            differences taken in float64 and rounded afterwards, so that a molecule far from
+            the origin loses no digits.
+
+        Raises
+        ------
+        ValueError
+            If a structure is empty, has non-finite positions or cell, the cutoff is not positive,
+            or the far cutoff is infinite and a structure is periodic.
+        """
+        structures = [atoms] if isinstance(atoms, Atoms) else list(atoms)
+        if not structures:
+            raise ValueError("no structures given: the list of Atoms is empty")
+        graphs = []
+        for structure in structures:
+            positions, cell, pbc = geometry(structure, device)
+            edges = neighbor_list(positions, cell, pbc, cutoff, backend=neighbors)
+            far = None
+            if far_cutoff:
+                far = pair_list(positions, cell, pbc, far_cutoff, backend=neighbors)
+            graph = cls.from_neighbors(structure, edges, positions, cell, far=far, dtype=dtype)
+            graphs.append(graph)
+        return cls.join(graphs)
+
+    @classmethod
+    def from_neighbors(
+        cls,
+        atoms: Atoms,
+        edges: NeighborList,
+        positions: Tensor,
+        cell: Tensor,
+        *,
+        far: NeighborList | None = None,
+        dtype: torch.dtype = torch.float64,
+        same: AtomGraph | None = None,
+    ) -> AtomGraph:
+        """The graph of one structure whose neighbours, and far pairs if any, are already known.
+
+        ``positions`` (N, 3) and ``cell`` (3, 3) are float64 and decide the device. ``same`` is an
+        earlier graph of these atoms, of which only positions have changed: what does not depend on
+        them is taken from it, and need not cross to the device again.
+        """
+        if same is None:
+            total, device = electrons(atoms), positions.device
+            numbers = torch.as_tensor(atoms.get_atomic_numbers(), dtype=torch.int64, device=device)
+            constant = {
+                "atomic_numbers": numbers,
+                "batch": torch.zeros_like(numbers),
+                "charge": torch.tensor([total["charge"]], dtype=dtype, device=device),
+                "spin": torch.tensor([total["spin"]], dtype=dtype, device=device),
+                "cell": cell.to(dtype).reshape(1, 3, 3),
+            }
+        else:
+            names = ("atomic_numbers", "batch", "charge", "spin", "cell")
+            constant = {name: getattr(same, name) for name in names}
+        pairs = {}
+        if far is not None:
+            vectors = far.vectors(positions, cell).to(dtype)
+            pairs = {"far_index": far.edge_index, "far_vectors": vectors}
+        return cls(
+            edge_index=edges.edge_index,
+            edge_vectors=edges.vectors(positions, cell).to(dtype),
+            positions=positions.to(dtype),
+            **constant,
+            **pairs,
+        )
+
+    @classmethod
+    def join(cls, graphs: Sequence[AtomGraph]) -> AtomGraph:
+        """One graph holding the structures of all ``graphs``, in order."""
+        if len(graphs) == 1:
+            return graphs[0]
+        atoms_before = np.cumsum([0, *(graph.num_atoms for graph in graphs)])
+        structures_before = np.cumsum([0, *(graph.num_structures for graph in graphs)])
+        shifted = [
+            replace(
+                graph,
+                edge_index=graph.edge_index + int(a),
+                far_index=graph.far_index + int(a),
+                batch=graph.batch + int(s),
+            )
+            for graph, a, s in zip(graphs, atoms_before, structures_before, strict=False)
+        ]
+        columns = zip(*(graph.tensors for graph in shifted), strict=True)
+        return cls(*(torch.cat(column, axis) for axis, column in zip(AXES, columns, strict=True)))
+
+    def split(self) -> Iterator[AtomGraph]:
+        """The structures of the batch as single graphs, in order: the inverse of :meth:`join`."""
+        atom_counts = torch.bincount(self.batch, minlength=self.num_structures).tolist()
+        edge_counts, far_counts = (
+            torch.bincount(self.batch[first], minlength=self.num_structures).tolist()
+            for first in (self.edge_index[0], self.far_index[0])
+        )
+        atom = edge = far = 0
+        counts = zip(atom_counts, edge_counts, far_counts, strict=True)
+        for index, (n, e, f) in enumerate(counts):
+            yield AtomGraph(
+                atomic_numbers=self.atomic_numbers[atom : atom + n],
+                edge_index=self.edge_index[:, edge : edge + e] - atom,
+                edge_vectors=self.edge_vectors[edge : edge + e],
+                batch=torch.zeros_like(self.batch[atom : atom + n]),
+                charge=self.charge[index : index + 1],
+                spin=self.spin[index : index + 1],
+                cell=self.cell[index : index + 1],
+                far_index=self.far_index[:, far : far + f] - atom,
+                far_vectors=self.far_vectors[far : far + f],
+                positions=self.positions[atom : atom + n],
+            )
+            atom, edge, far = atom + n, edge + e, far + f
+
+    def pad(
+        self,
+        num_atoms: int,
+        num_edges: int,
+        cutoff: float,
+        num_far_pairs: int | None = None,
+        num_structures: int | None = None,
+    ) -> AtomGraph:
+        """The graph grown to fixed sizes by ghost structures at the end, one when left out.
+
+        Ghost atoms are hydrogens; ghost edges and far pairs are twice as long as ``cutoff`` and
+        join the last ghost atom to itself, so that every smooth cutoff silences them, and what is
+        left stays with the ghosts. All ghost atoms are in the last structure; ghost structures
+        before it are empty. Compiled evaluation then sees the same shapes at every step; the ghost
+        structures of the results are to be dropped. The number of far pairs stays as it is when
+        left out.
+
+        Raises
+        ------
+        ValueError
+            If there is not room for at least one ghost atom and one ghost structure, or for the
+            edges and pairs present.
+        """
+        ghosts, ghost_edges = num_atoms - self.num_atoms, num_edges - self.num_edges
+        ghost_pairs = 0 if num_far_pairs is None else num_far_pairs - self.num_far_pairs
+        added = 1 if num_structures is None else num_structures - self.num_structures
+        if ghosts < 1 or ghost_edges < 0 or ghost_pairs < 0 or added < 1:
+            pairs = f", {self.num_far_pairs} far pairs to {num_far_pairs}" if ghost_pairs else ""
+            many = f", {self.num_structures} structures to {num_structures}" if added < 1 else ""
+            raise ValueError(
+                f"cannot pad {self.num_atoms} atoms and {self.num_edges} edges to "
+                f"{num_atoms} atoms (one ghost at least) and {num_edges} edges{pairs}{many}"
+            )
+        template = self.ghosts(
+            num_atoms,
+            num_edges,
+            cutoff,
+            self.num_far_pairs + ghost_pairs,
+            self.num_structures + added,
+        )
+        return AtomGraph(*map(continued, self.tensors, template.tensors, AXES))
+
+    def ghosts(
+        self, num_atoms: int, num_edges: int, cutoff: float, num_far_pairs: int, num_structures: int
+    ) -> AtomGraph:
+        """A graph of nothing but the ghosts of :meth:`pad`, alike in type and device."""
+        device, dtype = self.edge_vectors.device, self.edge_vectors.dtype
+        whole: dict[str, Any] = {"dtype": torch.int64, "device": device}
+        floating: dict[str, Any] = {"dtype": dtype, "device": device}
+        far = torch.tensor([2.0 * cutoff, 0.0, 0.0], **floating)
+        return AtomGraph(
+            atomic_numbers=torch.ones(num_atoms, **whole),
+            edge_index=torch.full((2, num_edges), num_atoms - 1, **whole),
+            edge_vectors=far.expand(num_edges, 3),
+            batch=torch.full((num_atoms,), num_structures - 1, **whole),
+            charge=torch.zeros(num_structures, **floating),
+            spin=torch.ones(num_structures, **floating),
+            cell=torch.zeros(num_structures, 3, 3, **floating),
+            far_index=torch.full((2, num_far_pairs), num_atoms - 1, **whole),
+            far_vectors=far.expand(num_far_pairs, 3),
+            positions=torch.zeros(num_atoms if self.positions.shape[0] else 0, 3, **floating),
+        )
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> AtomGraph:
+        """The graph on another device, its floating tensors in another type."""
+        return AtomGraph(
+            *(
+                tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
+                for tensor in self.tensors
+            )
+        )
+
+
+def continued(own: Tensor, rest: Tensor, axis: int) -> Tensor:
+    """A tensor continued by what a longer one has beyond its length."""
+    length, missing = own.shape[axis], rest.shape[axis] - own.shape[axis]
+    return torch.cat([own, rest.narrow(axis, length, missing)], axis) if missing else own
+
+
+# Along which the tensors of a graph grow.
+AXES = [1 if field.name in ("edge_index", "far_index") else 0 for field in fields(AtomGraph)]

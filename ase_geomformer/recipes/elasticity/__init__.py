@@ -1,0 +1,1 @@
+"""Elastic constants of crystals."""

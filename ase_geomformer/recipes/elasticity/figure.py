@@ -1,0 +1,47 @@
+"""Figure of elastic constants."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_geomformer.runs.style import dress, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+_COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
+
+
+def plot_elastic(strains: np.ndarray, stresses: np.ndarray, constants: np.ndarray) -> Figure:
+    """Stress against each component of strain, with what the constants say.
+
+    Parameters
+    ----------
+    strains, stresses : array (6, points, 6)
+        By the strained component; stresses in GPa.
+    constants : array (6, 6)
+        GPa.
+    """
+    from matplotlib import colormaps
+
+    figure = new_figure(9.0, 5.6)
+    panels = figure.subplots(2, 3, sharex=True).ravel()
+    palette = colormaps["tab10"].colors  # type: ignore[attr-defined]
+    for component, axes in enumerate(panels):
+        strain = strains[component, :, component]
+        for row, name in enumerate(_COMPONENTS):
+            colour = palette[row]
+            axes.plot(100 * strain, stresses[component, :, row], "o", color=colour, ms=3.5)
+            line = constants[row, component] * strain
+            axes.plot(100 * strain, line, color=colour, lw=1.0, label=name)
+        axes.set_title(f"strain {_COMPONENTS[component]}", fontsize=10)
+        dress(axes)
+    for axes in panels[3:]:
+        axes.set_xlabel("strain (%)")
+    for axes in panels[::3]:
+        axes.set_ylabel("stress (GPa)")
+    panels[0].legend(frameon=False, fontsize=8, ncols=2)
+    return figure

@@ -1,0 +1,236 @@
+"""Elastic constants from the stress of strained cells."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from matscipy.elasticity import fit_elastic_constants, generate_strained_configs
+
+from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.crystals import check_crystal, relaxed_start
+from ase_geomformer.recipes.elasticity import tensor as tensors
+from ase_geomformer.recipes.elasticity.figure import plot_elastic
+from ase_geomformer.recipes.elasticity.result import ElasticResult
+from ase_geomformer.recipes.elasticity.settings import ElasticSettings
+from ase_geomformer.recipes.relaxation.batch import relax_all
+from ase_geomformer.recipes.symmetry import symmetry_dataset
+from ase_geomformer.runs import report
+from ase_geomformer.runs.folder import open_folder
+
+ARRAYS_FILE = "strains.npz"
+FINAL_FILE = "final.extxyz"
+FIGURE_FILE = "elastic.png"
+
+
+def elastic(
+    atoms: Atoms,
+    potential: PotentialLike,
+    settings: ElasticSettings | None = None,
+    *,
+    output: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+    inputs: Mapping[str, Any] | None = None,
+) -> ElasticResult:
+    """Elastic constants of a crystal, from the stress of strained cells with relaxed atoms.
+
+    Each of the six components of strain is applied alone, the stress is fitted to it with
+    matscipy, and the tensor is averaged over the crystal's symmetry, so that the crystal may lie
+    in its axes as it likes.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        A crystal; left as it is. Its constraints are ignored.
+    potential : str, path, Potential, ASE calculator or Evaluator
+        One by its name, path or itself is evaluated in float64.
+    settings : ElasticSettings, optional
+    output : path, optional
+        Folder for ``strains.npz``, ``final.extxyz``, ``elastic.png``, ``settings.yaml`` and
+        ``result.json``; nothing is written without it.
+    overwrite, progress, inputs
+        As in :func:`~ase_geomformer.recipes.relax`.
+
+    Raises
+    ------
+    FileExistsError
+        If the output folder is not empty.
+    ValueError
+        If the structure is no crystal, or is not relaxed and was not to be.
+    """
+    started = time.perf_counter()
+    settings = settings or ElasticSettings()
+    check_crystal(atoms, "a tensor of elastic constants")
+    evaluator = recipe_evaluator(potential)
+    start = atoms.copy()
+    start.set_constraint()
+    if not settings.relax_first:
+        _check_relaxed(start, evaluator, settings)
+    folder = open_folder(
+        output,
+        settings,
+        inputs=inputs,
+        files=(ARRAYS_FILE, FINAL_FILE, FIGURE_FILE),
+        overwrite=overwrite,
+    )
+    problems: list[str] = []
+    with report.progress_bar("strains", 6 * settings.points, progress) as advance:
+        if settings.relax_first:
+            start, problems = relaxed_start(start, evaluator, settings.first)
+        strained = _strained(start, settings)
+        found = relax_all(strained, evaluator, settings.at_strain, advance)
+    if settings.relax_ions:
+        missed = [result.reason for result in found if not result.converged]
+        problems += [f"{len(missed)} strained cells did not relax: {missed[0]}"] if missed else []
+    _take_stress(strained, [result.atoms for result in found], evaluator)
+    result = _result(start, strained, settings, problems, started, folder.path)
+    strains, stresses = _strains_and_stresses(strained, settings)
+    folder.save_arrays(ARRAYS_FILE, {"strain": strains, "stress_GPa": stresses})
+    folder.save_atoms(FINAL_FILE, start)
+    folder.save_figure(
+        FIGURE_FILE,
+        lambda: plot_elastic(strains, stresses, result.constants_GPa),
+    )
+    folder.write_result(result, evaluator.calculator)
+    if progress:
+        report.show(result, f"{result.atoms.symbols}, elastic constants", _rows(result))
+    return result
+
+
+def _check_relaxed(atoms: Atoms, evaluator: Evaluator, settings: ElasticSettings) -> None:
+    """Refuse a start whose own stress or forces would pass for those of the strain."""
+    (found,) = evaluator([atoms], ("forces", "stress"))
+    fmax = float(np.linalg.norm(found["forces"], axis=1).max())
+    smax = float(np.abs(found["stress"]).max()) / units.GPa
+    if fmax > settings.fmax or smax > settings.smax_GPa:
+        raise ValueError(
+            f"the crystal is not relaxed: its largest force is {fmax:.2g} eV/Å and its largest "
+            f"stress {smax:.2g} GPa, beside fmax = {settings.fmax:g} and smax_GPa = "
+            f"{settings.smax_GPa:g}; relax it, or set relax_first"
+        )
+
+
+def _strained(start: Atoms, settings: ElasticSettings) -> list[Atoms]:
+    """All strained cells, component by component, with their strain in ``info``."""
+    bare = start.copy()
+    increment = 2.0 * settings.max_strain / (settings.points - 1)
+    return list(generate_strained_configs(bare, "triclinic", settings.points, increment))
+
+
+def _take_stress(strained: list[Atoms], relaxed: Sequence[Atoms], evaluator: Evaluator) -> None:
+    """Give the strained cells the stress of their relaxed atoms."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    found = evaluator(relaxed, ("stress",))
+    for cell, atoms, results in zip(strained, relaxed, found, strict=True):
+        cell.positions = atoms.positions
+        cell.calc = SinglePointCalculator(cell, stress=results["stress"])
+
+
+def _strains_and_stresses(
+    strained: Sequence[Atoms], settings: ElasticSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Strains (6, points, 6) and stresses in GPa (6, points, 6), Voigt."""
+    from matscipy.elasticity import full_3x3_to_Voigt_6_strain
+
+    strains = [full_3x3_to_Voigt_6_strain(cell.info["strain"]) for cell in strained]
+    stresses = [cell.get_stress() / units.GPa for cell in strained]
+    shape = (6, settings.points, 6)
+    return np.reshape(strains, shape), np.reshape(stresses, shape)
+
+
+def _result(
+    start: Atoms,
+    strained: list[Atoms],
+    settings: ElasticSettings,
+    problems: list[str],
+    started: float,
+    output: Any,
+) -> ElasticResult:
+    """Fit the constants and derive everything else."""
+    raw, errors = fit_elastic_constants(
+        strained, "triclinic", settings.points, verbose=False, graphics=False
+    )
+    raw, errors = raw / units.GPa, errors / units.GPa
+    dataset = symmetry_dataset(start, settings.symprec_A)
+    group = dataset.pointgroup if dataset is not None else "1"
+    rotations = _cartesian_rotations(start, dataset)
+    constants = tensors.symmetrized(raw, rotations)
+    turn = np.eye(3) if dataset is None else dataset.std_rotation_matrix
+    standard = tensors.rotated(constants, turn)
+    eigenvalues = tensors.stability(constants)
+    kind = tensors.crystal_class(group)
+    remarks = list(problems)
+    if eigenvalues.min() <= 0:
+        remarks.append(f"unstable: a strain has the stiffness {eigenvalues.min():.3g} GPa")
+    moduli = tensors.moduli(constants)
+    return ElasticResult(
+        converged=not problems,
+        reason="; ".join(remarks) or "all strained cells relaxed",
+        wall_time=time.perf_counter() - started,
+        output=output,
+        constants_GPa=constants,
+        errors_GPa=errors,
+        standard_constants_GPa=standard,
+        asymmetry_GPa=float(np.abs(raw - constants).max()),
+        crystal_class=kind,
+        point_group=group,
+        moduli=moduli,
+        moduli_errors=_moduli_errors(constants, errors),
+        eigenvalues_GPa=eigenvalues,
+        zener_anisotropy=tensors.zener(standard) if kind == "cubic" else None,
+        atoms=start,
+    )
+
+
+def _moduli_errors(constants: np.ndarray, errors: np.ndarray) -> dict[str, float]:
+    """Standard errors of the moduli, by name."""
+
+    def error_of(name: str) -> float:
+        return tensors.propagated(lambda c: getattr(tensors.moduli(c), name), constants, errors)
+
+    return {entry.name: error_of(entry.name) for entry in fields(tensors.Moduli)}
+
+
+def _cartesian_rotations(atoms: Atoms, dataset: Any) -> np.ndarray:
+    """The crystal's rotations (n, 3, 3) in Cartesian axes."""
+    if dataset is None:
+        return np.eye(3)[None]
+    cell = atoms.cell.array.T  # vectors in columns
+    return np.array([cell @ rotation @ np.linalg.inv(cell) for rotation in dataset.rotations])
+
+
+def _rows(result: ElasticResult) -> list[tuple[str, str, str]]:
+    found, errors = result.moduli, result.moduli_errors
+    rows = [("crystal class", f"{result.crystal_class} ({result.point_group})", "")]
+    standard = result.standard_constants_GPa
+    for i, j in _shown(standard):
+        rows.append((f"C{i + 1}{j + 1}", f"{standard[i, j]:.2f}", "GPa"))
+    for label, name in (("B (Hill)", "bulk_hill_GPa"), ("G (Hill)", "shear_hill_GPa")):
+        rows.append((label, f"{getattr(found, name):.2f} ± {errors[name]:.1g}", "GPa"))
+    rows.append(("Young's modulus", f"{found.young_hill_GPa:.2f}", "GPa"))
+    rows.append(("Poisson's ratio", f"{found.poisson_hill:.4f}", ""))
+    rows.append(("universal anisotropy", f"{found.universal_anisotropy:.4f}", ""))
+    if result.zener_anisotropy is not None:
+        rows.append(("Zener anisotropy", f"{result.zener_anisotropy:.4f}", ""))
+    rows.append(("stable", "yes" if result.stable else "[bold red]no[/]", ""))
+    return rows
+
+
+def _shown(constants: np.ndarray) -> list[tuple[int, int]]:
+    """The first of all constants that are equal, zeros left out."""
+    places: list[tuple[int, int]] = []
+    limit = 1e-6 * np.abs(constants).max()
+    for i in range(6):
+        for j in range(i, 6):
+            value = abs(constants[i, j])
+            if value > limit and all(abs(value - abs(constants[p])) > limit for p in places):
+                places.append((i, j))
+    return places

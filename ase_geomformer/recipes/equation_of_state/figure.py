@@ -1,0 +1,52 @@
+"""Figures of scans of volumes and strains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ase_geomformer.recipes.equation_of_state.fit import EOSFit, curve_of
+from ase_geomformer.runs.style import COLOURS, GREY, dress, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def plot_eos(
+    volumes: np.ndarray, energies: np.ndarray, fitted: EOSFit | None, num_atoms: int
+) -> Figure:
+    """Energy per atom above the minimum against volume per atom, with the fitted curve.
+
+    Parameters
+    ----------
+    volumes : array (n,)
+        Å^3.
+    energies : array (n,)
+        eV.
+    fitted : EOSFit or None
+    num_atoms : int
+    """
+    figure = new_figure(6.0, 4.2)
+    axes = figure.subplots()
+    lowest = fitted.energy_eV if fitted else float(energies.min())
+    if fitted:
+        fine = np.linspace(volumes.min(), volumes.max(), 200)
+        curve = curve_of(volumes, energies, fitted.equation)(fine) - lowest
+        label = fitted.equation
+        axes.plot(fine / num_atoms, 1000 * curve / num_atoms, color=COLOURS["energy"], label=label)
+        axes.axvline(fitted.volume_A3 / num_atoms, color=GREY, ls="--", lw=1.0)
+        axes.set_title(
+            f"V = {fitted.volume_A3 / num_atoms:.3f} Å³/atom, "
+            f"B = {fitted.bulk_modulus_GPa:.2f} ± {fitted.bulk_modulus_error_GPa:.1g} GPa, "
+            f"B' = {fitted.bulk_modulus_derivative:.2f} "
+            f"± {fitted.bulk_modulus_derivative_error:.1g}",
+            fontsize=10,
+        )
+    heights = 1000 * (energies - lowest) / num_atoms
+    axes.plot(volumes / num_atoms, heights, "o", color="black", ms=4, label="computed")
+    axes.set_xlabel("volume (Å³/atom)")
+    axes.set_ylabel("energy above the minimum (meV/atom)")
+    axes.legend(frameon=False, loc="upper center")
+    dress(axes)
+    return figure

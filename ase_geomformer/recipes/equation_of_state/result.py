@@ -1,0 +1,54 @@
+"""Result of an equation of state."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ase_geomformer.recipes.equation_of_state.fit import EOSFit
+from ase_geomformer.runs.result import RecipeResult
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EOSResult(RecipeResult):
+    """Result of an equation of state.
+
+    Attributes
+    ----------
+    converged : bool
+        Whether all relaxations converged, the equation could be fitted and its minimum lies among
+        the volumes.
+    fit : EOSFit or None
+        That of the equation asked for.
+    fits : dict of str to EOSFit
+        Those of all equations, by name.
+    volumes : array (points,)
+        Å^3.
+    energies : array (points,)
+        eV.
+    atoms : ase.Atoms
+        The structure of the scan at the volume of least energy by the fit, atoms not relaxed anew.
+    """
+
+    fit: EOSFit | None
+    fits: dict[str, EOSFit]
+    volumes: np.ndarray
+    energies: np.ndarray
+    atoms: Atoms
+
+    def summary(self) -> dict[str, Any]:
+        found = asdict(self.fit) if self.fit else {}
+        return {
+            **super().summary(),
+            "formula": self.atoms.get_chemical_formula(),
+            "number_of_atoms": len(self.atoms),
+            **found,
+            "volume_A3_per_atom": found["volume_A3"] / len(self.atoms) if found else None,
+            "lattice_A": self.atoms.cell.lengths(),
+            "fits": {name: asdict(fitted) for name, fitted in self.fits.items()},
+            "volumes_A3": self.volumes,
+            "energies_eV": self.energies,
+        }

@@ -1,0 +1,80 @@
+"""What scans of volumes and strains are asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
+from ase_geomformer.settings.checks import check_settings, require
+
+EOSName = Literal[
+    "sj",
+    "taylor",
+    "murnaghan",
+    "birch",
+    "birchmurnaghan",
+    "pouriertarantola",
+    "vinet",
+    "anton-schmidt",
+    "p3",
+]
+
+
+@dataclass(frozen=True)
+class EOSSettings:
+    """Settings of an equation of state.
+
+    Attributes
+    ----------
+    equation : str
+        The equation whose numbers are the result, by its name in ase.eos; all are fitted.
+    volume_range : float
+        Largest relative change of the volume, in both directions.
+    points : int
+        Number of volumes.
+    relax_first : bool
+        Relax the structure and its cell before the scan.
+    relax_ions : bool
+        Relax the atoms at each volume.
+    relax_shape : bool
+        Relax the shape of the cell, too, at each volume.
+    fmax : float
+        Largest force in eV/Å on a relaxed atom.
+    smax_GPa : float
+        Largest stress in a relaxed cell.
+    steps : int
+        Most steps of each relaxation.
+    """
+
+    equation: EOSName = "birchmurnaghan"
+    volume_range: float = 0.06
+    points: int = 9
+    relax_first: bool = True
+    relax_ions: bool = True
+    relax_shape: bool = False
+    fmax: float = 1e-3
+    smax_GPa: float = 1e-2
+    steps: int = 500
+
+    def __post_init__(self) -> None:
+        check_settings(self, positive=("volume_range", "fmax", "smax_GPa", "steps"))
+        require(self, self.volume_range < 0.5, "volume_range", "below 0.5")
+        # Four numbers are fitted, and one more volume is what tells their errors.
+        require(self, self.points >= 5, "points", "at least 5")
+        require(self, self.relax_ions or not self.relax_shape, "relax_ions", "true for relax_shape")
+
+    @property
+    def first(self) -> RelaxSettings:
+        """The relaxation before the scan."""
+        return RelaxSettings(fmax=self.fmax, smax_GPa=self.smax_GPa, steps=self.steps, cell="full")
+
+    @property
+    def at_volume(self) -> RelaxManySettings:
+        """The relaxation at each volume."""
+        return RelaxManySettings(
+            fmax=self.fmax,
+            smax_GPa=self.smax_GPa,
+            steps=self.steps if self.relax_ions else 0,
+            cell="constant-volume" if self.relax_shape else "none",
+        )

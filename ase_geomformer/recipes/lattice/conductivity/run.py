@@ -1,0 +1,193 @@
+"""Lattice thermal conductivity: from a structure to kappa in one call."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+
+from ase_geomformer.machine.files import atomic_file
+from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.lattice import nac, stability
+from ase_geomformer.recipes.lattice.cells import check_crystal
+from ase_geomformer.recipes.lattice.conductivity.figure import draw_conductivity
+from ase_geomformer.recipes.lattice.conductivity.result import ConductivityResult
+from ase_geomformer.recipes.lattice.conductivity.settings import ConductivitySettings
+from ase_geomformer.recipes.lattice.conductivity.third_order import (
+    PAIR_FILES,
+    Transport,
+    make_phono3py,
+    run_transport,
+    set_force_constants,
+)
+from ase_geomformer.recipes.lattice.phonons.force_constants import FORCE_FILES
+from ase_geomformer.recipes.lattice.relaxation import RELAXED_FILE, Relaxed, relaxed_crystal
+from ase_geomformer.recipes.lattice.settings import ANALYSIS_SETTINGS
+from ase_geomformer.runs import report
+from ase_geomformer.runs.folder import RunFolder, open_folder
+
+if TYPE_CHECKING:
+    from phono3py import Phono3py
+
+ARRAYS_FILE = "conductivity.npz"
+FIGURE_FILE = "conductivity.png"
+KEPT_FILES = (RELAXED_FILE, *FORCE_FILES, *PAIR_FILES)
+# What may change when a run resumes.
+FREE = (
+    *ANALYSIS_SETTINGS, "method", "isotopes", "boundary_um", "temperature_min_K",
+    "temperature_max_K", "temperature_step_K",
+)  # fmt: skip
+
+
+def thermal_conductivity(
+    atoms: Atoms,
+    potential: PotentialLike,
+    settings: ConductivitySettings | None = None,
+    *,
+    born: nac.BornCharges | None = None,
+    output: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    inputs: Mapping[str, Any] | None = None,
+) -> ConductivityResult:
+    """Heat that the phonons of a crystal carry, limited by their scattering of each other.
+
+    The crystal is relaxed; supercells with one and with two displaced atoms, hundreds of them, are
+    evaluated in batches; phono3py makes third-order force constants of the forces and solves the
+    Boltzmann equation: Togo, Chaput, Tanaka, Phys. Rev. B 91, 094306 (2015). It is part of the
+    extra ``thermal``.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        A crystal; left as it is.
+    potential : str, path, Potential, ASE calculator or Evaluator
+        A potential by its name, path or itself computes in float64.
+    settings : ConductivitySettings, optional
+    born : BornCharges, optional
+        As in :func:`~ase_geomformer.recipes.phonons`.
+    output : path, optional
+        Folder for ``phono3py_params.yaml``, ``fc2.hdf5``, ``fc3.hdf5``, ``conductivity.npz``,
+        ``conductivity.png``, ``settings.yaml`` and ``result.json``; nothing is written without it.
+    resume, overwrite, progress, inputs
+        As in :func:`~ase_geomformer.recipes.phonons`: a resumed run goes on at the first
+        displacement whose forces are missing.
+
+    Raises
+    ------
+    ImportError
+        If phono3py is not installed.
+    ImaginaryModesError
+        If there are imaginary modes and ``settings.imaginary`` is "error"; before the Boltzmann
+        equation is solved.
+    ValueError
+        If the structure is no crystal, or settings do not fit it.
+    """
+    start = time.perf_counter()
+    settings = settings or ConductivitySettings()
+    _check_installed()
+    check_crystal(atoms)
+    evaluator = recipe_evaluator(potential)
+    # Finds what does not fit before any work is done.
+    nac.parameters(make_phono3py(atoms, settings).primitive, evaluator, settings, born)
+    files = (*KEPT_FILES, *_WRITERS, ARRAYS_FILE, FIGURE_FILE)
+    folder = open_folder(
+        output, settings, inputs=inputs, files=files, kept=KEPT_FILES, free=FREE,
+        resume=resume, overwrite=overwrite,
+    )  # fmt: skip
+    relaxed = relaxed_crystal(atoms, evaluator, settings, folder, progress)
+    phonon = make_phono3py(relaxed.atoms, settings)
+    evaluated = set_force_constants(phonon, evaluator, settings, folder, progress)
+    _write_force_constants(phonon, folder)
+    phonon.nac_params = nac.parameters(phonon.primitive, evaluator, settings, born)
+    found = _stability(phonon, settings)
+    stability.report(found, settings.imaginary)
+    transport = run_transport(phonon, settings)
+    result = _result(relaxed, phonon, evaluated, settings, transport, found, start, folder.path)
+    folder.save_arrays(ARRAYS_FILE, vars(transport))
+    folder.save_figure(FIGURE_FILE, lambda: draw_conductivity(result))
+    folder.write_result(result, evaluator.calculator)
+    if progress:
+        title = f"thermal conductivity of {atoms.get_chemical_formula()}, {settings.method}"
+        report.show(result, title, result.rows())
+    return result
+
+
+def _check_installed() -> None:
+    try:
+        import phono3py  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "the thermal conductivity needs phono3py: pip install 'ase-geomformer[thermal]'"
+        ) from error
+
+
+def _stability(phonon: Phono3py, settings: ConductivitySettings) -> stability.Stability:
+    """Look for imaginary modes at the points of the mesh."""
+    phonon.mesh_numbers = settings.q_mesh
+    phonon.init_phph_interaction()
+    phonon.run_phonon_solver()
+    frequencies, _, addresses = phonon.get_phonon_data()
+    q_points = np.array(addresses) / np.array(phonon.mesh_numbers)
+    return stability.stability(q_points, np.array(frequencies), settings.imaginary_tolerance_THz)
+
+
+def _result(
+    relaxed: Relaxed,
+    phonon: Phono3py,
+    evaluated: int,
+    settings: ConductivitySettings,
+    transport: Transport,
+    found: stability.Stability,
+    start: float,
+    output: Path | None,
+) -> ConductivityResult:
+    converged, reason = relaxed.verdict(found, settings)
+    return ConductivityResult(
+        converged=converged,
+        reason=reason,
+        wall_time=time.perf_counter() - start,
+        output=output,
+        atoms=relaxed.atoms,
+        phonon=phonon,
+        structures_evaluated=evaluated,
+        temperatures_K=settings.temperatures_K,
+        transport=transport,
+        stability=found,
+    )
+
+
+def _write_fc2(phonon: Phono3py, path: Path) -> None:
+    from phono3py.file_IO import write_fc2_to_hdf5
+
+    rows = phonon.phonon_primitive.p2s_map
+    write_fc2_to_hdf5(np.array(phonon.fc2), filename=str(path), p2s_map=rows)
+
+
+def _write_fc3(phonon: Phono3py, path: Path) -> None:
+    from phono3py.file_IO import write_fc3_to_hdf5
+
+    rows = phonon.primitive.p2s_map
+    write_fc3_to_hdf5(np.array(phonon.fc3), filename=str(path), p2s_map=rows)
+
+
+# Displacements and forces, and force constants, from which phono3py's own scripts go on.
+_WRITERS: dict[str, Callable[[Phono3py, Path], None]] = {
+    "phono3py_params.yaml": lambda phonon, path: phonon.save(path),
+    "fc2.hdf5": _write_fc2,
+    "fc3.hdf5": _write_fc3,
+}
+
+
+def _write_force_constants(phonon: Phono3py, folder: RunFolder) -> None:
+    for name, write in _WRITERS.items():
+        path = folder.file(name)
+        if path is not None:
+            with atomic_file(path) as temporary:
+                write(phonon, temporary)

@@ -1,0 +1,85 @@
+"""What a calculation of the lattice thermal conductivity is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ase_geomformer.recipes.lattice.settings import LatticeSettings
+from ase_geomformer.settings.checks import check_settings, require
+
+Method = Literal["rta", "lbte"]
+
+
+@dataclass(frozen=True)
+class ConductivitySettings(LatticeSettings):
+    """Settings of a calculation of the lattice thermal conductivity.
+
+    Attributes
+    ----------
+    supercell : list of int or None
+        Supercell of the third-order force constants: three multiples of the cell, or the nine
+        numbers of a matrix row by row, whose columns are the supercell's vectors; by
+        supercell_length_A when left out.
+    supercell_length_A : float
+        Smallest distance between its opposite faces.
+    phonon_supercell : list of int or None
+        Supercell of the second-order force constants, which reach further; by
+        phonon_supercell_length_A when left out.
+    phonon_supercell_length_A : float
+        Smallest distance between its opposite faces.
+    pair_cutoff_A : float or None
+        Pairs of atoms further apart are not displaced together; they are taken not to interact.
+    method : str
+        Relaxation-time approximation, or direct solution of the linearised Boltzmann equation.
+    isotopes : bool
+        Scattering by the natural mixture of isotopes.
+    boundary_um : float or None
+        Longest mean free path, that of a grain of this size.
+    temperature_min_K : float
+        Lowest temperature.
+    temperature_max_K : float
+        Highest temperature.
+    temperature_step_K : float
+        Step between temperatures.
+
+    See Also
+    --------
+    LatticeSettings : all other settings.
+    """
+
+    supercell_length_A: float = 10.0
+    displacement_A: float = 0.03
+    mesh_length_A: float = 40.0
+    phonon_supercell: list[int] | None = None
+    phonon_supercell_length_A: float = 15.0
+    pair_cutoff_A: float | None = None
+    method: Method = "rta"
+    isotopes: bool = True
+    boundary_um: float | None = None
+    temperature_min_K: float = 100.0
+    temperature_max_K: float = 1000.0
+    temperature_step_K: float = 50.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive = (
+            "phonon_supercell_length_A", "pair_cutoff_A", "boundary_um", "temperature_min_K",
+            "temperature_step_K",
+        )  # fmt: skip
+        check_settings(self, positive=positive)
+        require(
+            self,
+            self.temperature_max_K >= self.temperature_min_K,
+            "temperature_max_K",
+            "temperature_min_K at least",
+        )
+
+    @property
+    def temperatures_K(self) -> np.ndarray:
+        """Temperatures from the lowest to the highest."""
+        span = self.temperature_max_K - self.temperature_min_K
+        count = int(span / self.temperature_step_K + 1e-9)
+        return np.asarray(self.temperature_min_K + self.temperature_step_K * np.arange(count + 1))

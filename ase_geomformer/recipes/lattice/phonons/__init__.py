@@ -1,0 +1,1 @@
+"""Phonons of crystals: bands, densities of states, thermodynamics."""

@@ -1,0 +1,81 @@
+"""The files of a phonon calculation: those that phonopy reads, and ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ase_geomformer.machine.files import atomic_file
+from ase_geomformer.recipes.lattice.phonons.figures import draw_bands, draw_thermal
+from ase_geomformer.recipes.lattice.phonons.force_constants import FORCE_FILES
+from ase_geomformer.recipes.lattice.phonons.result import PhononResult
+from ase_geomformer.recipes.lattice.relaxation import RELAXED_FILE
+from ase_geomformer.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from phonopy import Phonopy
+
+FINAL_FILE = "final.extxyz"
+ARRAYS_FILE = "phonons.npz"
+# What an interrupted run goes on with.
+KEPT_FILES = (RELAXED_FILE, *FORCE_FILES)
+
+
+def save_phonopy(phonon: Phonopy, path: Path) -> None:
+    """All that phonopy needs to go on: crystal, force sets or constants, Born charges."""
+    settings = {"force_sets": True, "displacements": True}
+    if not _has_force_sets(phonon):
+        settings = {"force_sets": False, "displacements": False, "force_constants": True}
+    phonon.save(path, settings=settings)
+
+
+def _write_force_sets(phonon: Phonopy, path: Path) -> None:
+    from phonopy.file_IO import write_FORCE_SETS
+
+    write_FORCE_SETS(cast(Any, phonon.dataset), filename=path)
+
+
+def _write_force_constants(phonon: Phonopy, path: Path) -> None:
+    from phonopy.file_IO import write_FORCE_CONSTANTS
+
+    rows = phonon.primitive.p2s_map
+    write_FORCE_CONSTANTS(np.array(phonon.force_constants), filename=path, p2s_map=rows)
+
+
+def _has_force_sets(phonon: Phonopy) -> bool:
+    """Whether there are forces on single displaced atoms, rather than frames or no forces."""
+    return "first_atoms" in (phonon.dataset or {})
+
+
+_WRITERS: dict[str, Callable[[Phonopy, Path], None]] = {
+    "phonopy.yaml": save_phonopy,
+    "FORCE_SETS": _write_force_sets,
+    "FORCE_CONSTANTS": _write_force_constants,
+    "band.yaml": lambda phonon, path: phonon.write_yaml_band_structure(filename=path),
+    "total_dos.dat": lambda phonon, path: phonon.write_total_dos(filename=path),
+    "thermal_properties.yaml": lambda phonon, path: phonon.write_yaml_thermal_properties(path),
+}
+_FIGURES = {"bands.png": draw_bands, "thermal.png": draw_thermal}
+FILES = (*KEPT_FILES, FINAL_FILE, ARRAYS_FILE, *_WRITERS, *_FIGURES)
+
+
+def write_phonopy_files(phonon: Phonopy, folder: RunFolder) -> None:
+    """Write what phonopy's own scripts go on from."""
+    for name, write in _WRITERS.items():
+        path = folder.file(name)
+        if path is None or (name == "FORCE_SETS" and not _has_force_sets(phonon)):
+            continue
+        with atomic_file(path) as temporary:
+            write(phonon, temporary)
+
+
+def write_files(result: PhononResult, folder: RunFolder) -> None:
+    """Write all files but ``result.json``."""
+    write_phonopy_files(result.phonon, folder)
+    folder.save_atoms(FINAL_FILE, result.atoms)
+    folder.save_arrays(ARRAYS_FILE, result.arrays())
+    for name, draw in _FIGURES.items():
+        folder.save_figure(name, lambda draw=draw: draw(result))  # type: ignore[misc]

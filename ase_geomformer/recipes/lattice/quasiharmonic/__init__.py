@@ -1,0 +1,1 @@
+"""The quasi-harmonic approximation: thermal expansion and Grüneisen parameters."""

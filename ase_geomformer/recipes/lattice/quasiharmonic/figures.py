@@ -1,0 +1,69 @@
+"""Figures of quasi-harmonic calculations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import units
+
+from ase_geomformer.recipes.lattice.phonons.figures import BLUE, GREEN, ORANGE, label_path
+from ase_geomformer.runs.style import GREY, dress, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ase_geomformer.recipes.lattice.quasiharmonic.result import QHAResult
+
+# Curves of the free energy that fit a panel.
+_CURVES = 6
+
+
+def draw_qha(result: QHAResult) -> Figure:
+    """Free energy by volume, thermal expansion, heat capacity and bulk modulus."""
+    figure = new_figure(9.0, 6.4)
+    (free, expansion), (heat, stiffness) = figure.subplots(2, 2)
+    atoms = len(result.modes.parameters[0]) / 3
+    rows = np.linspace(0, len(result.temperatures_K) - 1, _CURVES).astype(int)
+    free.plot(
+        result.equilibrium_volumes_A3, result.gibbs_energy_eV, color=ORANGE, lw=1.2, label="minimum"
+    )
+    for row in rows:
+        free.plot(result.volumes_A3, result.free_energies_eV[row], ".-", color=BLUE, lw=0.8, ms=4)
+        free.annotate(
+            f"{result.temperatures_K[row]:g} K",
+            (result.volumes_A3[-1], result.free_energies_eV[row][-1]),
+            fontsize=7, xytext=(3, 0), textcoords="offset points", va="center",
+        )  # fmt: skip
+    free.set_xlabel("volume (Å$^3$)")
+    free.set_ylabel("free energy (eV)")
+    free.legend(frameon=False, fontsize=8)
+    expansion.plot(result.temperatures_K, 1e6 * result.thermal_expansion_per_K, color=ORANGE)
+    expansion.set_ylabel("volumetric expansion (10$^{-6}$/K)")
+    heat.plot(result.temperatures_K, 1e3 * result.heat_capacity_eV_per_K / atoms, color=GREEN)
+    heat.axhline(3e3 * units.kB, color=GREY, lw=0.8, ls="--", label="Dulong and Petit")
+    heat.set_ylabel("$C_p$ (meV/K/atom)")
+    heat.legend(frameon=False, fontsize=8)
+    stiffness.plot(result.temperatures_K, result.bulk_modulus_GPa, color=BLUE)
+    stiffness.set_ylabel("bulk modulus (GPa)")
+    for axes in (expansion, heat, stiffness):
+        axes.set_xlabel("temperature (K)")
+        axes.margins(x=0.0)
+    for axes in figure.axes:
+        dress(axes)
+    return figure
+
+
+def draw_gruneisen(result: QHAResult) -> Figure:
+    """Mode Grüneisen parameters along the path and by frequency."""
+    figure = new_figure(9.0, 3.8)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2.2, 1.0))
+    modes = result.modes
+    for distances, parameters in zip(modes.band_distances, modes.band_parameters, strict=True):
+        left.plot(distances, parameters, ".", color=BLUE, ms=2.5)
+    label_path(left, result.bands)
+    left.set_ylabel("mode Grüneisen parameter")
+    right.plot(modes.frequencies_THz.ravel(), modes.parameters.ravel(), ".", color=GREEN, ms=2.5)
+    right.set_xlabel("frequency (THz)")
+    dress(right)
+    return figure

@@ -1,0 +1,1 @@
+"""Relaxation of structures and their cells, one by one and in batches."""

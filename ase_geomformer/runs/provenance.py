@@ -1,0 +1,84 @@
+"""The folder a run leaves behind, and where its numbers come from."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+PACKAGES = (
+    "ase-geomformer",
+    "ase",
+    "torch",
+    "e3nn",
+    "numpy",
+    "scipy",
+    "matscipy",
+    "vesin",
+    "torch-pme",
+    "spglib",
+    "phonopy",
+    "lightning",
+)
+
+
+def provenance(calculator: Any, *, seed: int | None = None) -> dict[str, Any]:
+    """What made a result: potential, device, type, versions, seed and command.
+
+    ``tf32`` tells whether float32 products on a GPU may be rounded to ten bits; ``threads`` is
+    what sums on a CPU are shared among.
+
+    Parameters
+    ----------
+    calculator : ase calculator
+        A :class:`~ase_geomformer.calculator.PotentialCalculator` is described in full, any
+        other by its class and name.
+    seed : int, optional
+        Seed of the run's random numbers.
+    """
+    return {
+        "potential": _potential(calculator),
+        "device": calculator.parameters.get("device"),
+        "dtype": calculator.parameters.get("dtype"),
+        **_arithmetic(),
+        "seed": seed,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "command": shlex.join(sys.argv),
+    }
+
+
+def _arithmetic() -> dict[str, Any]:
+    """How torch computes; None where a run with another calculator has not loaded it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return dict.fromkeys(("tf32", "deterministic", "threads"))
+    return {
+        "tf32": torch.get_float32_matmul_precision() != "highest",
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _potential(calculator: Any) -> dict[str, Any]:
+    potential = getattr(calculator, "potential", None)
+    card = getattr(potential, "card", None)
+    members = calculator.parameters.get("members")  # of a committee
+    return {
+        "name": card.name if card else getattr(calculator, "name", None),
+        "sha256": card.sha256 if card else None,
+        "calculator": type(calculator).__name__,
+        **({} if potential is None else {"conservative": potential.conservative}),
+        **({"members": members} if members else {}),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,1 @@
+"""Settings and plain values, checked with one clear error each."""
