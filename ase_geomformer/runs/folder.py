@@ -20,10 +20,7 @@ from ase_geomformer.runs.result import RecipeResult
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
 SETTINGS_FILE = "settings.yaml"
-
-
 RESULT_FILE = "result.json"
 
 

@@ -37,8 +37,8 @@ def test_public_names_stay_functions_when_every_module_is_imported() -> None:
     for name in recipes.__all__:
         value = getattr(recipes, name)
         assert value.__name__ == name
-        assert value.__module__.startswith(recipes.__name__)
-    assert importlib.import_module("ase_geomformer.recipes.base").RecipeResult is RecipeResult
+        assert value.__module__.startswith("ase_geomformer.")
+    assert importlib.import_module("ase_geomformer.runs.result").RecipeResult is RecipeResult
 
 
 @pytest.mark.parametrize(

@@ -101,4 +101,4 @@ def test_results_are_written_in_one_place_only(root: Path) -> None:
         for line in path.read_text(encoding="utf-8").splitlines()
         if ("RESULT_FILE" in line or '"result.json"' in line) and "write" in line
     ]
-    assert writers == ["provenance.py"]
+    assert writers == ["runs/folder.py"]
