@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from tests.layers.sphere.turning import representation
+from tests.architectures.est.sphere.turning import representation
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
