@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,26 +16,44 @@ from ase_geomformer.checkpoint.folder import CARD_FILE, load_folder
 from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 
 if TYPE_CHECKING:
+    from ase_geomformer.convert.obtainable import Obtainable
     from ase_geomformer.physics import LongRangeCutoff
     from ase_geomformer.potential import Potential
 
 SHIPPED_PACKAGE = "ase_geomformer_potentials"
 FOLDERS_VARIABLE = "ASE_GEOMFORMER_POTENTIALS"
+DATA_VARIABLE = "ASE_GEOMFORMER_DATA"
+
+
+def user_folder() -> Path:
+    """The user's own folder of potentials, where ``ase-geomformer models get`` puts them.
+
+    ``$ASE_GEOMFORMER_DATA`` if it is set; else the folder ``ase-geomformer`` in
+    ``$XDG_DATA_HOME`` or in what the system has for data of applications:
+    ``~/Library/Application Support`` on macOS, ``%LOCALAPPDATA%`` on Windows, ``~/.local/share``
+    elsewhere.
+    """
+    if os.environ.get(DATA_VARIABLE):
+        return Path(os.environ[DATA_VARIABLE]).expanduser()
+    home = Path.home()
+    usual = {
+        "darwin": home / "Library" / "Application Support",
+        "win32": Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"),
+    }.get(sys.platform, home / ".local" / "share")
+    return Path(os.environ.get("XDG_DATA_HOME") or usual) / "ase-geomformer"
 
 
 def search_folders() -> list[Path]:
     """Where named potentials are looked for, first match wins.
 
-    The folders listed in ``$ASE_GEOMFORMER_POTENTIALS``, then the user's data folder
-    (``$XDG_DATA_HOME/ase-geomformer`` or ``~/.local/share/ase-geomformer``), then the
-    potentials shipped with the package.
+    The folders listed in ``$ASE_GEOMFORMER_POTENTIALS``, then the potentials shipped with the
+    package, then the user's own folder.
     """
     listed = os.environ.get(FOLDERS_VARIABLE, "")
-    data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return [
         *(Path(folder) for folder in listed.split(os.pathsep) if folder),
-        Path(data_home) / "ase-geomformer",
         _shipped_folder(),
+        user_folder(),
     ]
 
 
@@ -61,11 +81,30 @@ def find_potential(name_or_path: str | os.PathLike[str]) -> Path:
     path = Path(name).expanduser()
     if path.name == CARD_FILE:
         path = path.parent
-    if path.is_dir():
+    # Imported here: converters take as long as all else together, and few names are unknown.
+    from ase_geomformer.convert.obtainable import OBTAINABLE
+
+    # A folder of such a name without a card may be a checkout of the potential's own code.
+    if path.is_dir() and not (name in OBTAINABLE and not (path / CARD_FILE).exists()):
         return path
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise FileNotFoundError(
+    raise FileNotFoundError(_unknown(name, known, OBTAINABLE))
+
+
+def _unknown(name: str, known: Iterable[str], obtainable: Mapping[str, Obtainable]) -> str:
+    """What to do about a name that stands for nothing."""
+    lowered = {entry.lower(): entry for entry in (*known, *obtainable)}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    meant = lowered[near[0]] if near else None
+    if meant in obtainable and meant not in known:
+        row = obtainable[meant]
+        said = "" if meant == name else f" Did you mean {meant!r}?"
+        return (
+            f"There is no potential {name!r} on this machine.{said} This command gets {meant} "
+            f"({row.wheel_bytes / 1e6:.0f} MB, {row.licence} licence): "
+            f"ase-geomformer models get {meant}"
+        )
+    hint = f" Did you mean {meant!r}?" if meant else ""
+    return (
         f"There is no potential {name!r}.{hint} Known: {', '.join(known) or 'none'}. "
         f"Give one of these names, the path of a potential's folder, or add your folders "
         f"to ${FOLDERS_VARIABLE}."

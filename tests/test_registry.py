@@ -44,17 +44,18 @@ def test_names_come_from_all_places_first_match_first(places: Path) -> None:
     assert card_name(load_potential("both")) == "first/both"
 
 
-def test_shipped_potentials_are_searched_last(places: Path) -> None:
+def test_shipped_potentials_come_before_the_users_own(places: Path) -> None:
     folders = search_folders()
-    assert folders[:3] == [places / "first", places / "second", places / "user" / "ase-geomformer"]
-    assert folders[3].name in ("potentials", "ase_geomformer_potentials")
+    assert folders[:2] == [places / "first", places / "second"]
+    assert folders[2].name in ("potentials", "ase_geomformer_potentials")
+    assert folders[3:] == [places / "user" / "ase-geomformer"]
 
 
 def test_home_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(FOLDERS_VARIABLE, raising=False)
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert search_folders()[0] == tmp_path / ".local" / "share" / "ase-geomformer"
+    assert search_folders()[-1] == tmp_path / ".local" / "share" / "ase-geomformer"
 
 
 @pytest.mark.parametrize("form", [str, Path, lambda path: path / CARD_FILE])

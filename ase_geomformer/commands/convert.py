@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 USAGE = "so3lr PATH --output DIR [OPTION ...]"
 DESCRIPTION = (
     "Turn a published checkpoint into a potential's folder. 'so3lr' takes the params.pkl of the "
-    "so3lr package, which is read without running anything in it, or the same parameters as "
-    "safetensors. DIR is then a potential: give it as --potential."
+    "so3lr package with its hyperparameters.json, the so3lr.model of so3krates-torch or that "
+    "package's wheel, the parameters as safetensors, or a folder that holds one of them. Nothing "
+    "in them is run. DIR is then a potential: give it as --potential. 'ase-geomformer models get "
+    "so3lr' downloads SO3LR and does the same."
 )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("kind", choices=list(KINDS), help="what the checkpoint is of")
-    parser.add_argument("path", metavar="PATH", help="checkpoint, or the folder it lies in")
+    parser.add_argument("path", metavar="PATH", help="checkpoint, or a folder that holds it")
     parser.add_argument(
         "--hyperparameters", type=str | None, default=None, metavar="FILE",
         help="hyperparameters.json of the checkpoint; the one beside it when left out",
@@ -52,13 +54,10 @@ def run(options: Namespace) -> int:
 
 
 def _so3lr(options: Namespace, folder: Path) -> Potential:
-    from ase_geomformer.checkpoint.folder import save_potential
-    from ase_geomformer.convert.so3lr import golden_structures, so3lr, so3lr_card
+    from ase_geomformer.convert.so3lr import save_so3lr
 
     cutoff = options.long_range_cutoff
-    potential = so3lr(options.path, options.hyperparameters, long_range_cutoff=cutoff)
-    save_potential(potential, folder, so3lr_card(folder.name), golden_structures(cutoff))
-    return potential
+    return save_so3lr(options.path, folder, options.hyperparameters, long_range_cutoff=cutoff)
 
 
 KINDS = {"so3lr": _so3lr}

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
     from rich.table import Table
 
-USAGE = "[list | show NAME | verify [NAME ...]] [--json]"
+USAGE = "[list | show NAME | verify [NAME ...] | get NAME [--from FILE]] [--json]"
 DESCRIPTION = (
     "The potentials at hand. 'list' (the default) shows all of them in a table, 'show NAME' the "
     "card of one, and 'verify [NAME ...]' computes the small structures stored on the cards "
-    "again and compares; its exit code is 1 when one differs."
+    "again and compares; its exit code is 1 when one differs. 'get NAME' downloads a potential "
+    "that is published elsewhere, checks it, and puts it into your own folder of potentials; it is "
+    "then known by its name."
 )
 # Largest difference in eV/atom, eV/Å and eV/Å^3 between machines, in float64.
 VERIFY_TOLERANCE = 1e-8
@@ -24,19 +26,59 @@ VERIFY_TOLERANCE = 1e-8
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "action", nargs="?", default="list", choices=list(ACTIONS), help="what to do"
+        "action", nargs="?", default="list", choices=[*ACTIONS, "get"], help="what to do"
     )
     parser.add_argument("names", nargs="*", default=[], metavar="NAME", help="names or paths")
+    parser.add_argument(
+        "--from", type=str | None, default=None, metavar="FILE",
+        help="get: checkpoint or wheel on this machine, instead of downloading it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--overwrite", action="store_true", help="get: make the potential anew if it is there"
+    )
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
+    if options.action != "get" and (options["from"] is not None or options.overwrite):
+        raise ValueError(f"--from and --overwrite are for models get, not for {options.action}")
+    if options.action == "get":
+        return _get(options)
     code: int = ACTIONS[options.action](list(options.names), options.json)
     return code
 
 
+def _get(options: Namespace) -> int:
+    from ase_geomformer.convert.get import get_potential
+    from ase_geomformer.convert.obtainable import OBTAINABLE
+    from ase_geomformer.registry import user_folder
+
+    if len(options.names) != 1 or options.names[0] not in OBTAINABLE:
+        given = f"not {' '.join(options.names)}" if options.names else "and none is given"
+        raise ValueError(f"models get takes one of the names {', '.join(OBTAINABLE)}, {given}")
+    row = OBTAINABLE[options.names[0]]
+    got = get_potential(
+        row,
+        user_folder(),
+        options["from"],
+        overwrite=options.overwrite,
+        tell=lambda line: sys.stderr.write(f"{line}\n"),
+    )
+    if options.json:
+        _print_json({"name": row.name, "path": got.folder, "made_from": got.origin})
+    elif got.origin is None:
+        sys.stdout.write(f"{row.name} is there already, undamaged: {got.folder}\n")
+    else:
+        sys.stdout.write(
+            f"{row.name} is in {got.folder}, made from {got.origin}. Use it by its name: "
+            f"--potential {row.name} or PotentialCalculator({row.name!r})\n"
+        )
+    return 0
+
+
 def _list(names: list[str], as_json: bool) -> int:
+    from ase_geomformer.convert.obtainable import OBTAINABLE
     from ase_geomformer.registry import list_potentials
 
     if names:
@@ -65,6 +107,9 @@ def _list(names: list[str], as_json: bool) -> int:
         ]
         table.add_row(name, " ".join(entry["elements"]), "\n".join(about))
     _print(table)
+    for name in OBTAINABLE.keys() - entries.keys():
+        row = OBTAINABLE[name]
+        sys.stdout.write(f"To get {row.summary}: ase-geomformer models get {name}\n")
     return 0
 
 

@@ -54,20 +54,20 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     with path.open("rb") as file:
         try:
             content = _Reader(file).load()
-        except _Refused as refusal:
+        except Refused as refusal:
             raise ValueError(f"{path} is refused: {refusal}") from None
         except Exception as error:  # a damaged pickle fails in many ways
             raise ValueError(f"{path} is not a pickle of arrays: {error}") from error
     arrays: dict[str, np.ndarray] = {}
     try:
         _collect(content, "", arrays)
-    except _Refused as refusal:
+    except Refused as refusal:
         raise ValueError(f"{path} is refused: {refusal}") from None
     return arrays
 
 
-class _Refused(Exception):
-    """What the pickle holds or asks for is not admitted."""
+class Refused(Exception):
+    """What a pickle holds or asks for is not admitted."""
 
 
 class _Reader(pickle.Unpickler):
@@ -75,14 +75,14 @@ class _Reader(pickle.Unpickler):
         if (module, name) == ("numpy", "ndarray"):
             return None  # only ever an argument
         if (module, name) not in _ADMITTED:
-            raise _Refused(
+            raise Refused(
                 f"it asks for {module}.{name}, and only arrays, dicts, lists and numbers are "
                 "admitted; nothing of it was run"
             )
         return getattr(_Builder(), _ADMITTED[module, name])
 
     def persistent_load(self, pid: Any) -> Any:
-        raise _Refused("it refers to objects outside of it")
+        raise Refused("it refers to objects outside of it")
 
 
 class _ElementType:
@@ -91,7 +91,7 @@ class _ElementType:
     def __init__(self, code: Any) -> None:
         self.type = np.dtype(str(code))
         if self.type.kind not in "biuf":
-            raise _Refused(f"it holds an array of type {code!r}, and only numbers are admitted")
+            raise Refused(f"it holds an array of type {code!r}, and only numbers are admitted")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.type = self.type.newbyteorder(">" if state[1] == ">" else "<")
@@ -139,7 +139,7 @@ class _Builder:
 
 def _array(raw: Any, element_type: Any, shape: Any, order: Any) -> np.ndarray:
     if not isinstance(element_type, _ElementType):
-        raise _Refused("it holds an array without a type")
+        raise Refused("it holds an array without a type")
     flat = np.frombuffer(raw, dtype=element_type.type)
     return flat.reshape(shape, order="F" if order == "F" else "C").copy()
 
@@ -158,4 +158,4 @@ def _collect(content: Any, name: str, arrays: dict[str, np.ndarray]) -> None:
             if values.dtype.kind in "biuf":
                 arrays[name] = values
                 return
-    raise _Refused(f"{name or 'its content'} is no array of numbers but {type(content).__name__}")
+    raise Refused(f"{name or 'its content'} is no array of numbers but {type(content).__name__}")

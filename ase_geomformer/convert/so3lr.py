@@ -2,12 +2,12 @@
 
 A. Kabylda et al., J. Am. Chem. Soc. 147, 33723 (2025). The checkpoint comes with the so3lr
 package (https://github.com/general-molecular-simulations/so3lr, MIT licence) as ``params.pkl``
-and ``hyperparameters.json``; nothing of it is part of this package.
+and ``hyperparameters.json``, and with its PyTorch port so3krates-torch (MIT licence) as
+``so3lr.model``; nothing of it is part of this package.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +18,9 @@ import torch
 from ase import Atoms
 from ase.build import molecule
 
-from ase_geomformer.checkpoint.folder import Card, DataSource
-from ase_geomformer.convert.restricted_pickle import read_arrays
+from ase_geomformer.checkpoint.folder import Card, DataSource, save_potential
 from ase_geomformer.convert.so3krates_flax import so3krates_from_flax
+from ase_geomformer.convert.so3lr_files import find_file, read_files
 from ase_geomformer.convert.so3lr_torch import flax_from_torch, is_torch
 from ase_geomformer.potential import Potential
 
@@ -30,8 +30,6 @@ ELEMENTS = ("H", "C", "N", "O", "F", "P", "S", "Cl")
 # As the published calculator has them, Å.
 LONG_RANGE_CUTOFF = 12.0
 SWITCH_WIDTH = 2.0
-HYPERPARAMETERS_FILE = "hyperparameters.json"
-CHECKPOINT_FILE = "params.pkl"
 
 
 def so3lr(
@@ -49,11 +47,14 @@ def so3lr(
     Parameters
     ----------
     path : path
-        The official ``params.pkl``, which is read without running anything in it, or the folder
-        it lies in; or the same parameters as safetensors, under their original names joined with
-        dots or under those of the PyTorch port.
+        One of: the ``params.pkl`` of the so3lr package with its ``hyperparameters.json``; the
+        ``so3lr.model`` of the PyTorch port (so3krates-torch), or that package's wheel; the
+        parameters as safetensors, under their original names joined with dots or under those of
+        the port, with ``hyperparameters.json``; or a folder that holds one of them. Nothing in a
+        file is run, and nothing of either package is imported.
     hyperparameters : path or mapping, optional
-        ``hyperparameters.json`` or its content; the file beside the checkpoint when left out.
+        ``hyperparameters.json`` or its content, where the checkpoint needs it; the file beside it
+        when left out.
     long_range_cutoff : float, optional
         Of electrostatics and dispersion, Å; None for no cutoff. It can be changed whenever the
         potential is loaded.
@@ -61,17 +62,11 @@ def so3lr(
     Raises
     ------
     FileNotFoundError
-        If a file is not there.
+        If a file is not there, or a folder holds none of them.
     ValueError
         If a file is not what it should be, or a parameter is missing.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        path = path / CHECKPOINT_FILE
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {str(path)!r}")
-    settings = _hyperparameters(hyperparameters, path)
-    weights = _weights(path)
+    settings, weights = read_files(find_file(Path(path).expanduser()), hyperparameters)
     if is_torch(weights):
         shifts = settings["data"].get("energy_shifts", {})
         mean = np.array([float(shifts.get(str(number), 0.0)) for number in range(119)])
@@ -87,52 +82,33 @@ def so3lr(
     return potential.to(torch.float32 if single else torch.float64)
 
 
-def _hyperparameters(
-    given: str | os.PathLike[str] | Mapping[str, Any] | None, checkpoint: Path
-) -> Mapping[str, Any]:
-    if isinstance(given, Mapping):
-        return _checked(given, "hyperparameters")
-    path = checkpoint.with_name(HYPERPARAMETERS_FILE) if given is None else Path(given)
-    path = path.expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no {str(path)!r}: give the {HYPERPARAMETERS_FILE} that is published with "
-            "the checkpoint"
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    return _checked(content, str(path))
+def save_so3lr(
+    path: str | os.PathLike[str],
+    folder: Path,
+    hyperparameters: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    *,
+    long_range_cutoff: float | None = LONG_RANGE_CUTOFF,
+) -> Potential:
+    """Convert SO3LR's checkpoint into a potential's folder; arguments and errors of :func:`so3lr`.
 
-
-def _checked(content: Any, name: str) -> Mapping[str, Any]:
-    """The content, refused where what we read of it is not there."""
-    try:
-        _ = content["model"]["num_layers"], content["data"]["avg_num_neighbors"]
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{name} is no configuration of SO3LR: {error} is missing") from error
-    checked: Mapping[str, Any] = content
-    return checked
-
-
-def _weights(path: Path) -> dict[str, np.ndarray]:
-    if path.suffix != ".safetensors":
-        return read_arrays(path)
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    The folder gives the potential its name, and is replaced as a whole if it exists.
+    """
+    potential = so3lr(path, hyperparameters, long_range_cutoff=long_range_cutoff)
+    save_potential(potential, folder, so3lr_card(folder.name), golden_structures(long_range_cutoff))
+    return potential
 
 
 def so3lr_card(name: str) -> Card:
     """What is known of SO3LR, for its card."""
     return Card(
         name,
-        description="SO3LR: molecules and biomolecules, with electrostatics and dispersion",
+        description=(
+            "SO3LR: a general potential for molecules, molecular liquids and biomolecules, with "
+            "electrostatics and dispersion. Energies are relative: only differences between "
+            "structures of the same atoms mean anything. Not for small inorganic molecules of P, "
+            "S, Cl and F (P2 comes apart; PF3, SF2 or F2 are off by 0.1 Å and more), nor for "
+            "metals, salts and breaking bonds."
+        ),
         licence="MIT (c) 2024 Thorben Frank",
         citations=[PUBLICATION, "J. T. Frank et al., Nat. Commun. 15, 6539 (2024)"],
         data=[

@@ -2,14 +2,17 @@
 
 The port (So3krates-torch, MIT licence) keeps kernels as (out, in), tables by element as linear
 maps from one-hot vectors, without a row for Z = 0, and adds the mean energy per atom of the
-training data to the energy offsets.
+training data to the energy offsets. Its settings are attributes of the module it saves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+
+from ase_geomformer.convert.torch_archive import SavedModule
 
 Origin = tuple[str, Callable[[np.ndarray], np.ndarray]]
 
@@ -20,6 +23,66 @@ _SHIFTS = f"{_ENERGY}.energy_offset"
 _MATRICES = {"Wq1": "q_inv", "Wk1": "k_inv", "Wv1": "v_inv", "Wq2": "q_ev", "Wk2": "k_ev"}
 # The port has one of these and the original none.
 _MARK = "atomic_energy_output_block.energy_shifts"
+# The packages that a saved module of the port names classes of; they are not imported.
+PORT_PACKAGES = ("torch.nn.modules", "so3krates_torch")
+PORT_CLASS = "so3krates_torch.modules.models.SO3LR"
+# Mean energy per atom of SO3LR's training data, eV.
+MEAN_ENERGY = -163.6181213551537
+# The original's names of settings, and the port's where it has others.
+_SETTINGS = {
+    "cutoff": "r_max",
+    "cutoff_fn": "cutoff_fn_name",
+    "cutoff_lr": "r_max_lr",
+    "activation_fn": "activation_fn_name",
+    "energy_activation_fn": "energy_activation_fn_name",
+    **{
+        name: name
+        for name in (
+            "degrees",
+            "dispersion_energy_bool",
+            "dispersion_energy_scale",
+            "electrostatic_energy_bool",
+            "electrostatic_energy_scale",
+            "energy_learn_atomic_type_scales",
+            "energy_learn_atomic_type_shifts",
+            "energy_regression_dim",
+            "layer_normalization_1",
+            "layer_normalization_2",
+            "message_normalization",
+            "num_features",
+            "num_heads",
+            "num_layers",
+            "num_radial_basis_fn",
+            "qk_non_linearity",
+            "radial_basis_fn",
+            "residual_mlp_1",
+            "residual_mlp_2",
+            "use_charge_embed",
+            "use_spin_embed",
+            "zbl_repulsion_bool",
+        )
+    },
+}
+
+
+def hyperparameters_of(module: SavedModule) -> dict[str, dict[str, Any]]:
+    """The content of ``hyperparameters.json`` from the attributes of a saved module.
+
+    Raises
+    ------
+    ValueError
+        If it is another module, or a setting is missing.
+    """
+    if module.kind != PORT_CLASS:
+        raise ValueError(f"it holds a {module.kind}, where a {PORT_CLASS} is right")
+    wanted = {*_SETTINGS.values(), "avg_num_neighbors"}
+    missing = sorted(wanted - set(module.values))
+    if missing:
+        raise ValueError(f"its module lacks {len(missing)} settings, first {missing[0]!r}")
+    model = {ours: module.values[theirs] for ours, theirs in _SETTINGS.items()}
+    shifts = {str(number): MEAN_ENERGY for number in range(119)}
+    neighbors = module.values["avg_num_neighbors"]
+    return {"model": model, "data": {"avg_num_neighbors": neighbors, "energy_shifts": shifts}}
 
 
 def is_torch(weights: Mapping[str, np.ndarray]) -> bool:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from tests.architectures.est.sphere.turning import representation
 from torch import Tensor
 
 from ase_geomformer.architectures.est.sphere.transform import real_harmonics
+from tests.architectures.est.sphere.turning import representation
 
 
 @pytest.fixture

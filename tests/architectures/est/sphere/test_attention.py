@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from tests.architectures.est.sphere.turning import representation
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from ase_geomformer.architectures.est.sphere.attention import KERNELS, SphericalBranch
 from ase_geomformer.architectures.est.sphere.points import fibonacci_poles
 from ase_geomformer.architectures.est.sphere.transform import SphericalFourier
+from tests.architectures.est.sphere.turning import representation
 
 EXPERTS = 2
 Features = Callable[[int, int], Tensor]
