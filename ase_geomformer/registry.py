@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,11 +90,11 @@ def find_potential(name_or_path: str | os.PathLike[str]) -> Path:
     raise FileNotFoundError(_unknown(name, known, OBTAINABLE))
 
 
-def _unknown(name: str, known: Iterable[str], obtainable: Mapping[str, Obtainable]) -> str:
+def _unknown(name: str, known: Collection[str], obtainable: Mapping[str, Obtainable]) -> str:
     """What to do about a name that stands for nothing."""
     lowered = {entry.lower(): entry for entry in (*known, *obtainable)}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)
-    meant = lowered[near[0]] if near else None
+    meant = lowered[near[0]] if near else ""
     if meant in obtainable and meant not in known:
         row = obtainable[meant]
         said = "" if meant == name else f" Did you mean {meant!r}?"

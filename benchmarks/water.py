@@ -1,10 +1,10 @@
 """Liquid water with SO3LR: a stable run, and its O-O radial distribution beside experiment.
 
-SO3LR is converted from its published checkpoint (see the README). The structure is 64 molecules in
+SO3LR is fetched first. The structure is 64 molecules in
 a periodic box; the first part of the run equilibrates.
 
-    ase-geomformer convert so3lr so3lr/params --output my-potentials/so3lr
-    python benchmarks/water.py --potential my-potentials/so3lr --structure water64.extxyz \\
+    ase-geomformer models get so3lr
+    python benchmarks/water.py --potential so3lr --structure water64.extxyz \\
         --experiment ../shared/data/reference_tables/water_rdf_exp-goo-T295.1K --runs runs/water
 """
 

@@ -49,6 +49,11 @@ def run(options: Namespace) -> int:
     return code
 
 
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def _get(options: Namespace) -> int:
     from ase_geomformer.convert.get import get_potential
     from ase_geomformer.convert.obtainable import OBTAINABLE
@@ -63,7 +68,7 @@ def _get(options: Namespace) -> int:
         user_folder(),
         options["from"],
         overwrite=options.overwrite,
-        tell=lambda line: sys.stderr.write(f"{line}\n"),
+        tell=_tell,
     )
     if options.json:
         _print_json({"name": row.name, "path": got.folder, "made_from": got.origin})

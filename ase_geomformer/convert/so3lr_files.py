@@ -66,8 +66,8 @@ def find_file(path: Path) -> Path:
     for place in PLACES:
         found = sorted(path.glob(place))
         if len(found) > 1:
-            names = ", ".join(file.name for file in found)
-            raise ValueError(f"{path} holds {names}: give one of them")
+            several = ", ".join(file.name for file in found)
+            raise ValueError(f"{path} holds {several}: give one of them")
         if found:
             return found[0]
     names = sorted(entry.name for entry in path.iterdir())
