@@ -82,6 +82,11 @@ class Allowance(TorchDispatchMode):
         self.limit_bytes = limit_bytes
         self._asked = 0.0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Torch would import its compiler, a second and a half, to keep it away from this method.
+        return False
+
     def __torch_dispatch__(
         self,
         func: Any,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import combinations_with_replacement
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,9 +29,9 @@ class SphericalHarmonics(nn.Module):
 
     Convention: integral of Y^2 over the sphere is 1, no Condon-Shortley sign, components
     m = -l .. l; degree one is sqrt(3 / 4 pi) (y, z, x). These are e3nn's harmonics with
-    ``normalization="integral"`` on permuted axes; as each is a homogeneous polynomial, its
-    coefficients are read off e3nn once, and evaluation is one product with the monomials,
-    which traces and differentiates twice without overhead.
+    ``normalization="integral"`` on permuted axes. Each is a homogeneous polynomial, and evaluation
+    is one product of their coefficients with the monomials, which traces and differentiates twice
+    without overhead.
 
     Parameters
     ----------
@@ -142,22 +142,50 @@ def softened_root(squares: Tensor, softening: float) -> Tensor:
     return torch.where(positive, torch.sqrt(torch.where(positive, summed, 1.0)), 0.0)
 
 
-def _monomials(degree: int) -> list[tuple[int, ...]]:
-    """Monomials of a degree in order, as sorted tuples of axes, (0, 0, 2) for x x z."""
-    return list(combinations_with_replacement(range(3), degree))
+Polynomial = Mapping[tuple[int, int, int], float]  # coefficients by the powers of x, y and z
 
 
 @lru_cache(maxsize=8)
 def _monomial_coefficients(highest: int) -> Tensor:
-    """Coefficients (monomials, (highest+1)^2) of all harmonics up to a degree, from e3nn."""
-    from e3nn.o3 import spherical_harmonics
-
-    points = np.random.default_rng(0).normal(size=(4 * (highest + 1) ** 2, 3))
+    """Coefficients (monomials, (highest+1)^2) of all harmonics up to a degree."""
     blocks = []
     for degree in range(highest + 1):
-        design = np.stack([points[:, axes].prod(axis=1) for axes in _monomials(degree)], axis=1)
-        # e3nn orders the axes (y, z, x) where the field's convention reads (x, y, z).
-        rotated = torch.from_numpy(points[:, [1, 2, 0]].copy())
-        values = spherical_harmonics(degree, rotated, normalize=False, normalization="integral")
-        blocks.append(torch.from_numpy(np.linalg.lstsq(design, values.numpy(), rcond=None)[0]))
+        # In the order in which the forward pass makes them: xxx, xxy, ..., zzz.
+        monomials = [
+            (x, y, degree - x - y) for x in range(degree, -1, -1) for y in range(degree - x, -1, -1)
+        ]
+        columns = [solid_harmonic(degree, order) for order in range(-degree, degree + 1)]
+        rows = [[column.get(powers, 0.0) for column in columns] for powers in monomials]
+        blocks.append(torch.tensor(rows, dtype=torch.float64))
     return torch.block_diag(*blocks)
+
+
+def solid_harmonic(degree: int, order: int) -> Polynomial:
+    """r^l Y_lm as a polynomial in x, y, z.
+
+    The associated Legendre function over sin^m is a sum of z^(l-2k-m) r^2k, and sin^m times the
+    cosine or sine of m phi is the real or imaginary part of (x + i y)^m (Whittaker and Watson,
+    *A Course of Modern Analysis*, 15.1 and 18.31). All sums are of integers.
+    """
+    m = abs(order)
+    total: dict[tuple[int, int, int], int] = defaultdict(int)
+    azimuthal = [
+        (p, math.comb(m, p) * (-1) ** ((m - p) // 2))
+        for p in range(m + 1)
+        if (m - p) % 2 == (order < 0)
+    ]
+    for k in range((degree - m) // 2 + 1):
+        rest = degree - 2 * k - m
+        legendre = (-1) ** k * math.comb(degree, k) * math.comb(2 * (degree - k), degree)
+        legendre *= math.perm(degree - 2 * k, m)
+        # The multinomial expansion of r^2k.
+        for a in range(k + 1):
+            for b in range(k - a + 1):
+                c = k - a - b
+                radial = math.comb(k, a) * math.comb(k - a, b)
+                for p, factor in azimuthal:
+                    powers = (p + 2 * a, m - p + 2 * b, rest + 2 * c)
+                    total[powers] += legendre * radial * factor
+    ratio = (2 * degree + 1) * (2 if m else 1) / math.perm(degree + m, 2 * m) / 4**degree
+    norm = math.sqrt(ratio / (4.0 * math.pi))
+    return {powers: norm * number for powers, number in total.items()}

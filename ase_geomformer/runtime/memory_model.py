@@ -57,6 +57,11 @@ class PeakMemory(TorchDispatchMode):
         self._alive = 0
         self._known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Torch would import its compiler, a second and a half, to keep it away from this method.
+        return False
+
     def __torch_dispatch__(
         self,
         func: Any,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from e3nn import o3
 from scipy.integrate import lebedev_rule
 from scipy.spatial.transform import Rotation
 from torch import Tensor
@@ -36,6 +37,15 @@ def test_tables_of_the_original_code(shared: Path, degree: int) -> None:
     tables = np.load(shared / "fixtures" / "so3krates" / "tables.npz")
     values = harmonics((degree,))(torch.from_numpy(tables["unit_vectors"]))
     torch.testing.assert_close(values, torch.from_numpy(tables[f"Y{degree}"]), **EXACT)
+
+
+@pytest.mark.parametrize("degree", range(9))
+def test_harmonics_of_e3nn(directions: Tensor, degree: int) -> None:
+    """Whose axes are (y, z, x)."""
+    expected = o3.spherical_harmonics(
+        degree, directions[:, [1, 2, 0]], normalize=False, normalization="integral"
+    )
+    torch.testing.assert_close(harmonics((degree,))(directions), expected, **EXACT)
 
 
 def test_degree_one_is_the_direction(directions: Tensor) -> None:

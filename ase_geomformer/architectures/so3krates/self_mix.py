@@ -8,13 +8,14 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
+from ase_geomformer.layers.couplings import wigner_3j
+
 
 class SelfMix(nn.Module):
     """Mix the degrees of Euclidean variables: sum over l1 < l2 of k (ev_l1 x ev_l2)_L.
 
     Frank, Unke, Müller, NeurIPS 2022 (arXiv 2205.14276). The products are formed with
-    real Clebsch-Gordan coefficients, which are e3nn's Wigner 3j symbols: its basis of a degree is
-    ours, see :class:`~ase_geomformer.layers.harmonics.SphericalHarmonics`.
+    real Clebsch-Gordan coefficients, see :func:`~ase_geomformer.layers.couplings.wigner_3j`.
 
     Parameters
     ----------
@@ -48,8 +49,6 @@ class SelfMix(nn.Module):
 
 def _couplings(degrees: Sequence[int], parity: bool) -> Tensor:
     """Coefficients (M, M, M) of component c in the product of components a and b: [c, a, b]."""
-    from e3nn.o3 import wigner_3j
-
     ends = torch.tensor([2 * l + 1 for l in degrees]).cumsum(0).tolist()
     blocks = [slice(end - (2 * l + 1), end) for l, end in zip(degrees, ends, strict=True)]
     coefficients = torch.zeros(ends[-1], ends[-1], ends[-1], dtype=torch.float64)
@@ -57,6 +56,6 @@ def _couplings(degrees: Sequence[int], parity: bool) -> Tensor:
         for out, degree in enumerate(degrees):
             l1, l2 = degrees[first], degrees[second]
             if abs(l1 - l2) <= degree <= l1 + l2 and not (parity and (l1 + l2 + degree) % 2):
-                symbols = wigner_3j(l1, l2, degree, dtype=torch.float64)
+                symbols = wigner_3j(l1, l2, degree)
                 coefficients[blocks[out], blocks[first], blocks[second]] = symbols.permute(2, 0, 1)
     return coefficients

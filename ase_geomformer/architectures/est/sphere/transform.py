@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.est.sphere.quadrature import PointSet
+from ase_geomformer.layers.harmonics import SphericalHarmonics
 
 
 def real_harmonics(lmax: int, points: NDArray[np.float64]) -> Tensor:
     """Orthonormal real spherical harmonics (S, (L+1)^2) of unit vectors (S, 3), in e3nn's order."""
-    from e3nn.o3 import spherical_harmonics
-
     # A copy where torch aligns it: the last bits of products depend on where a table begins.
     directions = torch.tensor(points)
-    degrees = list(range(lmax + 1))
-    return spherical_harmonics(degrees, directions, normalize=False, normalization="integral")
+    # e3nn orders the axes (y, z, x) where SphericalHarmonics reads (x, y, z).
+    return SphericalHarmonics(range(lmax + 1))(directions[:, [2, 0, 1]])
 
 
 class SphericalFourier(nn.Module):
