@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ase_geomformer.acceleration import (
     CompiledPotential,
-    tabulate,
+    tabulate_once,
     threads_worth,
     worth_tabulating,
 )
@@ -128,7 +128,7 @@ class PotentialCalculator(Calculator):
         if radial_tables == "auto":
             radial_tables = self.potential.dtype == torch.float32 and place.type == "cpu"
             radial_tables = radial_tables and worth_tabulating(self.potential)
-        self.table_errors = tabulate(self.potential) if radial_tables else None
+        self.table_errors = tabulate_once(self.potential) if radial_tables else None
         self.evaluator = CompiledPotential(self.potential) if compile else self.potential
         self.implemented_properties = list(ase_properties(self.potential))
         self.memory = MemoryGuard(self.potential)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # pytest-xdist already fills the cores; threads on top of it would only wait for each other.
 torch.set_num_threads(1)
+
+# Tests neither find what the user has compiled nor leave anything in the user's cache.
+CACHE = tempfile.TemporaryDirectory(prefix="ase-geomformer-tests-")
+os.environ["ASE_GEOMFORMER_CACHE"] = str(Path(CACHE.name) / "cache")
 
 # A busy machine must not fail a test, and a failure must come back on the next run.
 settings.register_profile("reproducible", deadline=None, derandomize=True)

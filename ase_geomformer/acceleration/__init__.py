@@ -2,6 +2,7 @@
 
 from ase_geomformer.acceleration.compiled import CompiledPotential
 from ase_geomformer.acceleration.compiler import compiler_available
+from ase_geomformer.acceleration.stored_tables import tabulate_once
 from ase_geomformer.acceleration.tables import (
     TableErrors,
     can_tabulate,
@@ -16,6 +17,7 @@ __all__ = [
     "can_tabulate",
     "compiler_available",
     "tabulate",
+    "tabulate_once",
     "threads_worth",
     "worth_tabulating",
 ]

@@ -9,7 +9,7 @@ of the networks is measured, and the grid made finer until both are close enough
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
@@ -26,6 +26,9 @@ from ase_geomformer.layers.spline import DEGREE, SplineGrid, SplineTable
 from ase_geomformer.potential import Potential
 
 logger = logging.getLogger(__name__)
+
+ENERGY_TOLERANCE_EV_PER_ATOM = 1e-6
+FORCE_TOLERANCE_EV_PER_A = 1e-5
 
 # Intervals of the first grid that is tried, and of the last: each has twice those of the one
 # before. The last holds 5 MB per filter of width 128 in float32 and needs seconds to be made.
@@ -72,8 +75,8 @@ def worth_tabulating(potential: Potential) -> bool:
 def tabulate(
     potential: Potential,
     *,
-    energy_tolerance_eV_per_atom: float = 1e-6,
-    force_tolerance_eV_per_A: float = 1e-5,
+    energy_tolerance_eV_per_atom: float = ENERGY_TOLERANCE_EV_PER_ATOM,
+    force_tolerance_eV_per_A: float = FORCE_TOLERANCE_EV_PER_A,
 ) -> TableErrors:
     """Replace the radial filters of a potential by tables, in place.
 
@@ -93,6 +96,17 @@ def tabulate(
     ValueError
         If the architecture has no such filters, or no grid is fine enough.
     """
+    errors, coefficients = fitted(potential, energy_tolerance_eV_per_atom, force_tolerance_eV_per_A)
+    install(potential, coefficients)
+    return errors
+
+
+def fitted(
+    potential: Potential,
+    energy_tolerance_eV_per_atom: float = ENERGY_TOLERANCE_EV_PER_ATOM,
+    force_tolerance_eV_per_A: float = FORCE_TOLERANCE_EV_PER_A,
+) -> tuple[TableErrors, list[Tensor]]:
+    """What :func:`tabulate` installs: coefficients (n + 5, F) of all tables, in float64."""
     if not can_tabulate(potential):
         raise ValueError(
             f"radial tables: {potential.architecture.name} has no filters of the distance alone "
@@ -103,7 +117,8 @@ def tabulate(
     expected = _evaluate(exact, probes)
     num_intervals = COARSEST
     while True:
-        _install(trial, exact, num_intervals)
+        coefficients = _fit_all(exact, num_intervals)
+        install(trial, coefficients)
         energies, forces = (
             float((a - b).abs().max())
             for a, b in zip(_evaluate(trial, probes), expected, strict=True)
@@ -118,9 +133,8 @@ def tabulate(
                 f"and {forces:.1e} eV/Å; allow larger ones than {energy_tolerance_eV_per_atom:g} "
                 f"eV/atom and {force_tolerance_eV_per_A:g} eV/Å, or do without tables"
             )
-    _install(potential, exact, num_intervals)
     logger.info("radial tables: %s", errors)
-    return errors
+    return errors, coefficients
 
 
 def _functions(potential: Potential) -> Iterator[RadialFunction]:
@@ -128,15 +142,20 @@ def _functions(potential: Potential) -> Iterator[RadialFunction]:
     return (module for module in modules if isinstance(module, RadialFunction))
 
 
-def _install(potential: Potential, exact: Potential, num_intervals: int) -> None:
-    """Give a potential tables of the functions of another with the same weights, in float64."""
+def install(potential: Potential, coefficients: Sequence[Tensor]) -> None:
+    """Give a potential tables with these coefficients (n + 5, F), one for each of its filters."""
     device, dtype = potential.device, potential.dtype
+    for function, own in zip(_functions(potential), coefficients, strict=True):
+        function.table = SplineTable(own).to(device, dtype)
+    grid = SplineGrid(coefficients[0].shape[0] - DEGREE, potential.cutoff)
+    potential.architecture.radial_basis = grid.to(device, dtype)
+
+
+def _fit_all(exact: Potential, num_intervals: int) -> list[Tensor]:
+    """Coefficients of tables of all filters of a potential in float64."""
     basis = exact.architecture.radial_basis
     assert isinstance(basis, nn.Module)
-    for function, original in zip(_functions(potential), _functions(exact), strict=True):
-        coefficients = _fit(basis, original, num_intervals, exact.cutoff)
-        function.table = SplineTable(coefficients).to(device, dtype)
-    potential.architecture.radial_basis = SplineGrid(num_intervals, exact.cutoff).to(device, dtype)
+    return [_fit(basis, f, num_intervals, exact.cutoff) for f in _functions(exact)]
 
 
 def _fit(basis: nn.Module, function: RadialFunction, num_intervals: int, cutoff: float) -> Tensor:

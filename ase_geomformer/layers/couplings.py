@@ -53,7 +53,8 @@ def _real_basis(degree: int) -> Tensor:
     matrix = torch.zeros(2 * degree + 1, 2 * degree + 1, dtype=torch.complex128)
     matrix[degree, degree] = 1.0
     for m in range(1, degree + 1):
+        above, below = degree + m, degree - m
         sign = (-1) ** m
-        matrix[degree + m, degree + m], matrix[degree - m, degree + m] = sign * half, half
-        matrix[degree + m, degree - m], matrix[degree - m, degree - m] = 1j * sign * half, -1j * half
+        matrix[above, above], matrix[below, above] = sign * half, half
+        matrix.imag[above, below], matrix.imag[below, below] = sign * half, -half
     return (-1j) ** degree * matrix

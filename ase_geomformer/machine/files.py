@@ -33,15 +33,19 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary folder to fill, and move it to ``path``, replacing what was there."""
+def atomic_folder(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[Path]:
+    """Give a temporary folder to fill, and move it to ``path``, replacing what was there.
+
+    Others can read it, as far as the process's file mode allows, unless it is ``private``.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     outgoing = temporary.with_name(temporary.name + "-old")
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
+        if not private:
+            temporary.chmod(0o777 & ~_umask())
         if target.exists():
             target.replace(outgoing)
         temporary.replace(target)

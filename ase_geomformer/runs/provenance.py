@@ -12,7 +12,6 @@ PACKAGES = (
     "ase-geomformer",
     "ase",
     "torch",
-    "e3nn",
     "numpy",
     "scipy",
     "matscipy",

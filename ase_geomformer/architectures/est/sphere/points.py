@@ -7,6 +7,9 @@ Fibonacci lattices are exact for none but the constants.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 
 from ase_geomformer.architectures.est.sphere.designs import t_design
 from ase_geomformer.architectures.est.sphere.quadrature import PointSet
+from ase_geomformer.machine.files import atomic_file
 
 # Degrees of scipy's Lebedev rules, without 13, 25 and 27: some of their weights are negative.
 # fmt: off
@@ -22,6 +26,10 @@ LEBEDEV_DEGREES = (
     107, 113, 119, 125, 131,
 )
 # fmt: on
+# Degrees of the rules in the table beside this module, which ``python -m
+# ase_geomformer.architectures.est.sphere.points`` writes.
+LAST_TABULATED = 31
+TABLE = "lebedev.npz"
 
 
 def lebedev(degree: int) -> PointSet:
@@ -29,16 +37,43 @@ def lebedev(degree: int) -> PointSet:
 
     Lebedev and Laikov, Doklady Mathematics 59, 477 (1999).
     """
-    from scipy.integrate import lebedev_rule
-
     suitable = [available for available in LEBEDEV_DEGREES if available >= degree]
     if not suitable:
         raise ValueError(
             f"there is no Lebedev rule of degree {degree}, the highest is {LEBEDEV_DEGREES[-1]}: "
             "use the rule gauss_legendre"
         )
-    points, weights = lebedev_rule(suitable[0])
-    return PointSet(points.T.copy(), weights, suitable[0])
+    points, weights = _lebedev(suitable[0])
+    return PointSet(points.copy(), weights.copy(), suitable[0])
+
+
+@lru_cache(maxsize=8)
+def _lebedev(degree: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points (S, 3) and weights (S,), the common ones from a table: scipy takes half a second."""
+    if degree > LAST_TABULATED:
+        return lebedev_of_scipy(degree)
+    with (
+        resources.files(__package__).joinpath("data", TABLE).open("rb") as file,
+        np.load(file, allow_pickle=False) as table,
+    ):
+        return table[f"points_{degree}"], table[f"weights_{degree}"]
+
+
+def lebedev_of_scipy(degree: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points (S, 3) and weights (S,) of one of ``LEBEDEV_DEGREES``, as scipy has them."""
+    from scipy.integrate import lebedev_rule
+
+    points, weights = lebedev_rule(degree)
+    return points.T.copy(), weights
+
+
+def write_table(path: Path) -> None:
+    """Write the rules up to ``LAST_TABULATED``."""
+    arrays = {}
+    for degree in (degree for degree in LEBEDEV_DEGREES if degree <= LAST_TABULATED):
+        arrays[f"points_{degree}"], arrays[f"weights_{degree}"] = lebedev_of_scipy(degree)
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def gauss_legendre(degree: int) -> PointSet:
@@ -112,3 +147,7 @@ def _about_y(heights: NDArray[np.float64], azimuths: NDArray[np.float64]) -> NDA
     """Unit vectors (S, 3) by their y and their angle about it; y is the polar axis of e3nn."""
     radii = np.sqrt(np.maximum(0.0, 1.0 - heights**2))
     return np.stack([radii * np.cos(azimuths), heights, radii * np.sin(azimuths)], axis=1)
+
+
+if __name__ == "__main__":
+    write_table(Path(__file__).parent / "data" / TABLE)

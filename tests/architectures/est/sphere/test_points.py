@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from scipy.integrate import lebedev_rule
 
 from ase_geomformer.architectures.est.sphere.points import (
+    LAST_TABULATED,
     LEBEDEV_DEGREES,
     POINT_RULES,
     fibonacci_midpoint,
@@ -37,6 +39,14 @@ def test_unit_vectors_and_positive_weights_of_the_whole_sphere(rule: str, degree
     assert math.isclose(found.weights.sum(), 4.0 * math.pi, rel_tol=1e-14)
     distances = np.linalg.norm(found.points[:, None] - found.points, axis=-1)
     assert (distances + 2.0 * np.eye(found.num_points)).min() > 1e-3
+
+
+@pytest.mark.parametrize("degree", [d for d in LEBEDEV_DEGREES if d <= LAST_TABULATED + 4])
+def test_tabulated_lebedev_rules_are_those_of_scipy(degree: int) -> None:
+    points, weights = lebedev_rule(degree)
+    found = lebedev(degree)
+    np.testing.assert_array_equal(found.points, points.T)
+    np.testing.assert_array_equal(found.weights, weights)
 
 
 @pytest.mark.parametrize("rule", EXACT_RULES)

@@ -1,0 +1,54 @@
+"""What numbers depend on, as keys of the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from ase_geomformer.potential import Potential
+
+# Parts of the package that turn a graph into numbers, relative to it.
+SOURCES = ("acceleration", "architectures", "graph", "layers", "physics", "potential.py")
+
+
+def fingerprint(*parts: object) -> str:
+    """A key of plain values: sha256 of their JSON, 32 hexadecimal digits of it."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def of_potential(potential: Potential) -> str:
+    """Of weights and settings, whatever the potential is called and wherever it comes from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(potential.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().data)
+    architecture = potential.architecture
+    return fingerprint(
+        digest.hexdigest(),
+        architecture.name,
+        architecture.settings_dict(),
+        potential.elements,
+        potential.reference_energies,
+        potential.energy_scale,
+        potential.terms_settings,
+    )
+
+
+@lru_cache(maxsize=1)
+def of_sources() -> str:
+    """Of the package's own code as far as numbers depend on it."""
+    package = Path(__file__).resolve().parents[1]
+    files: set[Path] = set()
+    for pattern in SOURCES:
+        place = package / pattern
+        files |= set(place.rglob("*.py") if place.is_dir() else package.glob(pattern))
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(package)} ".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
