@@ -10,12 +10,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from ase_geomformer.checkpoint.folder import CARD_FILE, load_folder
-from ase_geomformer.machine.devices import resolve_device, resolve_dtype
+from ase_geomformer.checkpoint.card import CARD_FILE
 
 if TYPE_CHECKING:
+    import torch
+
     from ase_geomformer.convert.obtainable import Obtainable
     from ase_geomformer.physics import LongRangeCutoff
     from ase_geomformer.potential import Potential
@@ -142,6 +141,10 @@ def load_potential(
         If this machine has no such device, the type is another, or a long-range cutoff is given
         for a potential without long-range terms.
     """
+    # Listing potentials needs no torch.
+    from ase_geomformer.checkpoint.folder import load_folder
+    from ase_geomformer.machine.devices import resolve_device, resolve_dtype
+
     place, kind = resolve_device(device), resolve_dtype(dtype)
     potential = load_folder(find_potential(name_or_path))
     return potential.copy(device=place, dtype=kind, long_range_cutoff=long_range_cutoff)

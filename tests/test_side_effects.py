@@ -174,3 +174,33 @@ def test_public_names_take_less_than_half_a_second_beyond_torch(run_python: Call
     )
     seconds = statistics.median(float(run_python("-c", code).stdout) for _ in range(3))
     assert seconds < 0.5
+
+
+def test_the_first_energy_takes_less_than_a_second_beyond_torch(run_python: Callable) -> None:
+    """Of processor time, from the second process on: the first one makes the radial tables."""
+    code = (
+        "import sys, time, torch, ase.calculators.calculator\n"
+        "from ase import Atoms\n"
+        "start = time.process_time()\n"
+        "from ase_geomformer import PotentialCalculator\n"
+        "calculator = PotentialCalculator('so3krates-rmd17-ethanol', device='cpu')\n"
+        "calculator.get_potential_energy(Atoms('CO', [[0, 0, 0], [0, 0, 1.2]]))\n"
+        "print(time.process_time() - start)\n"
+        "print(*sys.modules)"
+    )
+    run_python("-c", code)
+    seconds, *loaded = run_python("-c", code).stdout.split()
+    assert {"e3nn", "scipy", "torch._dynamo", "sympy"}.isdisjoint(loaded)
+    assert float(seconds) < 1.0
+
+
+def test_listing_potentials_needs_no_torch(run_python: Callable) -> None:
+    code = (
+        "import sys, time\n"
+        "from ase_geomformer.cli import main\n"
+        "assert main(['models', 'list']) == 0\n"
+        "print(time.process_time(), *sys.modules, file=sys.stderr)"
+    )
+    seconds, *loaded = run_python("-c", code).stderr.split()
+    assert {"torch", "ase", "matplotlib"}.isdisjoint(loaded)
+    assert float(seconds) < 0.5

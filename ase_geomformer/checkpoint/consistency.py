@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.architectures.base import architecture_class
-from ase_geomformer.checkpoint.untrusted import Allowance
+from ase_geomformer.checkpoint.allowance import Allowance
 from ase_geomformer.physics import TERMS
 from ase_geomformer.settings.plain import check_plain
 

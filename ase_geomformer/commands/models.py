@@ -120,7 +120,7 @@ def _list(names: list[str], as_json: bool) -> int:
 
 def _overview(folder: Path) -> dict[str, Any]:
     """What the list says of a potential; one that is damaged must not hide the others."""
-    from ase_geomformer.checkpoint.folder import CheckpointError, read_card
+    from ase_geomformer.checkpoint.card import CheckpointError, read_card
 
     try:
         card = read_card(folder)
@@ -143,7 +143,7 @@ def _overview(folder: Path) -> dict[str, Any]:
 def _show(names: list[str], as_json: bool) -> int:
     from dataclasses import asdict
 
-    from ase_geomformer.checkpoint.folder import read_card
+    from ase_geomformer.checkpoint.card import read_card
     from ase_geomformer.registry import find_potential
 
     if len(names) != 1:
