@@ -15,7 +15,7 @@ from ase_geomformer.checkpoint.card import CARD_FILE
 if TYPE_CHECKING:
     import torch
 
-    from ase_geomformer.convert.obtainable import Obtainable
+    from ase_geomformer.checkpoint.obtainable import Obtainable
     from ase_geomformer.physics import LongRangeCutoff
     from ase_geomformer.potential import Potential
 
@@ -81,7 +81,7 @@ def find_potential(name_or_path: str | os.PathLike[str]) -> Path:
     if path.name == CARD_FILE:
         path = path.parent
     # Imported here: converters take as long as all else together, and few names are unknown.
-    from ase_geomformer.convert.obtainable import OBTAINABLE
+    from ase_geomformer.checkpoint.obtainable import OBTAINABLE
 
     # A folder of such a name without a card may be a checkout of the potential's own code.
     if path.is_dir() and not (name in OBTAINABLE and not (path / CARD_FILE).exists()):

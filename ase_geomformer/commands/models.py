@@ -55,8 +55,8 @@ def _tell(line: str) -> None:
 
 
 def _get(options: Namespace) -> int:
+    from ase_geomformer.checkpoint.obtainable import OBTAINABLE
     from ase_geomformer.convert.get import get_potential
-    from ase_geomformer.convert.obtainable import OBTAINABLE
     from ase_geomformer.registry import user_folder
 
     if len(options.names) != 1 or options.names[0] not in OBTAINABLE:
@@ -83,7 +83,7 @@ def _get(options: Namespace) -> int:
 
 
 def _list(names: list[str], as_json: bool) -> int:
-    from ase_geomformer.convert.obtainable import OBTAINABLE
+    from ase_geomformer.checkpoint.obtainable import OBTAINABLE
     from ase_geomformer.registry import list_potentials
 
     if names:

@@ -27,7 +27,7 @@ from ase_geomformer.checkpoint.folder import (
     read_card,
     verify,
 )
-from ase_geomformer.convert.obtainable import Obtainable
+from ase_geomformer.checkpoint.obtainable import Obtainable
 from ase_geomformer.convert.so3lr import save_so3lr
 
 CONVERTERS: dict[str, Callable[[Path, Path], Any]] = {"so3lr": save_so3lr}

@@ -26,10 +26,10 @@ from safetensors.numpy import load_file, save_file
 
 from ase_geomformer import PotentialCalculator, list_potentials, load_potential
 from ase_geomformer.checkpoint.folder import CARD_FILE, WEIGHTS_FILE, verify
+from ase_geomformer.checkpoint.obtainable import OBTAINABLE, Obtainable
 from ase_geomformer.cli import main
 from ase_geomformer.convert import get, so3lr
 from ase_geomformer.convert.get import get_potential
-from ase_geomformer.convert.obtainable import OBTAINABLE, Obtainable
 from ase_geomformer.registry import DATA_VARIABLE, user_folder
 
 SO3LR = OBTAINABLE["so3lr"]
