@@ -22,7 +22,7 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplineGrid, SplineTable
 from ase_geomformer.potential import Potential
-from tests.architectures.suite import random_potential
+from ase_geomformer.testing.suite import random_potential
 
 CUTOFF = 4.0
 

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
-from tests.architectures.waiting import Waits
+from ase_geomformer.testing.waiting import Waits
 
 
 def moved(atoms: Atoms) -> Atoms:

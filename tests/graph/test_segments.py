@@ -16,7 +16,7 @@ from ase_geomformer.graph.segments import Segments
 from ase_geomformer.hessian import hessian
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
-from tests.architectures.waiting import Waits
+from ase_geomformer.testing.waiting import Waits
 
 Kind = Callable[[Sequence[int], int], Segments]
 

@@ -8,7 +8,7 @@ from ase_geomformer.architectures.geomformer.masked_softmax import Heads, attend
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.potential import Potential
-from tests.architectures.structures import SYMBOLS, evaluate, triclinic
+from ase_geomformer.testing.structures import SYMBOLS, evaluate, triclinic
 
 GENERATOR = torch.Generator().manual_seed(0)
 

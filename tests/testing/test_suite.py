@@ -21,10 +21,9 @@ from ase_geomformer.layers.attention import Attention, Edges
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.harmonics import DegreeSum
 from ase_geomformer.layers.radial import BesselBasis
-
-from .exemptions import Exemption
-from .suite import ArchitectureSuite, random_potential
-from .test_so3krates import SMALL
+from ase_geomformer.testing.exemptions import Exemption
+from ase_geomformer.testing.suite import ArchitectureSuite, random_potential
+from tests.architectures.so3krates.small import SMALL
 
 Planter = Callable[[pytest.MonkeyPatch], dict[str, Any]]
 genuine_forward = So3krates.forward
@@ -238,9 +237,8 @@ def test_exemption_from_a_check_that_does_not_exist_is_an_error() -> None:
 
 
 NEEDLESS = """
-from architectures.exemptions import Exemption
-from architectures.suite import ArchitectureSuite
-from architectures.test_so3krates import SMALL
+from ase_geomformer.testing import ArchitectureSuite, Exemption
+from tests.architectures.so3krates.small import SMALL
 
 
 class TestExempted(ArchitectureSuite):
@@ -256,7 +254,7 @@ def test_exemption_that_is_not_needed_fails(tmp_path: Path, root: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-k", "lone_atom or registered", "test_needless.py"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (root / "tests", root)))},
+        env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,6 +1,9 @@
+"""Checks of smoothness: at the cutoff, along paths and at symmetric sites."""
+
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,9 +12,8 @@ from ase import Atoms
 from scipy.integrate import cumulative_simpson
 
 from ase_geomformer.potential import Potential
-
-from .limits import Limits
-from .structures import (
+from ase_geomformer.testing.limits import Limits
+from ase_geomformer.testing.structures import (
     CRYSTALS,
     along_line,
     assert_close,
@@ -29,7 +31,7 @@ STRETCH = dimer("H2", 1.0).positions
 class SmoothnessChecks:
     """Energies have two continuous derivatives, above all where neighbours come and go."""
 
-    limits: Limits
+    limits: ClassVar[Limits]
 
     @pytest.mark.parametrize("symbols", ["H2", "CO"])
     def test_dimer_through_the_cutoff(self, potential: Potential, symbols: str) -> None:
@@ -143,7 +145,9 @@ class SmoothnessChecks:
     @pytest.mark.parametrize("structure", CRYSTALS)
     def test_no_force_in_a_perfect_crystal(self, potential: Potential, structure: str) -> None:
         results = evaluate(potential, crystal(structure, potential.cutoff))
-        assert results["forces"].abs().max() <= 1e-12 * max(1.0, results["energies"].abs().max())
+        assert results["forces"].abs().max() <= 1e-12 * max(
+            1.0, results["energies"].abs().max().item()
+        )
 
     def test_lone_atom(self, potential: Potential) -> None:
         """An atom without neighbours has an energy and no force, and weights can learn from it."""

@@ -1,3 +1,5 @@
+"""Checks that an architecture fails by design."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -64,6 +64,7 @@ def crystal(structure: str, cutoff: float) -> Atoms:
 
 
 def dimer(symbols: str, distance: float) -> Atoms:
+    """Two atoms this far apart in Å, along no axis."""
     return Atoms(symbols, positions=[[0, 0, 0], [0.48 * distance, 0.6 * distance, 0.64 * distance]])
 
 
@@ -91,6 +92,7 @@ def assortment(cutoff: float) -> list[Atoms]:
 def graph_of(
     potential: Potential, atoms: Atoms | Sequence[Atoms], cutoff: float | None = None
 ) -> AtomGraph:
+    """The graph of one or several structures; edges reach the potential's cutoff by default."""
     structures = [atoms] if isinstance(atoms, Atoms) else atoms
     return AtomGraph.from_atoms(
         [known(potential, structure) for structure in structures],

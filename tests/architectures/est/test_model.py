@@ -11,23 +11,10 @@ from ase_geomformer.architectures import build
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.spline import SplineTable
 from ase_geomformer.potential import Potential
-
-from .limits import Limits
-from .structures import assert_close, ethanol, evaluate
-from .suite import ArchitectureSuite, random_potential
-
-SMALL = {
-    "cutoff": 3.8,
-    "num_channels": 8,
-    "num_layers": 2,
-    "num_heads": 2,
-    "num_radial_basis": 8,
-    "radial_width": 8,
-    "steerable_width": 8,
-    "spherical_width": 8,
-    "energy_width": 8,
-    "avg_num_neighbors": 8.0,
-}
+from ase_geomformer.testing.limits import Limits
+from ase_geomformer.testing.structures import assert_close, ethanol, evaluate
+from ase_geomformer.testing.suite import ArchitectureSuite, random_potential
+from tests.architectures.est.small import SMALL
 
 
 class TestEst(ArchitectureSuite):

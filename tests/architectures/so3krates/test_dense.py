@@ -6,8 +6,7 @@ import pytest
 
 from ase_geomformer.architectures import build
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
-
-from .suite import ArchitectureSuite
+from ase_geomformer.testing.suite import ArchitectureSuite
 
 SMALL = {"cutoff": 3.8, "num_features": 16, "num_layers": 2, "num_heads": 2, "num_radial_basis": 8}
 

@@ -1,3 +1,5 @@
+"""Accuracy that an architecture promises."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

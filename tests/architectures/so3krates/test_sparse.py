@@ -7,18 +7,9 @@ import torch
 
 from ase_geomformer.architectures import So3krates, build
 from ase_geomformer.graph.atom_graph import AtomGraph
-
-from .structures import ethanol
-from .suite import ArchitectureSuite
-
-SMALL = {
-    "cutoff": 3.8,
-    "num_features": 16,
-    "num_layers": 2,
-    "num_heads": 2,
-    "num_radial_basis": 8,
-    "energy_width": 8,
-}
+from ase_geomformer.testing.structures import ethanol
+from ase_geomformer.testing.suite import ArchitectureSuite
+from tests.architectures.so3krates.small import SMALL
 
 
 class TestSo3krates(ArchitectureSuite):

@@ -1,4 +1,8 @@
+"""Checks of invariance under O(3), translations and permutations."""
+
 from __future__ import annotations
+
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -6,9 +10,8 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from ase_geomformer.potential import Potential
-
-from .limits import Limits
-from .structures import assert_close, ethanol, evaluate, known, triclinic
+from ase_geomformer.testing.limits import Limits
+from ase_geomformer.testing.structures import assert_close, ethanol, evaluate, known, triclinic
 
 TURN = Rotation.from_rotvec([0.4, -1.3, 0.9]).as_matrix()
 OPERATIONS = {
@@ -26,7 +29,7 @@ OPERATIONS = {
 class SymmetryChecks:
     """Energies know neither where a structure is, nor how it is turned or numbered."""
 
-    limits: Limits
+    limits: ClassVar[Limits]
 
     @pytest.mark.parametrize("operation", OPERATIONS)
     @pytest.mark.parametrize("structure", ["molecule", "crystal"])

@@ -20,15 +20,14 @@ import torch
 
 from ase_geomformer.architectures import build
 from ase_geomformer.potential import Potential
-
-from .checks_contract import ContractChecks
-from .checks_derivatives import DerivativeChecks
-from .checks_graphs import GraphChecks
-from .checks_smoothness import SmoothnessChecks
-from .checks_symmetry import SymmetryChecks
-from .exemptions import Exemption
-from .limits import Limits
-from .structures import SYMBOLS
+from ase_geomformer.testing.checks.contract import ContractChecks
+from ase_geomformer.testing.checks.derivatives import DerivativeChecks
+from ase_geomformer.testing.checks.graphs import GraphChecks
+from ase_geomformer.testing.checks.smoothness import SmoothnessChecks
+from ase_geomformer.testing.checks.symmetry import SymmetryChecks
+from ase_geomformer.testing.exemptions import Exemption
+from ase_geomformer.testing.limits import Limits
+from ase_geomformer.testing.structures import SYMBOLS
 
 
 def random_potential(name: str, settings: dict[str, Any]) -> Potential:
@@ -37,7 +36,7 @@ def random_potential(name: str, settings: dict[str, Any]) -> Potential:
     architecture = build(name, settings)
     with torch.no_grad():
         for parameter in architecture.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(0.1 * torch.randn_like(parameter))
     return Potential(architecture, SYMBOLS).requires_grad_(False).eval()
 
 

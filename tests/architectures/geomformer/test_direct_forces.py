@@ -10,10 +10,9 @@ import torch
 from ase import Atoms
 
 from ase_geomformer.potential import Potential
-
-from .structures import ethanol, graph_of, triclinic
-from .suite import random_potential
-from .test_geomformer import SMALL
+from ase_geomformer.testing.structures import ethanol, graph_of, triclinic
+from ase_geomformer.testing.suite import random_potential
+from tests.architectures.geomformer.small import SMALL
 
 PAPER = {
     **SMALL,

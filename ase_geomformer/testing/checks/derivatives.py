@@ -1,4 +1,8 @@
+"""Checks of forces, stress, Hessian and weight gradients against finite differences."""
+
 from __future__ import annotations
+
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,8 +13,15 @@ from torch import Tensor
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.hessian import hessian
 from ase_geomformer.potential import Potential
-
-from .structures import assert_close, assortment, ethanol, evaluate, graph_of, known, triclinic
+from ase_geomformer.testing.structures import (
+    assert_close,
+    assortment,
+    ethanol,
+    evaluate,
+    graph_of,
+    known,
+    triclinic,
+)
 
 STEP = 1e-4  # Å; central differences then err by 1e-8 of a third derivative
 # Edges along the axes, where a local frame or a polar angle could be singular.
@@ -54,7 +65,7 @@ def loss_gradients(potential: Potential, graph: AtomGraph) -> dict[str, Tensor]:
 class DerivativeChecks:
     """Derivatives are those of the energy, to second order, in positions, strain and weights."""
 
-    idle_parameters: tuple[str, ...]
+    idle_parameters: ClassVar[tuple[str, ...]]
 
     @pytest.mark.parametrize("structure", ["molecule", "crystal", "axes"])
     def test_forces_are_the_slope_of_the_energy(self, potential: Potential, structure: str) -> None:
@@ -66,7 +77,7 @@ class DerivativeChecks:
         assert_close(forces, -central_difference(energies).reshape(-1, 3), 1e-6)
 
     def test_stress_is_the_slope_of_the_energy_with_strain(self, potential: Potential) -> None:
-        """sigma = (1/V) dE/d(strain), cell and atoms deformed alike."""
+        """Stress is (1/V) dE/d(strain), cell and atoms deformed alike."""
         atoms = triclinic(potential.cutoff)
         strained = []
         for a, b in np.ndindex(3, 3):
@@ -108,11 +119,11 @@ class DerivativeChecks:
             for step in (1e-5, -2e-5):
                 with torch.no_grad():
                     for name, parameter in parameters.items():
-                        parameter += step * direction[name]
+                        parameter.add_(step * direction[name])
                 losses.append(force_loss(potential, graph).detach())
             with torch.no_grad():
                 for name, parameter in parameters.items():
-                    parameter += 1e-5 * direction[name]
+                    parameter.add_(1e-5 * direction[name])
             expected = (losses[0] - losses[1]) / 2e-5
             found = sum((gradients[name] * direction[name]).sum() for name in parameters)
             assert_close(torch.as_tensor(found), expected, 1e-5)

@@ -17,11 +17,10 @@ from ase_geomformer import PotentialCalculator
 from ase_geomformer.md.velocities import draw_velocities
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import list_potentials, load_potential
-
-from .checks_derivatives import central_difference, displaced
-from .structures import assert_close, evaluate, familiar
-from .suite import random_potential
-from .test_est import SMALL
+from ase_geomformer.testing.checks.derivatives import central_difference, displaced
+from ase_geomformer.testing.structures import assert_close, evaluate, familiar
+from ase_geomformer.testing.suite import random_potential
+from tests.architectures.est.small import SMALL
 
 SHIPPED = [name for name in list_potentials() if name.startswith("est-")]
 TURNS = Rotation.random(6, rng=0).as_matrix()

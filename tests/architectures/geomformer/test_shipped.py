@@ -12,9 +12,8 @@ from ase_geomformer import PotentialCalculator
 from ase_geomformer.md.velocities import draw_velocities
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import list_potentials, load_potential
-
-from .checks_derivatives import central_difference, displaced
-from .structures import along_line, assert_close, dimer, evaluate, familiar
+from ase_geomformer.testing.checks.derivatives import central_difference, displaced
+from ase_geomformer.testing.structures import along_line, assert_close, dimer, evaluate, familiar
 
 SHIPPED = [name for name in list_potentials() if name.startswith("geomformer-")]
 

@@ -1,24 +1,35 @@
+"""Checks of supercells, batches, padding and precision."""
+
 from __future__ import annotations
+
+from typing import ClassVar
 
 import pytest
 import torch
 
 from ase_geomformer.potential import PROPERTIES, Potential
-
-from .checks_derivatives import force_loss
-from .limits import Limits
-from .structures import assert_close, assortment, ethanol, evaluate, graph_of, triclinic
+from ase_geomformer.testing.checks.derivatives import force_loss
+from ase_geomformer.testing.limits import Limits
+from ase_geomformer.testing.structures import (
+    assert_close,
+    assortment,
+    ethanol,
+    evaluate,
+    graph_of,
+    triclinic,
+)
 
 
 class GraphChecks:
     """The energy is that of the structure, however it is described or packed."""
 
-    limits: Limits
+    limits: ClassVar[Limits]
 
     @pytest.mark.parametrize("repeats", [(2, 1, 1), (1, 1, 3), (2, 2, 2)])
     def test_supercells(self, potential: Potential, repeats: tuple[int, int, int]) -> None:
-        """A crystal repeated has the same energies, forces and stress, from the cell shorter than
-        the cutoff, where atoms neighbour their own images, up.
+        """A repeated crystal has the same energies, forces and stress.
+
+        The cell is shorter than the cutoff, so that atoms neighbour their own images.
         """
         unit = triclinic(potential.cutoff)
         copies = repeats[0] * repeats[1] * repeats[2]

@@ -11,10 +11,9 @@ from ase_geomformer.architectures import build
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
 from ase_geomformer.potential import Potential
-
-from .exemptions import Exemption
-from .structures import ethanol, evaluate, graph_of, triclinic
-from .suite import ArchitectureSuite, random_potential
+from ase_geomformer.testing.exemptions import Exemption
+from ase_geomformer.testing.structures import ethanol, evaluate, graph_of, triclinic
+from ase_geomformer.testing.suite import ArchitectureSuite, random_potential
 
 SMALL = {
     "cutoff": 3.8,

@@ -9,20 +9,11 @@ from ase_geomformer.architectures import build
 from ase_geomformer.architectures.geomformer.settings import SIZES
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
 from ase_geomformer.potential import Potential
-
-from .exemptions import Exemption
-from .limits import Limits
-from .structures import SYMBOLS, ethanol, graph_of
-from .suite import ArchitectureSuite
-
-SMALL = {
-    "cutoff": 3.8,
-    "num_features": 16,
-    "num_blocks": 2,
-    "num_heads": 2,
-    "num_radial_basis": 8,
-    "energy_width": 8,
-}
+from ase_geomformer.testing.exemptions import Exemption
+from ase_geomformer.testing.limits import Limits
+from ase_geomformer.testing.structures import SYMBOLS, ethanol, graph_of
+from ase_geomformer.testing.suite import ArchitectureSuite
+from tests.architectures.geomformer.small import SMALL
 
 # Exponentials of logits up to twice the bound lose more digits than filters do: in float32 forces
 # differ by up to 1.4e-5 of the largest. Degree 3 makes diamond more anharmonic: -F/u changes by

@@ -1,7 +1,9 @@
+"""Checks of the interface: outputs, settings, weights and compilation."""
+
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -14,15 +16,14 @@ from ase_geomformer.architectures.base import architecture_names
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 from ase_geomformer.runtime.memory_model import OVERHEAD, GraphSize, MemoryModel, PeakMemory
-
-from .structures import assortment, crystal, ethanol, graph_of, triclinic
-from .waiting import Waits
+from ase_geomformer.testing.structures import assortment, crystal, ethanol, graph_of, triclinic
+from ase_geomformer.testing.waiting import Waits
 
 
 class ContractChecks:
     """The promises of the interface: outputs, settings, weights, and graphs for the compiler."""
 
-    name: str
+    name: ClassVar[str]
 
     def test_outputs(self, potential: Potential) -> None:
         graph = graph_of(potential, assortment(potential.cutoff))

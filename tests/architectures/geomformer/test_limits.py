@@ -18,9 +18,8 @@ from ase.build import bulk
 
 from ase_geomformer.architectures import Architecture, build
 from ase_geomformer.graph.atom_graph import AtomGraph
-
-from .structures import dimer
-from .test_geomformer import SMALL
+from ase_geomformer.testing.structures import dimer
+from tests.architectures.geomformer.small import SMALL
 
 DISPLACEMENTS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 VECTORS_ONLY = {"scalar_component": False, "forces": "direct", "max_degree": 1}
