@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint format setup constraints
+.PHONY: help demo test check fuzz lint format setup constraints lowest
 
 help:  ## show this list
 	@echo "ase-geomformer: machine-learned potentials for ASE"
@@ -28,12 +28,16 @@ demo: $(STAMP)  ## 1 ps of molecular dynamics of ethanol with the shipped potent
 test: $(STAMP)  ## run the tests
 	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 $(ARGS)
 
+check: lint  ## style, types, imports and a quick selection of tests: a minute on two cores
+	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 -m quick $(ARGS)
+
 fuzz: $(STAMP)  ## ten minutes of random damage to potentials and structures
 	@$(QUIET_THREADS) $(BIN)/python benchmarks/fuzz.py --seconds 600 $(ARGS)
 
-lint: $(STAMP)  ## check style (ruff) and types (mypy)
+lint: $(STAMP)  ## check style (ruff), types (mypy) and imports between rooms (import-linter)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/mypy
 
 format: $(STAMP)  ## apply the style
@@ -49,6 +53,14 @@ constraints:  ## resolve the newest dependencies and freeze them in constraints.
 	@{ sed -n '/^#/p' constraints.txt; build/newest/bin/python -m pip freeze --all \
 		| grep -Ev '^(ase-geomformer|pip)[ =]' | sed 's/+[a-z0-9.]*$$//'; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt && rm -rf build/newest
+
+lowest:  ## run the tests with the lowest versions that setup.cfg allows
+	@$(find-python)
+	@rm -rf build/lowest && $(PYTHON) -m venv build/lowest
+	@build/lowest/bin/python -m pip install --quiet uv
+	@build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python \
+		--resolution lowest-direct --editable ".[test]"
+	@$(QUIET_THREADS) build/lowest/bin/python -m pytest -n 2 $(ARGS)
 
 # --clear: an environment left by another interpreter is not mixed with the new one.
 $(STAMP): setup.cfg pyproject.toml constraints.txt

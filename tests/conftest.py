@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from ase_geomformer.checkpoint.folder import Card
 from ase_geomformer.potential import Potential
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("ASE_GEOMFORMER_SHARED", ROOT.parent / "shared"))
+NO_SHARED = f"no reference data at {SHARED}; set ASE_GEOMFORMER_SHARED to its folder"
 
 # pytest-xdist already fills the cores; threads on top of it would only wait for each other.
 torch.set_num_threads(1)
@@ -33,6 +35,24 @@ settings.register_profile("reproducible", deadline=None, derandomize=True)
 settings.load_profile("reproducible")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that read the reference data: `-m "not shared"` leaves them out."""
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker("shared")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report all tests without their reference data as skipped here: in one line of the summary."""
+    report = yield
+    if report.skipped and item.get_closest_marker("shared") and not SHARED.is_dir():
+        report.longrepr = (__file__, None, f"Skipped: {NO_SHARED}")
+    return report
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
@@ -42,10 +62,9 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Reference data and fixtures that are too large for the repository."""
-    folder = Path(os.environ.get("ASE_GEOMFORMER_SHARED", ROOT.parent / "shared"))
-    if not folder.is_dir():
-        pytest.skip(f"no reference data at {folder}; set ASE_GEOMFORMER_SHARED to its folder")
-    return folder
+    if not SHARED.is_dir():
+        pytest.skip(NO_SHARED)
+    return SHARED
 
 
 @pytest.fixture(scope="session")
