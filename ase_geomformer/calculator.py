@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
-from torch import Tensor
 
-from ase_geomformer.acceleration import (
-    CompiledPotential,
-    tabulate_once,
-    threads_worth,
-    worth_tabulating,
-)
+from ase_geomformer.acceleration import TableErrors
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.structure import ELECTRON_DEFAULTS, electrons, geometry
-from ase_geomformer.machine.allocator import keep_freed_memory
-from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 from ase_geomformer.neighbors import VerletList
-from ase_geomformer.neighbors.search import choose
-from ase_geomformer.physics import LongRangeCutoff
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
-from ase_geomformer.registry import load_potential
-from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
+from ase_geomformer.runtime.prepared import Source, prepare
 from ase_geomformer.runtime.results import (
     ASE_PROPERTIES,
     CHARGE_PROPERTIES,
@@ -37,8 +26,10 @@ from ase_geomformer.runtime.results import (
     needed,
     to_ase,
 )
+from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
 
+@takes_settings
 class PotentialCalculator(Calculator):
     """ASE calculator of a potential.
 
@@ -54,51 +45,24 @@ class PotentialCalculator(Calculator):
 
     Parameters
     ----------
-    potential : str, path or Potential
-        A registered name, the path of a potential's folder, or a potential, which is copied.
-    device : str or torch.device
-        ``"auto"`` is CUDA where there is one, else the CPU.
-    dtype : str or torch.dtype, optional
-        ``"float32"`` or ``"float64"``; the potential's own type when left out. Energies are
-        summed in float64 in any case.
-    neighbors : str
-        Backend of the neighbour list, see :func:`ase_geomformer.neighbors.neighbor_list`.
-    skin : float
-        Extra radius in Å of the stored neighbour list, which is then searched anew only after
-        atoms have moved about half of it. Results do not depend on it.
-    long_range_cutoff : float, optional
-        Cutoff in Å of electrostatics and dispersion, for a potential that has them; None for no
-        cutoff, which only structures without periodic boundaries can have. ``"auto"`` is the
-        cutoff the potential comes with.
-    ewald : bool
-        Sum the charges of crystals over all images, with Ewald's method, instead of within a
-        cutoff; for a potential with electrostatics, and structures that are periodic in three
-        directions. Such potentials have no ``stresses``.
-    compile : bool
-        Compile at the first step, for a minute or two, to be faster from then on; forces repeat
-        to rounding, not to the bit. See :class:`~ase_geomformer.acceleration.CompiledPotential`.
-    radial_tables : bool or "auto"
-        Replace filters that depend on the distance alone by tables, which change energies by at
-        most 1e-6 eV/atom and forces by 1e-5 eV/Å on probe structures; see
-        :func:`~ase_geomformer.acceleration.tabulate`. ``"auto"`` replaces networks for float32
-        on a CPU, where rounding errors are as large and the gain is measured.
-    keep_memory : bool
-        From the first step on a CPU, let the process keep up to 2 GB of freed memory, which
-        saves up to half the time of hundreds of atoms; see
-        :func:`~ase_geomformer.machine.allocator.keep_freed_memory`.
+    potential : str, path, Potential or PreparedPotential
+        A registered name, the path of a potential's folder, or a potential, which is copied. One
+        that is prepared already is shared.
+    settings : CalculatorSettings, optional
+        The keywords below as one object; single keywords win over it.
 
     Attributes
     ----------
-    table_errors : TableErrors, optional
-        What the tables changed on the probe structures; None without tables.
+    prepared : PreparedPotential
+        The potential with all that its evaluation needs, which can be lent to other calculators.
 
     Raises
     ------
     FileNotFoundError
         If there is no potential of this name.
-    ValueError
-        If the device, type, backend, skin or long-range cutoff is not possible, or the potential
-        cannot have radial tables.
+    TypeError, ValueError
+        If a keyword is unknown, or its value is not possible, such as a device that is not
+        available, or radial tables of a potential that cannot have them.
     """
 
     name = "geomformer"
@@ -106,53 +70,30 @@ class PotentialCalculator(Calculator):
     implemented_properties = list(ASE_PROPERTIES)  # noqa: RUF012
 
     def __init__(
-        self,
-        potential: str | os.PathLike[str] | Potential,
-        *,
-        device: torch.device | str = "auto",
-        dtype: torch.dtype | str | None = None,
-        neighbors: str = "auto",
-        skin: float = 0.5,
-        long_range_cutoff: LongRangeCutoff = "auto",
-        ewald: bool = False,
-        compile: bool = False,
-        radial_tables: bool | Literal["auto"] = "auto",
-        keep_memory: bool = True,
+        self, potential: Source, settings: CalculatorSettings | None = None, **keywords: Any
     ) -> None:
         super().__init__()
-        place, kind = resolve_device(device), resolve_dtype(dtype)
-        choose(neighbors, place)  # An unknown backend is an error now, not at the first step.
-        self.potential = as_potential(potential).copy(
-            device=place, dtype=kind, long_range_cutoff=long_range_cutoff, ewald=ewald
-        )
-        if radial_tables == "auto":
-            radial_tables = self.potential.dtype == torch.float32 and place.type == "cpu"
-            radial_tables = radial_tables and worth_tabulating(self.potential)
-        self.table_errors = tabulate_once(self.potential) if radial_tables else None
-        self.evaluator = CompiledPotential(self.potential) if compile else self.potential
+        self.prepared = prepare(potential, settings, **keywords)
+        chosen = self.prepared.settings
         self.implemented_properties = list(ase_properties(self.potential))
-        self.memory = MemoryGuard(self.potential)
-        self.neighbors = VerletList(self.potential.cutoff, skin, neighbors)
+        self.neighbors = VerletList(self.potential.cutoff, chosen.skin, chosen.neighbors)
         far = self.potential.far_cutoff
-        self.far_pairs = VerletList(far, skin, neighbors, half=True) if far else None
-        # Asking the potential would walk through its modules at every step.
-        self._device, self._dtype = place, self.potential.dtype
+        self.far_pairs = VerletList(far, chosen.skin, chosen.neighbors, half=True) if far else None
         # What differs between steps only when more than positions changes: the requests that have
         # been checked, with all that they are answered with, and the rest of the graph.
         self._granted: dict[tuple[str, ...], Collection[str]] = {}
         self._last_graph: AtomGraph | None = None
-        self.parameters.update(
-            potential=potential_name(self.potential),
-            device=str(place),
-            dtype=str(self.potential.dtype).removeprefix("torch."),
-            neighbors=neighbors,
-            skin=skin,
-            long_range_cutoff=long_range_cutoff,
-            ewald=ewald,
-            compile=compile,
-            radial_tables=radial_tables,
-            keep_memory=keep_memory,
-        )
+        self.parameters.update(potential=self.prepared.name, **asdict(chosen))
+
+    @property
+    def potential(self) -> Potential:
+        """The potential that is evaluated."""
+        return self.prepared.potential
+
+    @property
+    def table_errors(self) -> TableErrors | None:
+        """What radial tables changed on the probe structures; None without tables."""
+        return self.prepared.table_errors
 
     @property
     def conservative(self) -> bool:
@@ -215,21 +156,13 @@ class PotentialCalculator(Calculator):
         wanted = self._wanted(atoms, tuple(properties))
         # A caller's inference mode would forbid the gradient.
         with torch.inference_mode(False):
-            results = self.evaluate(self._graph(atoms), needed(wanted))
+            results = self.prepared(self._graph(atoms), needed(wanted))
             (converted,) = to_ase(results, [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()
         # The copy shares the values in info, and an array there could be changed in place.
         given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
         self.atoms.info.update({key: electrons(atoms)[key] for key in given})
-
-    def evaluate(self, graph: AtomGraph, names: Collection[str]) -> dict[str, Tensor]:
-        """What the potential gives for a graph on its device, if there is memory for it."""
-        self.memory.check(GraphSize.of(graph))
-        if self.parameters["keep_memory"] and graph.edge_vectors.is_cpu:
-            keep_freed_memory()
-        with threads_worth(graph):
-            return self.evaluator(graph, names)
 
     def _wanted(self, atoms: Atoms, properties: tuple[str, ...]) -> Collection[str]:
         """All that a request is answered with; refused where the potential cannot give it."""
@@ -239,7 +172,7 @@ class PotentialCalculator(Calculator):
         wanted = {*properties, "energy", "free_energy", "energies"}
         wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
         # With compilation, energy alone would have to be compiled, too.
-        if self.parameters["compile"] or wanted & set(GRADIENT_PROPERTIES):
+        if self.prepared.settings.compile or wanted & set(GRADIENT_PROPERTIES):
             wanted |= {"forces"} | ({"stress"} & set(self.implemented_properties))
             wanted -= set() if has_volume(atoms) else {"stress"}
         self._granted[properties] = wanted
@@ -247,7 +180,7 @@ class PotentialCalculator(Calculator):
 
     def _graph(self, atoms: Atoms) -> AtomGraph:
         host = geometry(atoms)
-        here = host.to(self._device)
+        here = host.to(self.prepared.device)
         edges = self.neighbors.update(*here, host)
         far = None if self.far_pairs is None else self.far_pairs.update(*here, host)
         self._last_graph = AtomGraph.from_neighbors(
@@ -256,7 +189,7 @@ class PotentialCalculator(Calculator):
             here.positions,
             here.cell,
             far=far,
-            dtype=self._dtype,
+            dtype=self.prepared.dtype,
             same=self._last_graph,
         )
         return self._last_graph
@@ -264,20 +197,3 @@ class PotentialCalculator(Calculator):
     def __repr__(self) -> str:
         settings = ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())
         return f"{type(self).__name__}({settings})"
-
-
-def as_potential(potential: str | os.PathLike[str] | Potential) -> Potential:
-    """A potential as it is, or loaded by its name or path; TypeError if it is none of these."""
-    if isinstance(potential, Potential):
-        return potential
-    if not isinstance(potential, str | os.PathLike):
-        raise TypeError(
-            "a potential is given as a registered name, a path or a Potential, not as "
-            f"{type(potential).__name__}"
-        )
-    return load_potential(potential)
-
-
-def potential_name(potential: Potential) -> str:
-    """The name on a potential's card, or its architecture's where it has none."""
-    return potential.card.name if potential.card else potential.architecture.name

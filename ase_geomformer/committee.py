@@ -15,6 +15,7 @@ from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.checkpoint.folder import CARD_FILE
 from ase_geomformer.potential import Potential
 from ase_geomformer.runtime.results import ASE_PROPERTIES, CHARGE_PROPERTIES
+from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
 Member = str | os.PathLike[str] | Potential | Calculator
 SPREADS = ("energy_spread", "forces_spread")
@@ -22,6 +23,7 @@ SPREADS = ("energy_spread", "forces_spread")
 _AVERAGED = (*ASE_PROPERTIES, *CHARGE_PROPERTIES)
 
 
+@takes_settings
 class CommitteeCalculator(Calculator):
     """ASE calculator of the mean of several potentials, with their spread.
 
@@ -39,10 +41,9 @@ class CommitteeCalculator(Calculator):
     ----------
     members : sequence of str, path, Potential or ASE calculator; or path
         Two potentials at least, or a folder that holds the folders of several.
-    **options
-        Of :class:`~ase_geomformer.calculator.PotentialCalculator`, for members that are not
-        calculators already: device, dtype, neighbors, skin, long_range_cutoff, compile,
-        radial_tables.
+    settings : CalculatorSettings, optional
+        The keywords below as one object, for members that are not calculators already; single
+        keywords win over it.
 
     Raises
     ------
@@ -54,13 +55,19 @@ class CommitteeCalculator(Calculator):
 
     name = "committee"
 
-    def __init__(self, members: Sequence[Member] | str | os.PathLike[str], **options: Any) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member] | str | os.PathLike[str],
+        settings: CalculatorSettings | None = None,
+        **keywords: Any,
+    ) -> None:
         super().__init__()
+        settings = (settings or CalculatorSettings()).updated(keywords)
         given = folders(members) if isinstance(members, str | os.PathLike) else list(members)
         if len(given) < 2:
             raise ValueError(f"a committee needs two potentials at least, and {members!r} is one")
         self.members: list[Calculator] = [
-            member if isinstance(member, Calculator) else PotentialCalculator(member, **options)
+            member if isinstance(member, Calculator) else PotentialCalculator(member, settings)
             for member in given
         ]
         common = set.intersection(*(set(member.implemented_properties) for member in self.members))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal, Protocol, cast
+from functools import cached_property
+from typing import Any, Protocol, cast
 
 import torch
 from ase import Atoms
@@ -14,11 +15,11 @@ from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.joint import graphs
 from ase_geomformer.graph.structure import electrons, geometry
-from ase_geomformer.machine.memory import budget_bytes
 from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.potential import Potential
-from ase_geomformer.runtime.memory_model import GraphSize
+from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import check_request, needed, to_ase
+from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
 
 class Evaluator(Protocol):
@@ -34,62 +35,50 @@ class Evaluator(Protocol):
         """The properties of each structure, in order, by ASE's names and in ASE's shapes."""
 
 
+@takes_settings
 class BatchEvaluator:
-    """Evaluates structures in batches, with a potential that it keeps for the next list.
+    """Evaluates structures in batches, with a potential that is prepared once.
 
     Parameters
     ----------
-    potential : str, path, Potential or PotentialCalculator
-        A calculator lends its potential, device, type, neighbour backend, radial tables, memory
-        and what it has compiled, unless another device or type is asked for.
+    potential : str, path, Potential, PreparedPotential or PotentialCalculator
+        A calculator lends the potential that it has prepared: device, dtype, backend of the
+        neighbour list, radial tables and compiled code, unless other settings are given.
+    settings : CalculatorSettings, optional
+        The keywords below as one object; single keywords win over it.
     max_edges : int, optional
         Edges plus atoms, and a tenth of the far pairs, in a batch; a larger structure is a batch
         of its own. Left out, batches take as much memory as is predicted to be 64 MiB on a CPU,
         half of what is free on a GPU; see
         :class:`~ase_geomformer.runtime.memory_model.MemoryModel`.
-    device, dtype, neighbors
-        As in :class:`~ase_geomformer.calculator.PotentialCalculator`.
+
+    Attributes
+    ----------
+    prepared : PreparedPotential
     """
 
     def __init__(
         self,
-        potential: str | os.PathLike[str] | Potential | PotentialCalculator,
+        potential: Source | PotentialCalculator,
+        settings: CalculatorSettings | None = None,
         *,
         max_edges: int | None = None,
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | str | None = None,
-        neighbors: str = "auto",
+        **keywords: Any,
     ) -> None:
         if max_edges is not None and max_edges < 1:
             raise ValueError(f"max_edges must be at least 1, not {max_edges}")
-        tables: bool | Literal["auto"] = "auto"
-        lender: PotentialCalculator | None = None
-        if isinstance(potential, PotentialCalculator):
-            lender = potential
-            neighbors = lender.parameters["neighbors"]
-            # Another type has no use for this one's tables.
-            tables = lender.parameters["radial_tables"] if dtype is None else "auto"
-            device = lender.potential.device if device is None else device
-            potential = lender.potential
-        self.calculator = PotentialCalculator(
-            potential,
-            device="auto" if device is None else device,
-            dtype=dtype,
-            neighbors=neighbors,
-            radial_tables=tables,
-            compile=lender is not None and lender.parameters["compile"],
-            keep_memory=lender is None or lender.parameters["keep_memory"],
-        )
-        if lender is not None:
-            own, lent = self.calculator.potential, lender.potential
-            if (own.device, own.dtype) == (lent.device, lent.dtype):
-                self.calculator.evaluator = lender.evaluator
-        self.neighbors = neighbors
+        self.prepared = prepare(potential, settings, **keywords)
         self._max_edges = max_edges
 
     @property
     def potential(self) -> Potential:
-        return self.calculator.potential
+        """The potential that is evaluated."""
+        return self.prepared.potential
+
+    @cached_property
+    def calculator(self) -> PotentialCalculator:
+        """A calculator of the same prepared potential, for single structures."""
+        return PotentialCalculator(self.prepared)
 
     def __call__(
         self,
@@ -103,13 +92,16 @@ class BatchEvaluator:
         properties = (properties,) if isinstance(properties, str) else tuple(properties)
         _check(structures, self.potential, properties)
         names = needed(properties)
-        if self.calculator.parameters["compile"]:
+        if self.prepared.settings.compile:
             # What is asked for next is then compiled already.
             names |= {"energy", "energies", "forces"}
         results: list[dict[str, Any]] = []
         with torch.inference_mode(False):
-            for graph in self._batches(self._graphs(_tracked(structures, progress))):
-                found = self.calculator.evaluate(graph.to(self.potential.device), names)
+            found_graphs = self._graphs(_tracked(structures, progress))
+            # One structure is one batch, whatever memory it is predicted to take.
+            batches = found_graphs if len(structures) == 1 else self._batches(found_graphs)
+            for graph in batches:
+                found = self.prepared(graph.to(self.prepared.device), names)
                 members = structures[len(results) : len(results) + graph.num_structures]
                 results += to_ase(found, members, properties)
         return results
@@ -120,8 +112,8 @@ class BatchEvaluator:
             structures,
             self.potential.cutoff,
             far_cutoff=self.potential.far_cutoff,
-            neighbors=self.neighbors,
-            dtype=self.potential.dtype,
+            neighbors=self.prepared.settings.neighbors,
+            dtype=self.prepared.dtype,
         )
 
     def _batches(self, graphs: Iterable[AtomGraph]) -> Iterator[AtomGraph]:
@@ -143,15 +135,13 @@ class BatchEvaluator:
     def _cost(self, graph: AtomGraph) -> float:
         """What the limit is a limit of: bytes, or edges."""
         if self._max_edges is None:
-            return self.calculator.memory.model(GraphSize.of(graph))
+            return self.prepared.memory.predicted_bytes(graph)
         # Far pairs are many, but each takes little.
         return graph.num_edges + graph.num_atoms + graph.num_far_pairs // 10
 
     @property
     def _limit(self) -> float:
-        if self._max_edges is not None:
-            return self._max_edges
-        return budget_bytes(self.potential.device)
+        return self.prepared.memory.budget_bytes if self._max_edges is None else self._max_edges
 
 
 class SerialEvaluator:
@@ -175,12 +165,11 @@ class SerialEvaluator:
         ]
 
 
+@takes_settings
 def as_evaluator(
-    source: str | os.PathLike[str] | Potential | Calculator | Evaluator,
-    *,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | str | None = None,
-    neighbors: str = "auto",
+    source: Source | Calculator | Evaluator,
+    settings: CalculatorSettings | None = None,
+    **keywords: Any,
 ) -> Evaluator:
     """What evaluates lists of structures: in batches with a potential, else one by one.
 
@@ -189,13 +178,13 @@ def as_evaluator(
     source : str, path, Potential, ASE calculator or Evaluator
         A potential by its name, path or itself, a calculator of one, any other ASE calculator,
         or an evaluator, which is returned as it is.
-    device, dtype, neighbors
-        For a potential, as in :class:`~ase_geomformer.calculator.PotentialCalculator`.
+    settings : CalculatorSettings, optional
+        For a potential: the keywords below as one object; single keywords win over it.
     """
     if isinstance(source, BatchEvaluator | SerialEvaluator):
         return source
-    if isinstance(source, str | os.PathLike | Potential | PotentialCalculator):
-        return BatchEvaluator(source, device=device, dtype=dtype, neighbors=neighbors)
+    if isinstance(source, str | os.PathLike | Potential | PreparedPotential | PotentialCalculator):
+        return BatchEvaluator(source, settings, **keywords)
     if not hasattr(source, "get_property"):
         raise TypeError(
             "give a potential by its name, path or itself, or an ASE calculator, not "
@@ -204,30 +193,29 @@ def as_evaluator(
     return SerialEvaluator(cast(Calculator, source))
 
 
+@takes_settings
 def evaluate_many(
-    potential: str | os.PathLike[str] | Potential | PotentialCalculator,
+    potential: Source | PotentialCalculator,
     structures: Iterable[Atoms],
     properties: Sequence[str] = ("energy", "forces"),
     *,
     max_edges: int | None = None,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | str | None = None,
-    neighbors: str = "auto",
     progress: bool = False,
+    **keywords: Any,
 ) -> list[dict[str, Any]]:
     """Evaluate structures in batches; only the properties asked for are computed.
 
     Parameters
     ----------
-    potential : str, path, Potential or PotentialCalculator
-        A calculator lends its potential, device, type, neighbour backend, radial tables and
-        what it has compiled, which serves the next list, too.
+    potential : str, path, Potential, PreparedPotential or PotentialCalculator
+        A calculator lends the potential that it has prepared, with its device, dtype, radial
+        tables and compiled code, so that one call costs no more than a step of the calculator.
     structures : iterable of ase.Atoms
         Left as they are, their calculators too.
     properties : sequence of str
         ASE's names: energy, free_energy, energies, forces, stress, stresses; charges and dipole
         where the potential has them.
-    max_edges, device, dtype, neighbors
+    max_edges : int, optional
         As in :class:`BatchEvaluator`.
     progress : bool
         Show a progress bar.
@@ -245,9 +233,7 @@ def evaluate_many(
         If a structure cannot be evaluated; the message says which. All structures are checked
         before the first is evaluated.
     """
-    evaluate = BatchEvaluator(
-        potential, max_edges=max_edges, device=device, dtype=dtype, neighbors=neighbors
-    )
+    evaluate = BatchEvaluator(potential, max_edges=max_edges, **keywords)
     return evaluate(structures, properties, progress=progress)
 
 

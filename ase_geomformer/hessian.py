@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +14,14 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from torch import Tensor
 
-from ase_geomformer.calculator import PotentialCalculator, as_potential
+from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.evaluate import BatchEvaluator, Evaluator, as_evaluator
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 from ase_geomformer.machine.memory import budget_bytes
 from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.prepared import PreparedPotential, as_potential
 
 # Å; the error of a central difference is this squared times a sixth of a fourth derivative.
 STEP = 0.002
@@ -72,14 +74,13 @@ def hessian(
         If there is no such atom, the structure cannot be evaluated, or the potential's forces are
         not the gradient of its energy.
     """
-    if isinstance(potential, PotentialCalculator | BatchEvaluator):
-        device = potential.potential.device if device is None else device
-        own = potential.parameters if isinstance(potential, PotentialCalculator) else {}
-        neighbors = own.get("neighbors", getattr(potential, "neighbors", neighbors))
-        potential = potential.potential
+    lent: Any = getattr(potential, "prepared", potential)
+    if isinstance(lent, PreparedPotential):
+        device = lent.device if device is None else device
+        neighbors, lent = lent.settings.neighbors, lent.potential
     place = resolve_device("auto" if device is None else device)
     with torch.inference_mode(False):
-        model = as_potential(potential).copy(device=place, dtype=resolve_dtype(dtype))
+        model = as_potential(lent).copy(device=place, dtype=resolve_dtype(dtype))
     if not model.conservative:
         raise ValueError(
             "the potential predicts forces directly, so that the second derivatives of its energy "

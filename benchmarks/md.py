@@ -83,7 +83,7 @@ def shares(run: VelocityVerlet) -> dict[str, float]:
     parts: list[tuple[Any, str, str]] = [
         (calculator.neighbors, "update", "list"),
         (AtomGraph, "from_neighbors", "graph"),
-        (calculator, "evaluator", "model"),
+        (calculator.prepared, "function", "model"),
     ]
     with ExitStack() as stack:
         for owner, name, part in parts:

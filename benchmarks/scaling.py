@@ -29,7 +29,7 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
 from ase_geomformer.runs.style import save_figure
-from ase_geomformer.runtime.memory_model import GraphSize, PeakMemory
+from ase_geomformer.runtime.memory_model import PeakMemory
 
 
 def main() -> None:
@@ -76,7 +76,7 @@ def measure(calculator: PotentialCalculator, atoms: Atoms, rounds: int) -> dict[
         "atoms": len(atoms),
         "edges": graph.num_edges,
         "peak_MB": memory.peak / 1e6,
-        "predicted_MB": calculator.memory.model(GraphSize.of(graph)) / 1e6,
+        "predicted_MB": calculator.prepared.memory.predicted_bytes(graph) / 1e6,
         **times,
     }
 

@@ -24,7 +24,6 @@ from ase_geomformer.neighbors import BACKENDS
 from ase_geomformer.neighbors.problem import Problem
 from ase_geomformer.neighbors.search import Pairs
 from ase_geomformer.potential import Potential
-from ase_geomformer.runtime.memory_model import GraphSize
 
 ALL = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
 
@@ -84,9 +83,10 @@ def test_batches_fit_the_memory_predicted(
     sizes = batch_sizes(potential, monkeypatch)
     evaluate = BatchEvaluator(potential, device="cpu")
     graph = AtomGraph.from_atoms(ethanol, potential.cutoff)
-    one = evaluate.calculator.memory.model(GraphSize.of(graph))
+    one = evaluate.prepared.memory.predicted_bytes(graph)
     sizes.clear()
-    monkeypatch.setattr("ase_geomformer.evaluate.budget_bytes", lambda device: 3.5 * one)
+    budget = "ase_geomformer.runtime.memory_model.budget_bytes"
+    monkeypatch.setattr(budget, lambda device: 3.5 * one)
     evaluate([ethanol] * 8)
     assert sizes == [3, 3, 2]
 
@@ -246,13 +246,13 @@ def compiling(potential: Potential, **settings: Any) -> BatchEvaluator:
     """An evaluator that would compile, without the time the compiler takes."""
     calculator = PotentialCalculator(potential, device="cpu", compile=True)
     evaluate = BatchEvaluator(calculator, **settings)
-    assert isinstance(evaluate.calculator.evaluator, CompiledPotential)
-    evaluate.calculator.evaluator.backend = "eager"
+    assert isinstance(evaluate.prepared.function, CompiledPotential)
+    evaluate.prepared.function.backend = "eager"
     return evaluate
 
 
 def compilations(evaluate: BatchEvaluator) -> int:
-    compiled = evaluate.calculator.evaluator
+    compiled = evaluate.prepared.function
     assert isinstance(compiled, CompiledPotential)
     return compiled.compilations
 
@@ -286,13 +286,13 @@ def test_what_a_calculator_compiled_serves_all_lists(
     potential: Potential, structures: list[Atoms]
 ) -> None:
     calculator = PotentialCalculator(potential, device="cpu", compile=True)
-    compiled = calculator.evaluator
+    compiled = calculator.prepared.function
     assert isinstance(compiled, CompiledPotential)
     compiled.backend = "eager"
     for _ in range(3):
         evaluate_many(calculator, structures)
     assert compiled.compilations == 1
-    other = BatchEvaluator(calculator, dtype="float32").calculator.evaluator
+    other = BatchEvaluator(calculator, dtype="float32").prepared.function
     assert isinstance(other, CompiledPotential)
     assert other is not compiled
 

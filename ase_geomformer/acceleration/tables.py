@@ -194,6 +194,9 @@ def probe_graph(potential: Potential) -> AtomGraph:
             # Off the axes, so that all components of forces are there.
             end = distance * np.array([0.48, 0.6, 0.64])
             structures.append(Atoms(pair, positions=[np.zeros(3), end]))
+            if potential.is_reciprocal:  # which sums over crystals only
+                structures[-1].set_cell(np.full(3, 3.0 * potential.cutoff))
+                structures[-1].pbc = True
     if np.isinf(potential.far_cutoff):
         structures[0].pbc = False
     graph = joint_graph(structures, potential.cutoff, far_cutoff=potential.far_cutoff)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ase_geomformer.accuracy.errors import Array
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.evaluate import evaluate_many
+from ase_geomformer.evaluate import BatchEvaluator
 from ase_geomformer.potential import Potential
 
 TARGETS = ("energy", "forces", "stress")
@@ -69,16 +69,10 @@ def compare(
             "have an energy, forces or a stress"
         )
     predicted: list[dict[str, Any]] = [{} for _ in frames]
+    evaluate = BatchEvaluator(potential, device=device, dtype=dtype)
     for targets in dict.fromkeys(filter(None, wanted)):
         chosen = [index for index, found in enumerate(wanted) if found == targets]
-        results = evaluate_many(
-            potential,
-            [frames[index].atoms for index in chosen],
-            targets,
-            device=device,
-            dtype=dtype,
-            progress=progress,
-        )
+        results = evaluate([frames[index].atoms for index in chosen], targets, progress=progress)
         for index, result in zip(chosen, results, strict=True):
             check_finite(frames[index], result)
             predicted[index] = result

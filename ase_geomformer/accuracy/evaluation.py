@@ -26,10 +26,11 @@ from ase_geomformer.accuracy.errors import (
     force_errors,
     stress_errors,
 )
-from ase_geomformer.calculator import PotentialCalculator, as_potential
+from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.data.frames import Frame, elements
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.prepared import as_potential
 
 HEADLINES = ("energy_mae_meV_per_atom", "forces_mae_meV_per_A", "stress_mae_GPa")
 """The errors that a card's figures quote."""

@@ -170,8 +170,16 @@ def open_folder(
     return RunFolder(folder, resumed=resumed)
 
 
-# Where a run is made, and how its files are named, does not change what it computes.
-_PLACES = {"structure", "index", "device", "compile"}
+# Where a run is made, how fast, and how its files are named does not change what it computes.
+_PLACES = {
+    "structure",
+    "index",
+    "device",
+    "neighbors",
+    "skin",
+    "compile",
+    "keep_memory",
+}
 
 
 def _check_same(folder: Path, settings: Mapping[str, Any], free: set[str]) -> None:

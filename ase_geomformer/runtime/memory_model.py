@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.machine.allocator import give_freed_memory_back
-from ase_geomformer.machine.memory import free_memory
+from ase_geomformer.machine.memory import budget_bytes, free_memory
 from ase_geomformer.potential import Potential
 
 # What the allocator takes beyond the tensors alive, operations for themselves, and gaps in memory
@@ -205,6 +205,15 @@ class MemoryGuard:
                 f"{device}; {self._remedy()}"
             )
         self._passed = needed
+
+    def predicted_bytes(self, graph: AtomGraph) -> float:
+        """Bytes that evaluating a graph takes at its peak, besides the weights."""
+        return self.model(GraphSize.of(graph))
+
+    @property
+    def budget_bytes(self) -> float:
+        """Bytes that one batch may take on the potential's device."""
+        return budget_bytes(self.model.potential.device)
 
     def _remedy(self) -> str:
         single = "dtype='float32' takes half of it; " if self._is_double() else ""

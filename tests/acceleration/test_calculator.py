@@ -28,9 +28,9 @@ CARRIERS = {"deepcopy": copy.deepcopy, "pickle": lambda it: pickle.loads(pickle.
 def padding(potential: Potential, **settings: object) -> PotentialCalculator:
     """A calculator that would compile, without the time the compiler takes."""
     calculator = PotentialCalculator(potential, device="cpu", compile=True, **settings)
-    assert isinstance(calculator.evaluator, CompiledPotential)
-    assert calculator.evaluator.backend == "inductor"
-    calculator.evaluator.backend = "eager"
+    assert isinstance(calculator.prepared.function, CompiledPotential)
+    assert calculator.prepared.function.backend == "inductor"
+    calculator.prepared.function.backend = "eager"
     return calculator
 
 
@@ -52,7 +52,7 @@ def test_energy_first_and_forces_later_compile_once(potential: Potential, ethano
     ethanol.get_forces()
     ethanol.positions[0] += 0.01
     ethanol.get_potential_energies()
-    assert calculator.evaluator.compilations == 1
+    assert calculator.prepared.function.compilations == 1
 
 
 def test_dynamics_compiles_once(potential: Potential) -> None:
@@ -68,7 +68,7 @@ def test_dynamics_compiles_once(potential: Potential) -> None:
         dynamics.attach(lambda s=structure: edges.append(s.calc._graph(s).num_edges))
         dynamics.run(50)
     assert len(set(edges)) > 10
-    assert atoms.calc.evaluator.compilations <= 2
+    assert atoms.calc.prepared.function.compilations <= 2
     np.testing.assert_allclose(atoms.positions, plain.positions, atol=1e-10)
 
 
@@ -79,7 +79,7 @@ def test_copies_evaluate_their_own_potential(
     ethanol.calc = padding(potential)
     forces = ethanol.get_forces()
     other = carry(ethanol.calc)
-    assert other.evaluator.potential is other.potential is not ethanol.calc.potential
+    assert other.prepared.function.potential is other.potential is not ethanol.calc.potential
     other.reset()
     np.testing.assert_allclose(other.get_property("forces", ethanol), forces, atol=1e-14)
 
@@ -126,7 +126,7 @@ def test_recipes_are_given_a_compiled_evaluator(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def recipe(_: object, evaluate: BatchEvaluator, *__: object, **___: object) -> object:
-        seen.append(isinstance(evaluate.calculator.evaluator, CompiledPotential))
+        seen.append(isinstance(evaluate.calculator.prepared.function, CompiledPotential))
         return SimpleNamespace(converged=True)
 
     seen: list[bool] = []

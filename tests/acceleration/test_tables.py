@@ -125,7 +125,7 @@ def test_forces_are_the_slope_of_the_tabulated_energy(potential: Potential, etha
     """Of a coarse table, whose energy is wrong by more than this test allows forces to be."""
     fast, _ = tabulated(potential, energy_tolerance_eV_per_atom=1.0, force_tolerance_eV_per_A=1.0)
     calculator = PotentialCalculator(potential, device="cpu", radial_tables=False)
-    calculator.evaluator = fast
+    calculator.prepared.function = fast
     atoms = ethanol.copy()
     atoms.calc = calculator
     step = 1e-4
@@ -253,8 +253,8 @@ def test_float32_tables_are_as_good_as_float32(potential: Potential, water_box: 
 def test_padding_and_tables(potential: Potential, silicon: Atoms) -> None:
     plain = PotentialCalculator(potential, device="cpu", radial_tables=True)
     padded = PotentialCalculator(potential, device="cpu", radial_tables=True, compile=True)
-    assert isinstance(padded.evaluator, CompiledPotential)
-    padded.evaluator.backend = "eager"
+    assert isinstance(padded.prepared.function, CompiledPotential)
+    padded.prepared.function.backend = "eager"
     for name in ("energy", "forces", "stress"):
         np.testing.assert_allclose(
             padded.get_property(name, silicon), plain.get_property(name, silicon), atol=1e-11

@@ -126,7 +126,7 @@ def test_a_failure_between_two_structures_mixes_nothing(
     ethanol.calc = calculator = PotentialCalculator(potential, device="cpu")
     ethanol.get_forces()
     with monkeypatch.context() as patched:
-        patched.setattr(calculator, "evaluator", lambda *_: 1 / 0)
+        patched.setattr(calculator.prepared, "function", lambda *_: 1 / 0)
         ethanol.numbers[0] = 8
         with pytest.raises(ZeroDivisionError):
             ethanol.get_forces()
@@ -139,14 +139,15 @@ def test_a_failure_between_two_structures_mixes_nothing(
 def test_what_does_not_move_is_built_once(calculator: PotentialCalculator, ethanol: Atoms) -> None:
     """And need not cross to the device at every step."""
     graphs = []
-    with patch.object(calculator, "evaluator", side_effect=calculator.evaluator) as evaluator:
+    prepared = calculator.prepared
+    with patch.object(prepared, "function", side_effect=prepared.function) as function:
         for step in (0.0, 0.1, 0.1):
             ethanol.positions[0] += step
             calculator.get_property("forces", ethanol)
-            graphs.append(evaluator.call_args.args[0])
+            graphs.append(function.call_args.args[0])
         ethanol.numbers[0] = 8
         calculator.get_property("forces", ethanol)
-        other = evaluator.call_args.args[0]
+        other = function.call_args.args[0]
     for name in ("atomic_numbers", "batch", "charge", "spin", "cell"):
         assert len({id(getattr(graph, name)) for graph in graphs}) == 1
         assert getattr(other, name) is not getattr(graphs[0], name)

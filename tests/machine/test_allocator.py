@@ -10,10 +10,10 @@ from subprocess import CompletedProcess
 import pytest
 from ase import Atoms
 
-from ase_geomformer import PotentialCalculator, calculator, evaluate_many
+from ase_geomformer import PotentialCalculator, evaluate_many
 from ase_geomformer.machine.allocator import USERS_OWN, keep_freed_memory
 from ase_geomformer.potential import Potential
-from ase_geomformer.runtime import memory_model
+from ase_geomformer.runtime import memory_model, prepared
 
 pytestmark = pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="the C library is not glibc"
@@ -87,7 +87,7 @@ def test_evaluation_on_a_cpu_keeps_memory_unless_told_not_to(
         calls.append(True)
         return keep_freed_memory()
 
-    monkeypatch.setattr(calculator, "keep_freed_memory", watched)
+    monkeypatch.setattr(prepared, "keep_freed_memory", watched)
     made = PotentialCalculator(potential, device="cpu", keep_memory=keep)
     assert not calls
     made.get_forces(ethanol)

@@ -127,6 +127,18 @@ def test_batches_equal_single_structures(salt: Atoms) -> None:
             np.testing.assert_allclose(value, calculator.get_property(name, atoms), atol=1e-10)
 
 
+def test_tables_in_float32_keep_it(salt: Atoms) -> None:
+    """Their probe structures must be crystals, too."""
+    charged = potential({"electrostatics": {"long_range_cutoff": 8.0}})
+    exact, single = (
+        PotentialCalculator(charged, device="cpu", dtype=dtype, ewald=True)
+        for dtype in ("float64", "float32")
+    )
+    assert single.table_errors is not None
+    forces = (calculator.get_property("forces", salt) for calculator in (exact, single))
+    np.testing.assert_allclose(*forces, atol=2e-4)
+
+
 def test_it_takes_the_place_of_the_truncated_sum(salt: Atoms) -> None:
     truncated = potential({"electrostatics": {"damping_length": 3.0}, "zbl": {}})
     calculator = PotentialCalculator(truncated, device="cpu", ewald=True)
