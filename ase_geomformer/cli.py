@@ -9,6 +9,7 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from ase_geomformer.commands import VERBS, load
 from ase_geomformer.machine.allocator import keep_freed_memory
@@ -106,6 +107,7 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         "--config", action="config", metavar="FILE.yaml", help="the same options from a file"
     )
     module.add_arguments(parser)
+    _check_configs(arguments)
     # instantiate_classes is what jsonargparse called it before 4.49.
     instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
     code: int = module.run(instantiate(parser.parse_args(arguments)))
@@ -119,6 +121,19 @@ def _named_config(arguments: list[str]) -> list[str]:
         if word.endswith((".yaml", ".yml")) and not is_value:
             return ["--config", word, *arguments[:place], *arguments[place + 1 :]]
     return arguments
+
+
+def _check_configs(arguments: list[str]) -> None:
+    """Refuse files of options that the parser would not finish reading."""
+    from ase_geomformer.machine.bounded import read_yaml
+
+    for place, word in enumerate(arguments):
+        name, equals, value = word.partition("=")
+        if name == "--config":
+            given = value if equals else "".join(arguments[place + 1 : place + 2])
+            path = Path(given).expanduser()
+            if path.exists():
+                read_yaml(path)
 
 
 def _one_line(message: str) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ase_geomformer.checkpoint.untrusted import parse_json, read_regular_file
+from ase_geomformer.machine.bounded import JSON_BYTES, parse_json, read_regular_file
 from ase_geomformer.settings.plain import check_plain
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
 FORMAT_VERSION = 1
 
-# Golden vectors are small; no card comes near.
-LARGEST_CARD_BYTES = 2**26
 # What turns a card of one format version into the next: {1: from_1_to_2, ...}.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
@@ -132,7 +130,7 @@ def read_card(folder: str | Path) -> Card:
     CheckpointError
     """
     path = Path(folder) / CARD_FILE
-    raw = read_part(path, LARGEST_CARD_BYTES)
+    raw = read_part(path, JSON_BYTES)
     try:
         content = parse_json(raw)
     except ValueError as error:

@@ -144,10 +144,13 @@ def structures(options: Namespace) -> list[Atoms]:
     """
     from ase.io import read
 
+    from ase_geomformer.machine.bounded import check_structure_file
+
     path = Path(options.structure).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"there is no structure file {options.structure!r}")
     try:
+        check_structure_file(path)
         found = read(path, index=str(options.index))
     except Exception as error:  # each of ASE's readers has errors of its own
         detail = str(error) or "it ends too early"

@@ -9,13 +9,17 @@ trees of their arrays, as published with So3krates models, without either's help
 from __future__ import annotations
 
 import pickle  # noqa: TID251 - its reader, restricted below; nothing is written
+import pickletools
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+# Far above those of published potentials: thousands of operations, five levels.
+MOST_OPERATIONS = 1_000_000
+DEEPEST = 50
 _NUMPY = ("numpy.core", "numpy._core")
 _JAX = ("jax._src.array", "jax.array")
 # What a pickle may name, and the method of _Builder that it gets instead.
@@ -53,21 +57,39 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     with path.open("rb") as file:
         try:
+            check_program(file)
             content = _Reader(file).load()
         except Refused as refusal:
             raise ValueError(f"{path} is refused: {refusal}") from None
         except Exception as error:  # a damaged pickle fails in many ways
             raise ValueError(f"{path} is not a pickle of arrays: {error}") from error
-    arrays: dict[str, np.ndarray] = {}
     try:
-        _collect(content, "", arrays)
+        return _collected(content)
     except Refused as refusal:
         raise ValueError(f"{path} is refused: {refusal}") from None
-    return arrays
 
 
 class Refused(Exception):
     """What a pickle holds or asks for is not admitted."""
+
+
+def check_program(file: IO[bytes]) -> None:
+    """Refuse a pickle whose size in memory is out of proportion to the file; nothing of it runs.
+
+    The numbers under which it remembers what it made are places in a table: a large number takes
+    a large table. Decimal integers take time that grows with the square of their length.
+    """
+    start = file.tell()
+    size = file.seek(0, 2) - start
+    file.seek(start)
+    for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
+        if count >= MOST_OPERATIONS:
+            raise Refused(f"it has more than {MOST_OPERATIONS} operations")
+        if "PUT" in operation.name and isinstance(argument, int) and argument > size:
+            raise Refused(f"it remembers something as number {argument}, in {size} bytes")
+        if isinstance(argument, int) and argument.bit_length() > 1024:
+            raise Refused("it holds an integer of more than 1024 bits")
+    file.seek(start)
 
 
 class _Reader(pickle.Unpickler):
@@ -144,18 +166,46 @@ def _array(raw: Any, element_type: Any, shape: Any, order: Any) -> np.ndarray:
     return flat.reshape(shape, order="F" if order == "F" else "C").copy()
 
 
-def _collect(content: Any, name: str, arrays: dict[str, np.ndarray]) -> None:
-    """Put the arrays of a tree into ``arrays``."""
-    if isinstance(content, Mapping):
-        for key, value in content.items():
-            _collect(value, f"{name}.{key}" if name else str(key), arrays)
-        return
-    if isinstance(content, _Array):
-        content = content.values
-    if isinstance(content, np.ndarray | float | int | list | tuple):
+def _collected(content: Any) -> dict[str, np.ndarray]:
+    """The arrays of a tree by their names, without recursion and not without end."""
+    arrays: dict[str, np.ndarray] = {}
+    waiting: list[tuple[str, int, Any]] = [("", 0, content)]
+    for _ in range(MOST_OPERATIONS):
+        if not waiting:
+            return dict(sorted(arrays.items()))
+        name, depth, value = waiting.pop()
+        if depth > DEEPEST:
+            raise Refused(f"it is nested more than {DEEPEST} levels deep, or holds itself")
+        if isinstance(value, Mapping):
+            prefix = f"{name}." if name else ""
+            waiting += [(f"{prefix}{key}", depth + 1, entry) for key, entry in value.items()]
+        else:
+            arrays[name] = _numbers(name, value)
+    raise Refused(f"it holds more than {MOST_OPERATIONS} entries")
+
+
+def _numbers(name: str, value: Any) -> np.ndarray:
+    """An array of an array in the making, a number or rows of numbers."""
+    if isinstance(value, _Array):
+        value = value.values
+    if isinstance(value, np.ndarray | float | int | list | tuple):
+        _check_rows(value)
         with suppress(ValueError):  # rows of different lengths
-            values = np.asarray(content)
+            values = np.asarray(value)
             if values.dtype.kind in "biuf":
-                arrays[name] = values
-                return
-    raise Refused(f"{name or 'its content'} is no array of numbers but {type(content).__name__}")
+                return values
+    raise Refused(f"{name or 'its content'} is no array of numbers but {type(value).__name__}")
+
+
+def _check_rows(value: Any) -> None:
+    """Refuse lists that hold themselves, or the same ones over and over."""
+    waiting = [(0, value)]
+    for _ in range(MOST_OPERATIONS):
+        if not waiting:
+            return
+        depth, entry = waiting.pop()
+        if depth > DEEPEST:
+            break
+        if isinstance(entry, list | tuple):
+            waiting += [(depth + 1, one) for one in entry]
+    raise Refused("it holds lists without end")

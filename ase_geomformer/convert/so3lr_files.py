@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zipfile
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import numpy as np
 from ase_geomformer.convert.restricted_pickle import read_arrays
 from ase_geomformer.convert.so3lr_torch import PORT_PACKAGES, hyperparameters_of
 from ase_geomformer.convert.torch_archive import is_torch_archive, read_module
+from ase_geomformer.machine.bounded import read_json
 
 HYPERPARAMETERS_FILE = "hyperparameters.json"
 CHECKPOINT_FILE = "params.pkl"
@@ -153,11 +153,7 @@ def _settings(given: Hyperparameters, checkpoint: Path) -> Mapping[str, Any]:
             f"there is {checkpoint.name} but no {str(path)!r}: give the {HYPERPARAMETERS_FILE} "
             "that is published with the checkpoint"
         )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
-    return _checked(content, str(path))
+    return _checked(read_json(path), str(path))
 
 
 def _checked(content: Any, name: str) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ase_geomformer.convert.restricted_pickle import Refused
+from ase_geomformer.convert.restricted_pickle import Refused, check_program
 
 # Types of storages by the names that torch gives them.
 _STORAGES = {
@@ -137,7 +137,9 @@ class _Archive:
 
     def load(self) -> Any:
         """What the pickle holds, as shells and arrays."""
-        return _Reader(self, BytesIO(self._entry(self._root + _PICKLE))).load()
+        program = BytesIO(self._entry(self._root + _PICKLE))
+        check_program(program)
+        return _Reader(self, program).load()
 
     def found(self, module: str, name: str) -> Any:
         """What stands for a name that the pickle asks for."""

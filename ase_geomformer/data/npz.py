@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
 from ase_geomformer.data.frames import TARGETS
 from ase_geomformer.data.labels import DataError, Record
 from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.machine.bounded import check_archive
+from ase_geomformer.machine.memory import free_memory
 
 GEOMETRY_KEYS = {
     "positions": ("positions", "R"),
@@ -29,6 +32,7 @@ def read_npz(path: Path, settings: DataSettings) -> Iterator[Record]:
     Every other array with one row per frame becomes a value of the frames: labels, conditions
     of ``select``, and the total ``charge`` and ``spin`` multiplicity where present.
     """
+    check_archive(path, free_memory(torch.device("cpu")) / 2)
     with np.load(path, allow_pickle=False) as archive:
         arrays = numeric_arrays(archive)
     positions = find_array(arrays, "positions", settings)

@@ -10,7 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ase_geomformer.data.frames import Frame, fingerprint
+from ase_geomformer.machine.bounded import read_regular_file
 from ase_geomformer.machine.files import write_text
+
+# A million frames take 8 MB.
+SPLIT_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Split:
         if not path.is_file():
             raise FileNotFoundError(f"no split file {path}")
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = json.loads(read_regular_file(path, SPLIT_BYTES))
             parts = {
                 name: tuple(int(index) for index in stored.get(name, ()))
                 for name in ("train", "validation", "test")

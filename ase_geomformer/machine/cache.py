@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ase_geomformer.machine.bounded import read_json
 from ase_geomformer.machine.files import atomic_folder
 
 FOLDER_VARIABLE = "ASE_GEOMFORMER_CACHE"
@@ -207,7 +208,7 @@ def _read(place: Path, *, verify: bool) -> Entry:
         raise DamagedEntryError("it is no entry")
     _check_own(place)
     try:
-        content = json.loads((place / ENTRY_FILE).read_text(encoding="utf-8"))
+        content = read_json(place / ENTRY_FILE)
         sums, about = dict(content["files"]), dict(content["about"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DamagedEntryError(f"{ENTRY_FILE} cannot be read: {error}") from error

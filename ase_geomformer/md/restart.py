@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.constraints import dict2constraint
 from ase.io.jsonio import decode, encode
 
+from ase_geomformer.machine.bounded import parse_json, read_arrays
 from ase_geomformer.machine.files import atomic_file
+from ase_geomformer.machine.memory import free_memory
 from ase_geomformer.md.ensembles import ENSEMBLES
 from ase_geomformer.md.guard_memory import GuardMemory
 from ase_geomformer.md.integrators import INTEGRATORS
@@ -27,6 +30,8 @@ FREE = {
     "steps", "equilibration_steps", "log_interval", "trajectory_interval", "checkpoint_interval",
     "guards", "harvest",
 }  # fmt: skip
+# Settings, constraints and ``info``, at four bytes per letter.
+FACTS_BYTES = 2**26
 # Energies per atom this far apart are of different potentials, not of different machines.
 _SAME_ENERGY_EV = 1e-3
 
@@ -142,9 +147,8 @@ def load(path: Path) -> Checkpoint:
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Facts and arrays of a file that :func:`write` wrote; ValueError if it is none."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            found = {name: stored[name] for name in stored.files}
-        facts = json.loads(str(found.pop("facts")))
+        found = read_arrays(path, free_memory(torch.device("cpu")) / 3)
+        facts = parse_json(_facts_text(found.pop("facts")))
     except Exception as error:  # numpy, zipfile and json each have their own
         raise ValueError(f"{path} is no restart file of molecular dynamics: {error}") from error
     if facts["version"] != VERSION:
@@ -152,6 +156,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             f"{path} is of version {facts['version']}, and this program reads version {VERSION}"
         )
     return facts, found
+
+
+def _facts_text(stored: np.ndarray) -> bytes:
+    if stored.dtype.kind != "U" or stored.ndim or stored.nbytes > FACTS_BYTES:
+        raise ValueError(f"its facts are an array of {stored.nbytes} bytes, not a text")
+    return str(stored).encode()
 
 
 def assemble(facts: dict[str, Any], found: Mapping[str, np.ndarray]) -> Checkpoint:

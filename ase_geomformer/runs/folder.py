@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 from ase import Atoms
 
+from ase_geomformer.machine.bounded import read_yaml
 from ase_geomformer.machine.files import atomic_file, write_text
 from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import provenance
@@ -184,7 +185,7 @@ _PLACES = {
 
 def _check_same(folder: Path, settings: Mapping[str, Any], free: set[str]) -> None:
     """Refuse to go on with a run whose settings were others."""
-    before = yaml.safe_load((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+    before = read_yaml(folder / SETTINGS_FILE)
     for name, value in plain(settings).items():
         if name in before and name not in free | _PLACES and before[name] != value:
             raise ValueError(

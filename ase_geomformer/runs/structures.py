@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ase import Atoms
 
+from ase_geomformer.machine.bounded import check_structure_file
+
 StructureSource = str | os.PathLike[str] | Iterable[Atoms]
 
 
@@ -58,6 +60,7 @@ def _read(file: Path, index: str) -> list[Atoms]:
     from ase.io import read
 
     try:
+        check_structure_file(file)
         found = read(file, index=index)
     except Exception as error:  # each of ASE's readers has errors of its own
         detail = str(error) or "it ends too early"

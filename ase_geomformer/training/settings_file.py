@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from ase_geomformer.machine.bounded import read_yaml
 from ase_geomformer.training.settings import TrainSettings
 
 # What may change without changing the result.
@@ -50,7 +51,7 @@ def check_same(settings: TrainSettings, path: Path) -> None:
     ValueError
         If one differs that the result depends on; the message names it.
     """
-    stored = dict(_flat(yaml.safe_load(path.read_text(encoding="utf-8"))))
+    stored = dict(_flat(read_yaml(path)))
     present = dict(_flat(yaml.safe_load(to_yaml(settings))))
     # A setting that the file does not know yet counts as not set.
     for name in sorted({*stored, *present} - FREE):

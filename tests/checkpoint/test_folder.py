@@ -285,7 +285,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str, str]] = {
     "card nested deeply": (
         lambda f: (f / CARD_FILE).write_text("[" * 200_000),
         CARD_FILE,
-        "nested too deeply",
+        "nested more than",
     ),
     "card with NaN": (edit(energy_scale_eV=float("nan")), CARD_FILE, "NaN is not a number in JSON"),
     "card with too large a number": (

@@ -6,7 +6,6 @@ what was found for other weights is not told of these.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from ase_geomformer.accuracy.readme.markdown import table
 from ase_geomformer.accuracy.readme.naming import readable
 from ase_geomformer.accuracy.readme.pictures import picture
+from ase_geomformer.machine.bounded import read_json
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
 
@@ -64,7 +64,7 @@ def read_checks(folder: str | os.PathLike[str]) -> dict[str, Check]:
     path = Path(folder) / CHECKS_FILE
     if not path.exists():
         return {}
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path)
     return {name: Check(**entry) for name, entry in content.items()}
 
 

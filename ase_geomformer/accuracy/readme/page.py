@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from ase_geomformer.accuracy.readme.markdown import bullets, known, table
 from ase_geomformer.accuracy.readme.naming import heading, readable, short_names
 from ase_geomformer.accuracy.readme.pictures import pictures
 from ase_geomformer.checkpoint.folder import WEIGHTS_FILE, Card, read_card
+from ase_geomformer.machine.bounded import read_json
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
 from ase_geomformer.runs.style import save_figure
@@ -100,7 +100,7 @@ def write_readme(folder: str | os.PathLike[str]) -> Path:
     folder = Path(folder)
     card = read_card(folder)
     path = folder / EVALUATION_FILE
-    evaluations = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    evaluations = read_json(path) if path.exists() else {}
     checks = read_checks(folder)
     current = {name: it for name, it in checks.items() if it.sha256 == card.sha256}
     short = current.pop(SHORT_TRAINING, None)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from ase import Atoms, units
 from ase.data import atomic_numbers
 
+from ase_geomformer.machine.bounded import read_yaml
 from ase_geomformer.md.trajectories import TRAJECTORIES
 from ase_geomformer.runs.folder import SETTINGS_FILE
 
@@ -118,7 +118,7 @@ def _of_run(folder: Path, interval_fs: float | None) -> tuple[Path, float | None
     else:
         raise FileNotFoundError(f"there is no trajectory in the folder {folder}")
     if interval_fs is None and (folder / SETTINGS_FILE).is_file():
-        settings = yaml.safe_load((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+        settings = read_yaml(folder / SETTINGS_FILE)
         interval_fs = settings["timestep_fs"] * settings["trajectory_interval"]
     return path, interval_fs
 

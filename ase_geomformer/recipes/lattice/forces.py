@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.machine.bounded import read_json
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.report import progress_bar
 
@@ -46,7 +47,7 @@ class ForceStore:
         if not self._facts.is_file():
             self.file.unlink(missing_ok=True)
             write_text(self._facts, json.dumps(facts, indent=1) + "\n")
-        elif json.loads(self._facts.read_text()) != facts:
+        elif read_json(self._facts) != facts:
             raise ValueError(
                 f"the forces in {self.file} are of other structures, or another potential, than "
                 "this run's; give the settings that the run was begun with, or start it anew in "
