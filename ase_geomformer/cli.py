@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ase_geomformer.commands import VERBS, load
 from ase_geomformer.machine.allocator import keep_freed_memory
+from ase_geomformer.machine.text import printable
 
 PROGRAM = "ase-geomformer"
 # What is wrong with the user's input, and is told in one line; all else is ours to mend.
@@ -141,4 +142,4 @@ def _one_line(message: str) -> str:
     message = re.sub(r"Parser key \"(.*?)\":", r"--\1:", message)
     message = re.sub(r"Expected an? <class '(\w+)'>", r"expected \1", message)
     message = re.sub(r"Expected a typing\.Literal\[(.*?)\]", r"expected one of \1", message)
-    return " ".join(message.split())
+    return " ".join(printable(message).split())

@@ -78,8 +78,10 @@ def run(options: Namespace) -> int:
 def _tables(evaluation: Evaluation) -> list[Any]:
     """Errors; force errors by element; the worst frame of each kind."""
     from rich.table import Table
+    from rich.text import Text
 
     from ase_geomformer.accuracy.readme.naming import heading, readable, short_names
+    from ase_geomformer.machine.text import printable
 
     numbers = evaluation.to_dict()
     errors = Table("", "value", "unit", title="Errors")
@@ -99,6 +101,6 @@ def _tables(evaluation: Evaluation) -> list[Any]:
     files = short_names(frame.source for frame in evaluation.frames)
     for name, frames in evaluation.worst.items():
         (words, unit), first = readable(name), frames[0]
-        place = str(first.index), files[first.source]
-        worst.add_row(words, f"{first.error:.4g}", unit, first.formula, *place)
+        file = Text(printable(files[first.source]))
+        worst.add_row(words, f"{first.error:.4g}", unit, first.formula, str(first.index), file)
     return [*tables, worst]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from jsonargparse import ArgumentParser, Namespace
     from rich.table import Table
+    from rich.text import Text
 
 USAGE = "[list | show NAME | verify [NAME ...] | get NAME [--from FILE]] [--json]"
 DESCRIPTION = (
@@ -101,7 +102,7 @@ def _list(names: list[str], as_json: bool) -> int:
     table.add_column("what it is", overflow="fold")
     for name, entry in entries.items():
         if "error" in entry:
-            table.add_row(name, "", f"[red]damaged:[/] {entry['error']}")
+            table.add_row(_cell(name), "", _cell(f"damaged: {entry['error']}", "red"))
             continue
         about = [
             f"{entry['architecture']}, {entry['num_parameters']:,} parameters, "
@@ -110,7 +111,8 @@ def _list(names: list[str], as_json: bool) -> int:
             *([] if entry["conservative"] else ["not conservative: forces are predicted directly"]),
             *(f"{figure} {value:.4g}" for figure, value in entry["figures"].items()),
         ]
-        table.add_row(name, " ".join(entry["elements"]), "\n".join(about))
+        about_cell = _cell("\n".join(about))
+        table.add_row(_cell(name), _cell(" ".join(entry["elements"])), about_cell)
     _print(table)
     for name in OBTAINABLE.keys() - entries.keys():
         row = OBTAINABLE[name]
@@ -157,11 +159,11 @@ def _show(names: list[str], as_json: bool) -> int:
         return 0
     from rich.table import Table
 
-    table = Table(show_header=False, title=content["name"])
+    table = Table(show_header=False, title=_cell(content["name"]))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for key, value in content.items():
-        table.add_row(key, _readable(value))
+        table.add_row(key, _cell(_readable(value)))
     _print(table)
     return 0
 
@@ -195,10 +197,20 @@ def _verify(names: list[str], as_json: bool) -> int:
 
         table = Table("name", "", "largest difference from the card", title="golden vectors")
         for name, entry in entries.items():
-            mark = "[green]pass[/]" if entry["passed"] else "[red]fail[/]"
-            table.add_row(name, mark, _readable({k: v for k, v in entry.items() if k != "passed"}))
+            mark = _cell("pass", "green") if entry["passed"] else _cell("fail", "red")
+            found = _readable({k: v for k, v in entry.items() if k != "passed"})
+            table.add_row(_cell(name), mark, _cell(found))
         _print(table)
     return 0 if all(entry["passed"] for entry in entries.values()) else 1
+
+
+def _cell(text: str, style: str = "") -> Text:
+    """Text of a card, none of which is markup or a command to the terminal."""
+    from rich.text import Text
+
+    from ase_geomformer.machine.text import printable
+
+    return Text(printable(text), style)
 
 
 def _print(table: Table) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 
 def to_json(content: Any) -> str:
     """JSON text of numbers, arrays and dataclasses."""
-    return json.dumps(plain(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(plain(content), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    # Letters stay readable; what a terminal would act upon does not reach it.
+    return re.sub(r"[\x7f-\x9f\ud800-\udfff]", lambda one: f"\\u{ord(one.group()):04x}", text)
 
 
 def plain(value: Any) -> Any:
