@@ -1,0 +1,189 @@
+"""Potentials, run folders and settings files of every format version are still read.
+
+``fixtures/vN`` holds what the package wrote when its potentials had format version N; its make.py
+tells how. Runs there were killed on their way, and beside them lies what they gave unkilled.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from ase.io import read
+
+from ase_geomformer import PotentialCalculator, load_potential
+from ase_geomformer.accuracy.checks import read_checks
+from ase_geomformer.card import FORMAT_VERSION
+from ase_geomformer.checkpoint import verify
+from ase_geomformer.cli import main
+from ase_geomformer.commands import VERBS, load
+
+FIXTURES = Path(__file__).parent / "fixtures"
+VERSIONS = range(1, FORMAT_VERSION + 1)
+# Processors of different kinds round differently, and ten steps of dynamics make little more of it.
+RELATIVE = 1e-9
+# Of a training, by the optimiser's division by small second moments.
+RELATIVE_TRAINING = 1e-6
+OF_THE_PROCESS = {"provenance", "wall_time_s", "ns_per_day", "steps_per_second", "list_rebuilds"}
+# What resumes at its last images, without the memory of its optimiser.
+FROM_IMAGES = {"neb"}
+# Verbs that leave no settings, and one that is another by a second name.
+WITHOUT_SETTINGS = {"models", "convert", "geomopt"}
+
+
+def folder_of(version: int) -> Path:
+    return FIXTURES / f"v{version}"
+
+
+def runs_of(version: int, kind: str) -> dict[str, Any]:
+    text = (folder_of(version) / "runs.yaml").read_text(encoding="utf-8")
+    runs: dict[str, Any] = yaml.safe_load(text)[kind]
+    return runs
+
+
+def settings_of(version: int) -> dict[str, Path]:
+    """A settings file of each verb."""
+    folder = folder_of(version)
+    found = {}
+    for kind, place in {"resumed": "runs", "settings": "settings"}.items():
+        for name, run in runs_of(version, kind).items():
+            line = run[1] if kind == "resumed" else run
+            found[line.split()[0]] = folder / place / name / "settings.yaml"
+    return found
+
+
+POTENTIALS = [path for n in VERSIONS for path in sorted((folder_of(n) / "potentials").iterdir())]
+SETTINGS = [(n, verb) for n in VERSIONS for verb in settings_of(n)]
+RESUMED = [(n, name) for n in VERSIONS for name in runs_of(n, "resumed")]
+
+
+@pytest.fixture
+def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of a version's folder, which is the working directory: the runs name files in it."""
+    copy = tmp_path / "old"
+    shutil.copytree(folder_of(request.param), copy)
+    monkeypatch.chdir(copy)
+    return copy
+
+
+@pytest.mark.parametrize("path", POTENTIALS, ids=lambda path: f"{path.parts[-3]}-{path.name}")
+def test_old_potentials(path: Path) -> None:
+    potential = load_potential(path)
+    assert potential.card is not None
+    assert potential.card.name == path.name
+    assert potential.card.data[0].level_of_theory == "PBE"
+    assert potential.card.format_version == FORMAT_VERSION
+    assert max(verify(potential).values()) < 1e-8
+    calculator = PotentialCalculator(path, device="cpu", dtype="float64", radial_tables=False)
+    content = json.loads((path / "card.json").read_text(encoding="utf-8"))
+    assert len(content["golden"]) == 2
+    for vector, stored in zip(potential.card.golden, content["golden"], strict=True):
+        atoms = vector.to_atoms()
+        atoms.calc = calculator
+        assert atoms.get_potential_energy() == pytest.approx(stored["energy"], abs=1e-8)
+        np.testing.assert_allclose(atoms.get_forces(), stored["forces"], atol=1e-8)
+        assert np.abs(stored["forces"]).max() > 0.0
+        if stored["stress"] is not None:
+            stress = atoms.get_stress(voigt=False)
+            np.testing.assert_allclose(stress, stored["stress"], atol=1e-8)
+    (check,) = read_checks(path).values()
+    assert check.sha256 == potential.card.sha256
+
+
+def test_every_verb_has_old_settings() -> None:
+    for version in VERSIONS:
+        assert set(VERBS) - WITHOUT_SETTINGS == settings_of(version).keys()
+
+
+@pytest.mark.parametrize(
+    ("version", "verb"), SETTINGS, ids=[f"v{version}-{verb}" for version, verb in SETTINGS]
+)
+def test_old_settings_are_read(
+    version: int, verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By ``--config``, with every value taken over; what they do is tested below."""
+    path = settings_of(version)[verb]
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    seen: list[Any] = []
+    monkeypatch.setattr(load(verb), "run", lambda options: seen.append(options) or 0)
+    further = ["--potential", content["model"]["start_from"]] if verb == "finetune" else []
+    assert main([verb, "--config", str(path), *further, "--output", str(tmp_path)]) == 0
+    (options,) = seen
+    assert content
+    for name, value in content.items():
+        assert as_plain(options[name], value) == value, name
+
+
+def as_plain(option: Any, like: Any) -> Any:
+    """An option as plain values: of settings in settings, those that a file has."""
+    if isinstance(like, dict):
+        fields = option if isinstance(option, dict) else vars(option)
+        return {name: as_plain(fields[name], value) for name, value in like.items()}
+    return option
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize(
+    ("old", "name"), RESUMED, indirect=["old"], ids=[f"v{n}-{name}" for n, name in RESUMED]
+)
+def test_old_runs_resume(old: Path, name: str) -> None:
+    """To the same end as the run that was never killed."""
+    _, line = yaml.safe_load((old / "runs.yaml").read_text(encoding="utf-8"))["resumed"][name]
+    if name == "conductivity":
+        pytest.importorskip("phono3py")
+    words = line.split()
+    quiet = "--run.progress=false" if words[0] == "train" else "--progress=false"
+    folder = Path("runs", name)
+    assert not (folder / "result.json").exists()
+    assert main([*words, quiet, "--output", str(folder), "--resume"]) < 2
+    expected = dict(numbers_in(Path("whole", name)))
+    found = dict(numbers_in(folder))
+    assert "result.json" in {key.split(":")[0] for key in expected}
+    assert expected.keys() <= found.keys()
+    if name in FROM_IMAGES:
+        return
+    for key, value in expected.items():
+        assert len(found[key]) == len(value), key
+        largest = np.abs(np.nan_to_num(value)).max(initial=0.0)
+        relative = RELATIVE_TRAINING if name == "train" else RELATIVE
+        absolute = 2e-8 if "extxyz" in key else relative * largest
+        np.testing.assert_allclose(found[key], value, rtol=0.0, atol=absolute, err_msg=key)
+
+
+def numbers_in(folder: Path) -> Iterator[tuple[str, list[float]]]:
+    """Results, logs and final structures, in the folder and those inside it."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.name == "result.json":
+            content = json.loads(path.read_text(encoding="utf-8"))
+            yield from ((f"{name}:{key}", [value]) for key, value in flattened(content, ""))
+        elif path.name in ("log.csv", "metrics.csv"):
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+            for column in rows[0].keys() - OF_THE_PROCESS:
+                yield f"{name}:{column}", [float(row[column] or "nan") for row in rows]
+        elif path.name == "final.extxyz":
+            atoms = read(path)
+            yield f"{name}:positions", atoms.positions.ravel().tolist()
+            yield f"{name}:cell", atoms.cell.array.ravel().tolist()
+
+
+def flattened(value: Any, name: str) -> Iterator[tuple[str, float]]:
+    """The numbers of nested lists and dictionaries."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            if key not in OF_THE_PROCESS:
+                yield from flattened(entry, f"{name}.{key}")
+    elif isinstance(value, list):
+        for place, entry in enumerate(value):
+            yield from flattened(entry, f"{name}.{place}")
+    elif isinstance(value, int | float):
+        yield name, float(value)
