@@ -9,15 +9,17 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from ase_geomformer.commands import VERBS, load
 from ase_geomformer.machine.allocator import keep_freed_memory
+from ase_geomformer.machine.terminal import keep_streams
 from ase_geomformer.machine.text import printable
 
 PROGRAM = "ase-geomformer"
 # What is wrong with the user's input, and is told in one line; all else is ours to mend.
 USER_ERRORS = (argparse.ArgumentError, ValueError, OSError, ImportError, NotImplementedError)
+# What shells give for a program that Ctrl-C ended: 128 and the number of the signal.
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all went well, 1 if a run did not reach its goal, 2 if the input is wrong.
+        0 if all went well, 1 if a run did not reach its goal, 2 if the input is wrong, 130 if the
+        user interrupted it (Ctrl-C).
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:  # the process is ours to set up
@@ -39,11 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         # machine; the setting counts from when torch is loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         keep_freed_memory()
+        keep_streams()
     debug = "--debug" in arguments
     try:
         return _run([argument for argument in arguments if argument != "--debug"])
     except SystemExit as done:  # after --help and --version
         return int(done.code or 0)
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except USER_ERRORS as error:
         if debug:
             traceback.print_exc()
@@ -127,12 +134,13 @@ def _named_config(arguments: list[str]) -> list[str]:
 def _check_configs(arguments: list[str]) -> None:
     """Refuse files of options that the parser would not finish reading."""
     from ase_geomformer.machine.bounded import read_yaml
+    from ase_geomformer.machine.files import expanded
 
     for place, word in enumerate(arguments):
         name, equals, value = word.partition("=")
         if name == "--config":
             given = value if equals else "".join(arguments[place + 1 : place + 2])
-            path = Path(given).expanduser()
+            path = expanded(given)
             if path.exists():
                 read_yaml(path)
 

@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator, all_changes
 
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.checkpoint.folder import CARD_FILE
+from ase_geomformer.machine.files import expanded
 from ase_geomformer.potential import Potential
 from ase_geomformer.runtime.results import ASE_PROPERTIES, CHARGE_PROPERTIES
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
@@ -111,7 +112,7 @@ class CommitteeCalculator(Calculator):
 
 def folders(path: str | os.PathLike[str]) -> list[Path]:
     """The folders of potentials in a folder, by name."""
-    found = sorted(card.parent for card in Path(path).expanduser().glob(f"*/{CARD_FILE}"))
+    found = sorted(card.parent for card in expanded(path).glob(f"*/{CARD_FILE}"))
     if not found:
         raise FileNotFoundError(f"there are no folders of potentials in {os.fspath(path)!r}")
     return found
@@ -121,7 +122,7 @@ def is_committee(potential: Any) -> bool:
     """Whether a list, or a folder that is no potential's but holds some, is meant."""
     if not isinstance(potential, str | os.PathLike):
         return isinstance(potential, Sequence)
-    path = Path(potential).expanduser()
+    path = expanded(potential)
     return not (path / CARD_FILE).exists() and any(path.glob(f"*/{CARD_FILE}"))
 
 

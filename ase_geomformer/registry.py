@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ase_geomformer.checkpoint.card import CARD_FILE
+from ase_geomformer.machine.files import expanded
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ def user_folder() -> Path:
     elsewhere.
     """
     if os.environ.get(DATA_VARIABLE):
-        return Path(os.environ[DATA_VARIABLE]).expanduser()
+        return expanded(os.environ[DATA_VARIABLE])
     home = Path.home()
     usual = {
         "darwin": home / "Library" / "Application Support",
@@ -77,7 +78,7 @@ def find_potential(name_or_path: str | os.PathLike[str]) -> Path:
     name = os.fspath(name_or_path)
     if name in known:
         return known[name]
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.name == CARD_FILE:
         path = path.parent
     # Imported here: converters take as long as all else together, and few names are unknown.

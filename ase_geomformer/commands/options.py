@@ -8,6 +8,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ase_geomformer.machine.files import expanded
+
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
@@ -146,7 +148,7 @@ def structures(options: Namespace) -> list[Atoms]:
 
     from ase_geomformer.machine.bounded import check_structure_file
 
-    path = Path(options.structure).expanduser()
+    path = expanded(options.structure)
     if not path.is_file():
         raise FileNotFoundError(f"there is no structure file {options.structure!r}")
     try:

@@ -29,6 +29,7 @@ from ase_geomformer.checkpoint.folder import (
 )
 from ase_geomformer.checkpoint.obtainable import Obtainable
 from ase_geomformer.convert.so3lr import save_so3lr
+from ase_geomformer.machine.files import expanded
 
 CONVERTERS: dict[str, Callable[[Path, Path], Any]] = {"so3lr": save_so3lr}
 # Largest difference in eV/atom, eV/Å and eV/Å^3 from the original code, in float64.
@@ -173,7 +174,7 @@ def _checkpoint(
 ) -> Iterator[tuple[Path, str]]:
     """The checkpoint's file, and what to call it."""
     if source is not None:
-        path = Path(source).expanduser()
+        path = expanded(source)
         yield path, str(path)
         return
     installed = _installed(row)

@@ -22,6 +22,7 @@ from ase_geomformer.checkpoint.folder import Card, DataSource, save_potential
 from ase_geomformer.convert.so3krates_flax import so3krates_from_flax
 from ase_geomformer.convert.so3lr_files import find_file, read_files
 from ase_geomformer.convert.so3lr_torch import flax_from_torch, is_torch
+from ase_geomformer.machine.files import expanded
 from ase_geomformer.potential import Potential
 
 PUBLICATION = "A. Kabylda et al., J. Am. Chem. Soc. 147, 33723 (2025)"
@@ -66,7 +67,7 @@ def so3lr(
     ValueError
         If a file is not what it should be, or a parameter is missing.
     """
-    settings, weights = read_files(find_file(Path(path).expanduser()), hyperparameters)
+    settings, weights = read_files(find_file(expanded(path)), hyperparameters)
     if is_torch(weights):
         shifts = settings["data"].get("energy_shifts", {})
         mean = np.array([float(shifts.get(str(number), 0.0)) for number in range(119)])

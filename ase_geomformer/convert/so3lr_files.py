@@ -15,6 +15,7 @@ from ase_geomformer.convert.restricted_pickle import read_arrays
 from ase_geomformer.convert.so3lr_torch import PORT_PACKAGES, hyperparameters_of
 from ase_geomformer.convert.torch_archive import is_torch_archive, read_module
 from ase_geomformer.machine.bounded import read_json
+from ase_geomformer.machine.files import expanded
 
 HYPERPARAMETERS_FILE = "hyperparameters.json"
 CHECKPOINT_FILE = "params.pkl"
@@ -147,7 +148,7 @@ def _settings(given: Hyperparameters, checkpoint: Path) -> Mapping[str, Any]:
     if isinstance(given, Mapping):
         return _checked(given, "hyperparameters")
     path = checkpoint.with_name(HYPERPARAMETERS_FILE) if given is None else Path(given)
-    path = path.expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"there is {checkpoint.name} but no {str(path)!r}: give the {HYPERPARAMETERS_FILE} "

@@ -18,6 +18,7 @@ from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.labels import DataError, Record, frames_from_records
 from ase_geomformer.data.npz import read_npz
 from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.machine.files import expanded
 
 HEADER_LINES = 2
 OPENERS: dict[str, Callable[..., IO[str]]] = {
@@ -52,7 +53,7 @@ def read_frames(settings: DataSettings) -> list[Frame]:
 
 def read_records(name: str, settings: DataSettings) -> list[Record]:
     """The frames of one file as the file has them; at least one."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.is_file():
         raise FileNotFoundError(f"no data file {path} (looked from {Path.cwd()})")
     if path.stat().st_size == 0:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_geomformer.machine.bounded import read_json
-from ase_geomformer.machine.files import atomic_folder
+from ase_geomformer.machine.files import atomic_folder, expanded
 
 FOLDER_VARIABLE = "ASE_GEOMFORMER_CACHE"
 ENTRY_FILE = "entry.json"
@@ -67,7 +67,7 @@ def cache_folder() -> Path:
     """
     given = os.environ.get(FOLDER_VARIABLE)
     if given:
-        return Path(given).expanduser()
+        return expanded(given)
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".cache") / "ase-geomformer"
 

@@ -10,6 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path with ``~`` and ``~user`` replaced by their home directories.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(
+            f"{os.fspath(path)!r} begins with the home directory of a user who does not exist"
+        ) from error
+
+
 @contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to, and move it to ``path`` if all went well.

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ase_geomformer.machine.files import atomic_file
+from ase_geomformer.machine.files import atomic_file, expanded
 from ase_geomformer.md import restart
 from ase_geomformer.md.harvest import HARVEST_FILE, Harvest
 from ase_geomformer.md.recorder import Recorder
@@ -149,7 +149,7 @@ def find_checkpoint(
         raise ValueError("resume needs the output folder of the run to go on with")
     if overwrite:
         raise ValueError("resume goes on with a run, and overwrite replaces it; give one of them")
-    folder = Path(output).expanduser()
+    folder = expanded(output)
     if (folder / RESTART_FILE).exists():
         checkpoint = restart.load(folder / RESTART_FILE)
         check_files(folder, checkpoint)

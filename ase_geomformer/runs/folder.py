@@ -13,7 +13,7 @@ import yaml
 from ase import Atoms
 
 from ase_geomformer.machine.bounded import read_yaml
-from ase_geomformer.machine.files import atomic_file, write_text
+from ase_geomformer.machine.files import atomic_file, expanded, write_text
 from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import provenance
 from ase_geomformer.runs.result import RecipeResult
@@ -33,7 +33,7 @@ def check_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> 
     FileExistsError
         If it has files in it and ``overwrite`` is not set, or it is a file.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"the output folder {folder} is a file; give another name")
     if folder.is_dir() and not overwrite and any(folder.iterdir()):

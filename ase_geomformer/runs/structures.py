@@ -9,6 +9,7 @@ from pathlib import Path
 from ase import Atoms
 
 from ase_geomformer.machine.bounded import check_structure_file
+from ase_geomformer.machine.files import expanded
 
 StructureSource = str | os.PathLike[str] | Iterable[Atoms]
 
@@ -36,7 +37,7 @@ def read_structures(source: StructureSource, index: str = ":") -> tuple[list[Ato
         if not given:
             raise ValueError("the list of structures is empty")
         return given, [f"structure {i} ({atoms.symbols})" for i, atoms in enumerate(given)]
-    path = Path(source).expanduser()
+    path = expanded(source)
     if not path.exists():
         raise FileNotFoundError(f"there is no file or folder {str(source)!r} with structures")
     files = _files(path) if path.is_dir() else [path]

@@ -13,6 +13,7 @@ from ase import Atoms, units
 from ase.data import atomic_numbers
 
 from ase_geomformer.machine.bounded import read_yaml
+from ase_geomformer.machine.files import expanded
 from ase_geomformer.md.trajectories import TRAJECTORIES
 from ase_geomformer.runs.folder import SETTINGS_FILE
 
@@ -94,7 +95,7 @@ def load_frames(
         If there is no such trajectory.
     """
     if isinstance(source, str | os.PathLike):
-        path = Path(source).expanduser()
+        path = expanded(source)
         if path.is_dir():
             path, interval_fs = _of_run(path, interval_fs)
         if not path.is_file():

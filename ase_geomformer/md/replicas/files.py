@@ -10,7 +10,7 @@ from typing import Any
 
 from ase import Atoms
 
-from ase_geomformer.machine.files import atomic_file
+from ase_geomformer.machine.files import atomic_file, expanded
 from ase_geomformer.md import restart
 from ase_geomformer.md.output import LOG_FILE, OFFENDING_FILE, RESTART_FILE, check_files
 from ase_geomformer.md.recorder import columns, read_log
@@ -77,7 +77,7 @@ def find(output: str | os.PathLike[str] | None, *, overwrite: bool) -> SavedSet 
         raise ValueError("resume needs the output folder of the set to go on with")
     if overwrite:
         raise ValueError("resume goes on with a set, and overwrite replaces it; give one of them")
-    folder = Path(output).expanduser()
+    folder = expanded(output)
     if (folder / RESTART_FILE).exists():
         saved = load(folder / RESTART_FILE)
         for index, checkpoint in saved.checkpoints.items():

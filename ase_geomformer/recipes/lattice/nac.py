@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.machine.files import expanded
 from ase_geomformer.recipes.lattice.cells import to_ase
 from ase_geomformer.recipes.lattice.settings import LatticeSettings
 
@@ -96,7 +96,7 @@ def read_born(path: str | os.PathLike[str], primitive: Primitive, symprec: float
     """
     from phonopy.file_IO import parse_BORN
 
-    path = Path(path).expanduser()
+    path = expanded(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of Born charges {str(path)!r}")
     try:

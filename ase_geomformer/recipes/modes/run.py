@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.machine.files import expanded
 from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
 from ase_geomformer.recipes.modes import figure, thermochemistry
 from ase_geomformer.recipes.modes.normal_modes import (
@@ -189,7 +189,7 @@ def _files(output: str | os.PathLike[str] | None) -> list[str]:
     """Files of this recipe, and those that an earlier run left for its modes."""
     files = [ARRAYS_FILE, FIGURE_FILE, FINAL_FILE]
     if output is not None:
-        folder = Path(output).expanduser() / MODES_FOLDER
+        folder = expanded(output) / MODES_FOLDER
         files += [f"{MODES_FOLDER}/{path.name}" for path in folder.glob("mode_*.extxyz")]
     return files
 
