@@ -112,6 +112,7 @@ def element(symbol: str, table: Path) -> Case:
             "C12_GPa": found["C12"],
             shear: found["C44"],
         }
+        data = {name: value for name, value in data.items() if value is not None}  # Li has no C44
     wien2k = dcdft.data[symbol]
     other = {
         "lattice_constant_A": (ATOMS[lattice] * wien2k["wien2k_volume"]) ** (1 / 3),
