@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mlearn_table import section
 from shipped import today
 
 from ase_geomformer.accuracy.readme.checks import SHORT_TRAINING, describe
@@ -104,6 +105,7 @@ python benchmarks/dimers.py --potentials NAME --cards
 python benchmarks/elastic.py --potentials NAME --cards                  # cubic crystals
 python benchmarks/phonons.py --parts bands --potential NAME --cards     # silicon
 python benchmarks/phonons.py --parts mgo --cards                        # est-mgo
+python benchmarks/elements.py --potentials NAME --cards                 # of the mlearn data
 python benchmarks/speed.py --potentials NAME --cards
 python benchmarks/drift.py --potentials NAME --cards
 python benchmarks/stability.py --potentials NAME --time_ps 100 --cards
@@ -118,6 +120,7 @@ def page(potentials: Sequence[Shipped]) -> str:
         _errors(potentials),
         PUBLISHED,
         _published(potentials),
+        section(potentials),
         CHECKS,
         _checks(potentials),
         LIMITS,

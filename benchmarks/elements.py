@@ -119,7 +119,7 @@ def expansion(
         outcome="" if result.converged else f"Not converged: {result.reason}",
         conditions=f"Quasi-harmonic, at {ROOM_K:g} K, supercells of {supercell_length_A:g} Å, in "
         "float64; electrons do not contribute (`benchmarks/elements.py`).",
-        values={"linear_expansion_per_K": volumetric[ROOM_K] / 3.0},
+        values={"linear_expansion_per_K": float(volumetric[ROOM_K]) / 3.0},
         references=references,
         reference="experiment" if references else "",
         date=today(),
