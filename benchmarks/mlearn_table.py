@@ -28,8 +28,8 @@ them, and choose by the rest."""
 
 CRYSTALS = """Crystals by the same potentials, ours / reference: lattice constant and elastic
 constants (GPa) beside fits to the strained PBE frames of the data (C44 of Si and Ge with clamped
-atoms), linear thermal expansion at 300 K beside experiment. There is no reference for the energy of
-a vacancy: the data have none that is relaxed. Each potential's README tells the conditions."""
+atoms), linear thermal expansion at 300 K beside experiment. There is no reference for the energy
+of a vacancy: the data have none that is relaxed. Each potential's README tells the conditions."""
 
 CONSTANTS = {
     "a (Å)": ("lattice_constant_A", ".4f"),

@@ -1,11 +1,10 @@
 """Phonons beside experiment and DFT; what batches and exact force constants buy.
 
-Eight measurements, each on request, all with a potential of silicon but for other crystals:
+Six measurements, each on request, all with a potential of silicon but for copper and mgo:
 
 - bands: frequencies of silicon beside experiment, see ``phonon_bands.py``;
 - copper: the same of copper, with so3krates-mlearn-cu;
 - mgo: the same of magnesium oxide, with est-mgo, beside DFT;
-- molybdenum, germanium: the same with est-mlearn-mo and est-mlearn-ge, beside nothing;
 - hessian: exact force constants against displacements, difference and time;
 - batches: displaced supercells in batches and one by one, of a phonon calculation with 216 atoms
   and of the first pairs of its third order;
@@ -151,8 +150,6 @@ PARTS: dict[str, Callable[[Namespace], dict[str, Any]]] = {
     "bands": lambda options: beside(options, "silicon", options.potential),
     "copper": lambda options: beside(options, "copper", "so3krates-mlearn-cu"),
     "mgo": lambda options: beside(options, "mgo", "est-mgo"),
-    "molybdenum": lambda options: beside(options, "molybdenum", "est-mlearn-mo"),
-    "germanium": lambda options: beside(options, "germanium", "est-mlearn-ge"),
     "hessian": hessian,
     "batches": batches,
     "conductivity": conductivity,

@@ -255,6 +255,8 @@ def test_a_folder_without_a_card_is_refused(folder: Path) -> None:
         ("energy_rmse_meV_per_atom", "energy RMSE", "meV/atom"),
         ("stress_max_error_eV_per_A3", "stress max error", "eV/Å³"),
         ("energy_mae_meV", "energy MAE", "meV"),
+        ("linear_expansion_per_K", "linear expansion", "1/K"),
+        ("mean_temperature_K", "mean temperature", "K"),
         ("forces_mean_cosine", "forces mean cosine", ""),
     ],
 )
