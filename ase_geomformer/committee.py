@@ -112,7 +112,7 @@ class CommitteeCalculator(Calculator):
 
 def folders(path: str | os.PathLike[str]) -> list[Path]:
     """The folders of potentials in a folder, by name."""
-    found = sorted(card.parent for card in expanded(path).glob(f"*/{CARD_FILE}"))
+    found = sorted(card.parent for card in expanded(path).glob(f"[!.]*/{CARD_FILE}"))
     if not found:
         raise FileNotFoundError(f"there are no folders of potentials in {os.fspath(path)!r}")
     return found
@@ -123,7 +123,7 @@ def is_committee(potential: Any) -> bool:
     if not isinstance(potential, str | os.PathLike):
         return isinstance(potential, Sequence)
     path = expanded(potential)
-    return not (path / CARD_FILE).exists() and any(path.glob(f"*/{CARD_FILE}"))
+    return not (path / CARD_FILE).exists() and any(path.glob(f"[!.]*/{CARD_FILE}"))
 
 
 def _describe(member: Calculator) -> dict[str, Any]:

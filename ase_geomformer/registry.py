@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ase_geomformer.checkpoint.card import CARD_FILE
-from ase_geomformer.machine.files import expanded
+from ase_geomformer.machine.files import expanded, recover_folder, recover_folders
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +61,8 @@ def list_potentials() -> dict[str, Path]:
     """Names of all potentials at hand and their folders, sorted by name."""
     found: dict[str, Path] = {}
     for folder in search_folders():
-        for card in sorted(folder.glob(f"*/{CARD_FILE}")):
+        recover_folders(folder)
+        for card in sorted(folder.glob(f"[!.]*/{CARD_FILE}")):
             found.setdefault(card.parent.name, card.parent)
     return dict(sorted(found.items()))
 
@@ -81,6 +82,7 @@ def find_potential(name_or_path: str | os.PathLike[str]) -> Path:
     path = expanded(name)
     if path.name == CARD_FILE:
         path = path.parent
+    recover_folder(path)
     # Imported here: converters take as long as all else together, and few names are unknown.
     from ase_geomformer.checkpoint.obtainable import OBTAINABLE
 

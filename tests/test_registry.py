@@ -93,3 +93,19 @@ def test_device_and_dtype(places: Path) -> None:
         load_potential("mine", device="gpu")
     with pytest.raises(ValueError, match="dtype must be one of float32, float64"):
         load_potential("mine", dtype="float16")
+
+
+def test_what_a_killed_process_left_is_recovered_or_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ase_geomformer.machine.files._UNDER_WAY_S", 0.0)
+    monkeypatch.setenv(FOLDERS_VARIABLE, str(tmp_path))
+    shipped = list_potentials()["so3krates-rmd17-ethanol"]
+    for left in (".mine-abc12345-old", ".other-abc12345"):  # between two moves; before both
+        (tmp_path / left).mkdir()
+        for name in ("card.json", "model.safetensors"):
+            (tmp_path / left / name).write_bytes((shipped / name).read_bytes())
+    found = list_potentials()
+    assert found["mine"] == tmp_path / "mine"
+    assert not [name for name in found if name.startswith(".")]
+    load_potential("mine")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.safetensors"
 FORMAT_VERSION = 1
+# The last element that ASE knows.
+HEAVIEST = 118
 
 # What turns a card of one format version into the next: {1: from_1_to_2, ...}.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -69,6 +71,9 @@ class GoldenVector:
         for name, shape in shapes.items() | ({"stress": (3, 3)}.items() if self.stress else set()):
             if np.shape(getattr(self, name)) != shape:
                 raise ValueError(f"{name} of a GoldenVector of {atoms} atoms is not {shape}")
+        strange = [number for number in self.atomic_numbers if not 1 <= number <= HEAVIEST]
+        if strange:
+            raise ValueError(f"a GoldenVector has the atomic number {strange[0]}")
 
     def to_atoms(self) -> Atoms:
         from ase import Atoms

@@ -30,7 +30,7 @@ from ase_geomformer.checkpoint.card import (
 )
 from ase_geomformer.checkpoint.consistency import building, check_settings, check_weights
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.machine.files import atomic_folder
+from ase_geomformer.machine.files import atomic_folder, recover_folder
 from ase_geomformer.machine.memory import free_memory
 from ase_geomformer.machine.version import package_version
 from ase_geomformer.physics import build_terms
@@ -63,7 +63,7 @@ def save_potential(
     ----------
     potential : Potential
     folder : path
-        Replaced as a whole if it exists.
+        A potential that is there is replaced; other files in the folder stay.
     card : Card
         Name, description, data and figures; the rest is taken from the potential.
     golden : sequence of ase.Atoms
@@ -92,7 +92,7 @@ def save_potential(
         "package_version": package_version(),
         "format_version": FORMAT_VERSION,
     }
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, replaces=(CARD_FILE, WEIGHTS_FILE)) as temporary:
         (temporary / WEIGHTS_FILE).write_bytes(weights)
         (temporary / CARD_FILE).write_text(card_text(complete), encoding="utf-8")
     return read_card(folder)
@@ -108,6 +108,7 @@ def load_folder(folder: str | Path) -> Potential:
         the message names the file and the fault.
     """
     folder = Path(folder)
+    recover_folder(folder)
     card = read_card(folder)
     path = folder / WEIGHTS_FILE
     state = _read_weights(path, card)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -24,6 +25,11 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         raise FileNotFoundError(
             f"{os.fspath(path)!r} begins with the home directory of a user who does not exist"
         ) from error
+
+
+_OUTGOING = "-old"
+# Between its two moves a living process takes far less.
+_UNDER_WAY_S = 2.0
 
 
 @contextmanager
@@ -49,25 +55,79 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str], *, private: bool = False) -> Iterator[Path]:
-    """Give a temporary folder to fill, and move it to ``path``, replacing what was there.
+def atomic_folder(
+    path: str | os.PathLike[str], *, private: bool = False, replaces: Collection[str] | None = None
+) -> Iterator[Path]:
+    """Give a temporary folder to fill, and move it to ``path``, in place of what was there.
 
-    Others can read it, as far as the process's file mode allows, unless it is ``private``.
+    Others can read it, as far as the process's file mode allows, unless it is ``private``. A
+    process that is killed between the two moves leaves both folders beside the path, from which
+    :func:`recover_folder` makes it whole.
+
+    Parameters
+    ----------
+    path : path
+    private : bool
+    replaces : collection of str, optional
+        The names that are this writer's to replace: everything else that the folder holds stays.
+        Left out, the folder is replaced as a whole.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    recover_folder(target)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    outgoing = temporary.with_name(temporary.name + "-old")
+    outgoing = temporary.with_name(temporary.name + _OUTGOING)
     try:
         yield temporary
         if not private:
             temporary.chmod(0o777 & ~_umask())
         if target.exists():
+            if replaces is not None:
+                _keep_others(target, temporary, set(replaces))
             target.replace(outgoing)
         temporary.replace(target)
     finally:
+        if outgoing.exists() and not target.exists():
+            outgoing.replace(target)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(outgoing, ignore_errors=True)
+
+
+def recover_folder(path: str | os.PathLike[str]) -> None:
+    """Finish what a killed process began: the folder is replaced as a whole, or as it was.
+
+    Nothing is done where the folder is there, or where its replacement may be under way.
+    """
+    target = Path(path)
+    if target.exists() or not target.parent.is_dir():
+        return
+    for outgoing in sorted(target.parent.glob(f".{target.name}-*{_OUTGOING}")):
+        if time.time() - outgoing.stat().st_ctime < _UNDER_WAY_S:
+            continue
+        incoming = outgoing.with_name(outgoing.name.removesuffix(_OUTGOING))
+        # The new folder was complete before the old one was moved away.
+        with suppress(FileNotFoundError):  # another process was faster
+            (incoming if incoming.exists() else outgoing).rename(target)
+        shutil.rmtree(outgoing, ignore_errors=True)
+        return
+
+
+def recover_folders(parent: Path) -> None:
+    """Finish what killed processes began in a folder of folders, see :func:`recover_folder`."""
+    for outgoing in parent.glob(f".*{_OUTGOING}"):
+        name = outgoing.name[1:].rsplit("-", maxsplit=2)[0]
+        recover_folder(parent / name)
+
+
+def _keep_others(old: Path, new: Path, replaced: set[str]) -> None:
+    """Give the new folder all that the old one holds and the new one is not to replace."""
+    for entry in old.iterdir():
+        if entry.name in replaced or (new / entry.name).exists():
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.copytree(entry, new / entry.name, symlinks=True)
+        else:
+            shutil.copy2(entry, new / entry.name, follow_symlinks=False)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -459,14 +459,31 @@ def test_a_failure_while_saving_leaves_the_old_folder(
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_saving_replaces_the_whole_folder(
+def test_saving_replaces_the_potential_and_nothing_else(
     folder: Path, make_potential: Callable, card: Card
 ) -> None:
-    (folder / "left-over.txt").write_text("old")
+    before = (folder / WEIGHTS_FILE).read_bytes()
+    (folder / "thesis.txt").write_text("three years")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "one.svg").write_text("<svg/>")
+    (folder / "link").symlink_to("thesis.txt")
     save_potential(make_potential(seed=1), folder, card)
-    assert sorted(file.name for file in folder.iterdir()) == [CARD_FILE, WEIGHTS_FILE]
+    names = sorted(file.name for file in folder.iterdir())
+    assert names == [CARD_FILE, "figures", "link", WEIGHTS_FILE, "thesis.txt"]
+    assert (folder / "thesis.txt").read_text() == "three years"
+    assert (folder / "link").is_symlink()
+    assert (folder / WEIGHTS_FILE).read_bytes() != before
     assert list(folder.parent.iterdir()) == [folder]
     load_folder(folder)
+
+
+@pytest.mark.parametrize("number", [-1, 0, 119, 500, 10**30])
+def test_golden_vectors_are_of_elements(folder: Path, number: int) -> None:
+    content = json.loads((folder / CARD_FILE).read_text())
+    content["golden"][0]["atomic_numbers"][0] = number
+    (folder / CARD_FILE).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=rf"card\.json: .*the atomic number {number}"):
+        load_folder(folder)
 
 
 def test_loading_leaves_the_random_state(folder: Path) -> None:
