@@ -113,6 +113,8 @@ def find_key(records: Sequence[Record], target: str, settings: DataSettings) -> 
     candidates = AUTO_KEYS[target] if asked == "auto" else (asked,)
     for candidate in candidates:
         if any(candidate in record.values for record in records):
+            refuse_mixed(records, target, candidate, candidates)
+            refuse_virial(records, target, candidate)
             return candidate
     if asked == "auto" and target in OPTIONAL_WHEN_AUTO:
         return None
@@ -121,6 +123,32 @@ def find_key(records: Sequence[Record], target: str, settings: DataSettings) -> 
         f"{target}_key; the keys there are {keys_there(records)}. Name the right one, or set "
         f"{target}_key to null"
     )
+
+
+def refuse_mixed(
+    records: Sequence[Record], target: str, chosen: str, candidates: Sequence[str]
+) -> None:
+    """Refuse records whose labels lie under several names, of which only one would be read."""
+    for record in records:
+        other = next((name for name in candidates if name in record.values), chosen)
+        if record.values.get(chosen) is None and record.values.get(other) is not None:
+            without = sum(chosen not in one.values and other in one.values for one in records)
+            raise DataError(
+                f"{record.where}: has {target} under {other!r}, while others have it under "
+                f"{chosen!r}: {without} of {len(records)} frames would lose their label. Set "
+                f"{target}_key to the one that is meant, or give all labels one name"
+            )
+
+
+def refuse_virial(records: Sequence[Record], target: str, chosen: str) -> None:
+    """Refuse to read a virial, an energy, as a stress, which is an energy over a volume."""
+    if target == "stress" and "virial" in chosen.lower():
+        first = next(record for record in records if chosen in record.values)
+        raise DataError(
+            f"{first.where}: {chosen!r} is a virial in units of energy, not a stress. Store the "
+            "stress, -virial / volume where the virial is that of the forces (as GAP and NequIP "
+            "write it), and name it with stress_key"
+        )
 
 
 def keys_there(records: Sequence[Record]) -> str:

@@ -17,6 +17,12 @@ ABSURD_FORCE = 1000.0
 # Energies of one composition differ less than this, eV/atom: melting takes 0.1, breaking all bonds
 # 2 to 9. A frame in hartree or kcal/mol among those in eV is far outside.
 ENERGY_RANGE = 10.0
+# A component of stress above this, 800 GPa, is hardly ever meant, eV/Å^3; virials in eV exceed it.
+ABSURD_STRESS = 5.0
+# What a stress may differ from its transpose by: a share of its largest component, and eV/Å^3.
+ASYMMETRY = 1e-2, 1e-4
+# A box at least this long in Å holds one atom by itself, whatever the code calls it.
+LONE_BOX = 8.0
 # Of the frames of one kind, how many are named.
 NAMED = 5
 
@@ -33,6 +39,22 @@ def doubts(frames: Sequence[Frame]) -> Iterator[str]:
             stray_energies,
             f"are more than {ENERGY_RANGE:g} eV/atom from others of their composition",
             "are all in one unit, from one method?",
+        ),
+        (
+            absurd_stresses,
+            f"have a stress above {ABSURD_STRESS:g} eV/Å^3 (800 GPa)",
+            "check stress_unit; a virial is in eV, and must be divided by the volume",
+        ),
+        (
+            asymmetric_stresses,
+            "have a stress that is not symmetric",
+            "is it a stress, and in the order xx xy xz yx yy yz zx zy zz?",
+        ),
+        (
+            boxed_atoms,
+            f"hold one atom in a periodic box of more than {LONE_BOX:g} Å",
+            "for energies of free atoms to become reference energies, give such frames "
+            "config_type=IsolatedAtom or open boundaries",
         ),
         (
             repeated,
@@ -53,6 +75,39 @@ def absurd_forces(frames: Sequence[Frame]) -> list[int]:
         index
         for index, frame in enumerate(frames)
         if frame.forces is not None and np.abs(frame.forces).max() > ABSURD_FORCE
+    ]
+
+
+def absurd_stresses(frames: Sequence[Frame]) -> list[int]:
+    """Places of frames under a stress that hardly any calculation is made for."""
+    return [
+        index
+        for index, frame in enumerate(frames)
+        if frame.stress is not None and np.abs(frame.stress).max() > ABSURD_STRESS
+    ]
+
+
+def asymmetric_stresses(frames: Sequence[Frame]) -> list[int]:
+    """Places of frames whose stress would turn the crystal."""
+    share, least = ASYMMETRY
+    return [
+        index
+        for index, frame in enumerate(frames)
+        if frame.stress is not None
+        and np.abs(frame.stress - frame.stress.T).max()
+        > max(least, share * np.abs(frame.stress).max())
+    ]
+
+
+def boxed_atoms(frames: Sequence[Frame]) -> list[int]:
+    """Places of frames with an isolated atom that does not say so."""
+    return [
+        index
+        for index, frame in enumerate(frames)
+        if len(frame.atoms) == 1
+        and frame.energy is not None
+        and not frame.is_isolated_atom
+        and frame.atoms.cell.lengths()[frame.atoms.pbc].min() > LONE_BOX
     ]
 
 

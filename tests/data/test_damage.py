@@ -127,3 +127,60 @@ def test_repeated_frames_are_doubted(frames: list[Atoms], read: Callable) -> Non
     charged.info["charge"] = 1
     with pytest.warns(DataWarning, match=r"2 of 13 frames repeat .*frame 11; .*frame 12\)"):
         assert len(read([*frames, charged, frames[3], charged])) == 13
+
+
+def test_labels_under_two_names_are_not_dropped(frames: list[Atoms], read: Callable) -> None:
+    for atoms in frames[4:]:
+        atoms.info["energy"] = atoms.info.pop("REF_energy")
+    with pytest.raises(DataError, match=r"frame 4: has energy under 'energy', .* 6 of 10 frames"):
+        read(frames)
+    # One of them is meant: the others have no energy, and are there for their forces.
+    kept = read(frames, energy_key="REF_energy")
+    assert [frame.energy is None for frame in kept] == [False] * 4 + [True] * 6
+
+
+def test_two_names_in_every_frame_are_no_mixture(frames: list[Atoms], read: Callable) -> None:
+    for atoms in frames:
+        atoms.info["energy"] = 0.0
+    assert all(frame.energy < -30 for frame in read(frames))
+
+
+def test_a_virial_is_not_read_as_a_stress(frames: list[Atoms], read: Callable) -> None:
+    for atoms in frames:
+        atoms.info["REF_virial"] = np.eye(3).ravel()
+    with pytest.raises(DataError, match=r"frame 0: 'REF_virial' is a virial .* stress_key"):
+        read(frames, stress_key="REF_virial")
+
+
+def test_a_stress_that_is_rather_a_virial_is_doubted(frames: list[Atoms], read: Callable) -> None:
+    for atoms in frames:
+        atoms.info["REF_stress"] = 0.01 * np.eye(3).ravel()
+    frames[3].info["REF_stress"] = 30.0 * np.eye(3).ravel()
+    with pytest.warns(DataWarning, match=r"1 of 10 frames have a stress above .*frame 3.*virial"):
+        read(frames)
+
+
+def test_asymmetric_stresses_are_doubted(frames: list[Atoms], read: Callable) -> None:
+    rounding = 1e-6 * np.array([[0, 1, 0], [0, 0, 0], [0, 0, 0]])
+    for atoms in frames:
+        atoms.info["REF_stress"] = (0.01 * np.eye(3) + rounding).ravel()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(frames)
+    frames[7].info["REF_stress"] = 0.01 * np.arange(9.0)
+    with pytest.warns(DataWarning, match=r"1 of 10 frames have a stress that is not symmetric .*7"):
+        read(frames)
+
+
+def test_boxed_atoms_without_a_name_are_doubted(frames: list[Atoms], read: Callable) -> None:
+    def lone(box: float, **info: str) -> Atoms:
+        info = {"REF_energy": -0.8, **info}
+        atoms = Atoms("Si", cell=[box] * 3, pbc=True, info=info)
+        atoms.arrays["REF_forces"] = np.zeros((1, 3))
+        return atoms
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read([*frames, lone(2.5), lone(12.0, config_type="IsolatedAtom")])
+    with pytest.warns(DataWarning, match=r"1 of 11 frames hold one atom .*frame 10.*IsolatedAtom"):
+        read([*frames, lone(12.0)])

@@ -18,6 +18,7 @@ from ase.constraints import FixAtoms
 from rich.console import Console
 
 from ase_geomformer.data.frames import Frame, elements, fingerprint, label_table
+from ase_geomformer.data.labels import DataError
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
 
@@ -192,7 +193,10 @@ def test_labels_of_two_origins_do_not_mix(
     other = silicon.copy()
     other.calc = SinglePointCalculator(other, energy=-7.0)
     path = write([labelled(silicon, rng), other])
-    assert [frame.energy for frame in read_frames(DataSettings(path))] == [-40.0, None]
+    with pytest.raises(DataError, match="frame 1: has energy under 'energy'"):
+        read_frames(DataSettings(path))
+    named = DataSettings(path, energy_key="REF_energy")
+    assert [frame.energy for frame in read_frames(named)] == [-40.0, None]
     named = DataSettings(path, energy_key="energy", forces_key=None)
     assert [frame.energy for frame in read_frames(named)] == [None, -7.0]
 
