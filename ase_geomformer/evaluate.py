@@ -17,6 +17,7 @@ from ase_geomformer.graph.joint import graphs
 from ase_geomformer.graph.structure import electrons, geometry
 from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.potential import Potential
+from ase_geomformer.runs.report import tracked
 from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import check_request, needed, to_ase
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
@@ -97,7 +98,7 @@ class BatchEvaluator:
             names |= {"energy", "energies", "forces"}
         results: list[dict[str, Any]] = []
         with torch.inference_mode(False):
-            found_graphs = self._graphs(_tracked(structures, progress))
+            found_graphs = self._graphs(tracked(structures, "Evaluating", progress))
             # One structure is one batch, whatever memory it is predicted to take.
             batches = found_graphs if len(structures) == 1 else self._batches(found_graphs)
             for graph in batches:
@@ -161,7 +162,7 @@ class SerialEvaluator:
         properties = (properties,) if isinstance(properties, str) else tuple(properties)
         return [
             {name: self.calculator.get_property(name, atoms) for name in properties}
-            for atoms in _tracked(list(structures), progress)
+            for atoms in tracked(list(structures), "Evaluating", progress)
         ]
 
 
@@ -247,11 +248,3 @@ def _check(structures: Sequence[Atoms], potential: Potential, properties: Sequen
             check_request(atoms, potential, properties)
         except (ValueError, PropertyNotImplementedError) as error:
             raise type(error)(f"structure {index} ({atoms.symbols}): {error}") from error
-
-
-def _tracked(structures: Sequence[Atoms], progress: bool) -> Iterable[Atoms]:
-    if not progress:
-        return structures
-    from rich.progress import track
-
-    return track(structures, description="Evaluating")

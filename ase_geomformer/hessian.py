@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,6 +21,7 @@ from ase_geomformer.graph.segments import Segments
 from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 from ase_geomformer.machine.memory import budget_bytes
 from ase_geomformer.potential import Potential
+from ase_geomformer.runs.report import tracked
 from ase_geomformer.runtime.prepared import PreparedPotential, as_potential
 
 # Å; the error of a central difference is this squared times a sixth of a fourth derivative.
@@ -178,7 +179,7 @@ def _rows(
     at_once = max(1, int(limit / max(per_row, 1)))
     indices = torch.from_numpy(coordinates).to(shifts.device)
     done = 0
-    for block in _tracked(indices.split(at_once), progress):
+    for block in tracked(indices.split(at_once), "Hessian", progress):
         units = torch.nn.functional.one_hot(block, shifts.numel()).to(shifts)
         (found,) = torch.autograd.grad(
             slope.flatten(), shifts, units, retain_graph=True, is_grads_batched=True
@@ -206,14 +207,6 @@ def _slope(potential: Potential, graph: AtomGraph, shifts: Tensor) -> Tensor:
         energy, shifts, create_graph=True, allow_unused=True, materialize_grads=True
     )
     return slope
-
-
-def _tracked(blocks: Sequence[Tensor], progress: bool) -> Iterable[Tensor]:
-    if not progress:
-        return blocks
-    from rich.progress import track
-
-    return track(blocks, description="Hessian")
 
 
 @contextmanager

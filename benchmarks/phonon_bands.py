@@ -28,10 +28,10 @@ from ase_geomformer.accuracy.readme.page import add_checks
 from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.evaluate import BatchEvaluator
 from ase_geomformer.recipes import PhononSettings
-from ase_geomformer.recipes.lattice.phonons.figures import ORANGE, draw_bands
+from ase_geomformer.recipes.lattice.phonons.figure import draw_bands
 from ase_geomformer.recipes.lattice.phonons.result import PhononResult
 from ase_geomformer.recipes.lattice.phonons.run import phonons
-from ase_geomformer.runs.style import save_figure
+from ase_geomformer.runs.style import ORANGE, save_figure
 
 PICTURE = "phonons.png"
 STABLE_THZ = 1e-3  # what rounding may make imaginary

@@ -1,14 +1,32 @@
-"""The verbs of the command line, one module each.
+"""The verbs of the command line, one module or one row of a table each.
 
 A verb's module defines ``USAGE`` and ``DESCRIPTION`` for its help, ``add_arguments(parser)``, and
 ``run(options) -> int``, whose result is the exit code. It is imported only when the verb is used,
-so that the others cost nothing.
+so that the others cost nothing. Verbs that run a recipe are rows of
+:data:`~ase_geomformer.commands.recipes.RECIPES`, which have the same.
 """
 
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from typing import TYPE_CHECKING, Protocol
+
+from ase_geomformer.commands.recipes import RECIPES
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+
+class Verb(Protocol):
+    """What a verb is made of."""
+
+    @property
+    def USAGE(self) -> str: ...
+    @property
+    def DESCRIPTION(self) -> str: ...
+    def add_arguments(self, parser: ArgumentParser) -> None: ...
+    def run(self, options: Namespace) -> int: ...
+
 
 # What each verb does, in one line, in the order in which the help lists them.
 VERBS = {
@@ -32,10 +50,8 @@ VERBS = {
     "finetune": "train a potential further on other structures",
     "convert": "turn a published checkpoint into a potential",
 }
-# Verbs by another name, and verbs that are no names of modules.
-_MODULES = {"geomopt": "relax", "relax-many": "relax_many"}
 
 
-def load(verb: str) -> ModuleType:
-    """The module of a verb."""
-    return importlib.import_module(f"{__name__}.{_MODULES.get(verb, verb)}")
+def load(verb: str) -> Verb:
+    """The row or module of a verb."""
+    return RECIPES.get(verb) or importlib.import_module(f"{__name__}.{verb}")

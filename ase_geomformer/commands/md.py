@@ -49,4 +49,4 @@ def run(options: Namespace) -> int:
         overwrite=options.overwrite,
         inputs=common.inputs(options),
     )
-    return 0 if result.completed else 1
+    return common.exit_code(options, result)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ase_geomformer.calculator import PotentialCalculator
+    from ase_geomformer.runs.result import RunResult
 
 # What says where a run's files go and how it is shown, not what is computed.
 _NOT_INPUTS = {"config", "output", "overwrite", "resume", "progress", "json"}
@@ -132,6 +133,15 @@ def _calculator_options(options: Namespace) -> dict[str, Any]:
         "compile": options.get("compile", False),
         "radial_tables": options.get("radial_tables", "auto"),
     }
+
+
+def exit_code(options: Namespace, result: RunResult) -> int:
+    """0, or 1 if a run did not reach its goal; stderr then tells why, whatever --progress is."""
+    from ase_geomformer.runs.report import complain
+
+    if not options.progress:  # or it has been said
+        complain(result.problem)
+    return 1 if result.problem else 0
 
 
 def structures(options: Namespace) -> list[Atoms]:

@@ -54,6 +54,13 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove what a killed process left of writing a file by :func:`atomic_file`."""
+    target = Path(path)
+    for left in target.parent.glob(f".{target.stem}-*{target.suffix}"):
+        left.unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_folder(
     path: str | os.PathLike[str], *, private: bool = False, replaces: Collection[str] | None = None

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ase import Atoms
 
-from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md import guards, report, restart
 from ase_geomformer.md.observer import Observer
-from ase_geomformer.md.output import FIGURE_FILE, Output, find_checkpoint, open_folder
+from ase_geomformer.md.output import FIGURE_FILE, Output, find_checkpoint, run_folder, start
 from ase_geomformer.md.result import MDResult, averages, drift
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, begin
-from ase_geomformer.runs.folder import check_folder, write_result
-from ase_geomformer.runs.provenance import provenance
+from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.report import show
 
 
 def run_md(
@@ -86,9 +84,8 @@ def run_md(
         If structure and ensemble do not fit each other, or a resumed run is given another
         structure, potential or settings.
     """
-    if output is not None:
-        check_folder(output, overwrite=overwrite or resume)
-    checkpoint = find_checkpoint(output, overwrite=overwrite) if resume else None
+    folder = run_folder(output, resume=resume, overwrite=overwrite)
+    checkpoint = find_checkpoint(folder)
     if checkpoint:
         restart.check_structure(checkpoint, atoms)
         settings = settings or checkpoint.settings
@@ -98,7 +95,7 @@ def run_md(
     else:
         settings = settings or MDSettings()
         simulation = begin(atoms, calculator, settings)
-    folder = open_folder(output, settings, dict(inputs or {}), resume=resume, overwrite=overwrite)
+    start(folder, settings, inputs or {})
     files = Output(simulation, folder, checkpoint)
     try:
         reason, stopped = _run(simulation, files, observers, progress)
@@ -106,7 +103,7 @@ def run_md(
         files.close()
     result = finish(simulation, files, reason, stopped)
     if progress:
-        report.show(result, settings)
+        show(result, report.title(result, settings))
     return result
 
 
@@ -143,8 +140,7 @@ def finish(simulation: Simulation, files: Output, reason: str, stopped: bool) ->
     """Write what there is to write at the end of a run, and give its result."""
     files.write_end(stopped)
     result = _result(simulation, files, reason, stopped)
-    if files.folder is not None:
-        _write(files.folder, result, simulation.settings)
+    _write(files.run_folder, result, simulation.settings)
     return result
 
 
@@ -166,11 +162,9 @@ def _result(simulation: Simulation, files: Output, reason: str, stopped: bool) -
     )
 
 
-def _write(folder: Path, result: MDResult, settings: MDSettings) -> None:
+def _write(folder: RunFolder, result: MDResult, settings: MDSettings) -> None:
     from ase_geomformer.md.figure import plot
 
     if result.log:
-        with atomic_file(folder / FIGURE_FILE) as temporary:
-            plot(result.log, settings).savefig(temporary, dpi=160)
-    origin = provenance(result.atoms.calc, seed=settings.seed)
-    write_result(folder, {**result.summary(), "provenance": origin})
+        folder.save_figure(FIGURE_FILE, lambda: plot(result.log, settings))
+    folder.write_result(result, result.atoms.calc, seed=settings.seed)

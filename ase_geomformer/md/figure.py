@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.md.settings import MDSettings
+from ase_geomformer.runs.style import BLUE, GREEN, GREY, ORANGE, PURPLE, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _ENERGIES = {
-    "potential_energy_eV": ("potential", "#1f5a94"),
-    "total_energy_eV": ("total", "#9a9a9a"),
-    "conserved_energy_eV": ("conserved", "#1b8a5a"),
+    "potential_energy_eV": ("potential", BLUE),
+    "total_energy_eV": ("total", GREY),
+    "conserved_energy_eV": ("conserved", GREEN),
 }
 # Panels below the energies, where the log has them: label, unit and colour.
 _PANELS = {
-    "temperature_K": ("temperature", "K", "#c2571a"),
-    "pressure_GPa": ("pressure", "GPa", "#7a4fa3"),
+    "temperature_K": ("temperature", "K", ORANGE),
+    "pressure_GPa": ("pressure", "GPa", PURPLE),
 }
 
 
@@ -33,10 +34,8 @@ def plot(log: dict[str, np.ndarray], settings: MDSettings) -> Figure:
         Columns of the log, one row at least.
     settings : MDSettings
     """
-    from matplotlib.figure import Figure
-
     shown = [name for name in _PANELS if name in log]
-    figure = Figure(figsize=(7.0, 2.5 + 2.5 * len(shown)), layout="constrained")
+    figure = new_figure(7.0, 2.5 + 2.5 * len(shown))
     panels = figure.subplots(1 + len(shown), 1, sharex=True)
     upper = panels[0]
     time_ps = log["time_fs"] / 1000.0
@@ -54,8 +53,7 @@ def plot(log: dict[str, np.ndarray], settings: MDSettings) -> Figure:
         axes.set_ylabel(f"{label} ({unit})")
     panels[-1].set_xlabel("time (ps)")
     for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25, lw=0.6)
+        dress(axes)
         axes.margins(x=0.01)
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, frameon=False)
     return figure

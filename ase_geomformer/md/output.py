@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ase_geomformer.machine.files import atomic_file, expanded
 from ase_geomformer.md import restart
 from ase_geomformer.md.harvest import HARVEST_FILE, Harvest
 from ase_geomformer.md.recorder import Recorder
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation
 from ase_geomformer.md.trajectories import TRAJECTORIES, TrajectoryFile
-from ase_geomformer.runs.folder import RESULT_FILE, SETTINGS_FILE, check_folder, start_folder
+from ase_geomformer.runs.folder import RunFolder
 
 LOG_FILE = "log.csv"
 RESTART_FILE = "restart.npz"
@@ -41,7 +41,7 @@ class Output:
     Parameters
     ----------
     simulation : Simulation
-    folder : Path or None
+    run_folder : RunFolder
     checkpoint : Checkpoint, optional
         The one that the simulation resumes from.
     """
@@ -49,10 +49,11 @@ class Output:
     def __init__(
         self,
         simulation: Simulation,
-        folder: Path | None,
+        run_folder: RunFolder,
         checkpoint: restart.Checkpoint | None = None,
     ) -> None:
-        self.simulation, self.folder = simulation, folder
+        self.simulation, self.run_folder = simulation, run_folder
+        folder = self.folder = run_folder.path
         self._start = time.perf_counter()
         self._trajectory: TrajectoryFile | None = None
         self._harvest: Harvest | None = None
@@ -121,45 +122,33 @@ class Output:
 
     def write_end(self, stopped: bool) -> None:
         """Write the last structure; those before it too when a guard stopped the run."""
-        from ase.io import write
-
-        if self.folder is None:
-            return
-        with atomic_file(self.folder / (OFFENDING_FILE if stopped else FINAL_FILE)) as temporary:
-            write(temporary, self.simulation.atoms, format="extxyz")
+        name = OFFENDING_FILE if stopped else FINAL_FILE
+        self.run_folder.save_atoms(name, self.simulation.atoms)
         frames = self.simulation.guard_memory.last_good(self.simulation.atoms) if stopped else []
         if frames:
-            with atomic_file(self.folder / LAST_GOOD_FILE) as temporary:
-                write(temporary, frames, format="traj")
+            self.run_folder.save_atoms(LAST_GOOD_FILE, frames)
 
 
-def find_checkpoint(
-    output: str | os.PathLike[str] | None, *, overwrite: bool
-) -> restart.Checkpoint | None:
-    """The checkpoint in the folder; None if the run there was killed before its first step.
+def run_folder(
+    output: str | os.PathLike[str] | None, *, resume: bool, overwrite: bool
+) -> RunFolder:
+    """The folder of a run, checked; nothing is written yet."""
+    return RunFolder(output, resume=resume, overwrite=overwrite, checkpoint=RESTART_FILE, own=FILES)
+
+
+def find_checkpoint(folder: RunFolder) -> restart.Checkpoint | None:
+    """The checkpoint to resume from; None if there is none yet.
 
     Raises
     ------
-    ValueError
-        If there is no folder, or it is also to be overwritten.
     FileNotFoundError
-        If the folder holds something else, or files of the run are missing.
+        If files of the run are missing.
     """
-    if output is None:
-        raise ValueError("resume needs the output folder of the run to go on with")
-    if overwrite:
-        raise ValueError("resume goes on with a run, and overwrite replaces it; give one of them")
-    folder = expanded(output)
-    if (folder / RESTART_FILE).exists():
-        checkpoint = restart.load(folder / RESTART_FILE)
-        check_files(folder, checkpoint)
-        return checkpoint
-    names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-    if (folder / RESULT_FILE).exists() or not {
-        name for name in names if not name.startswith(".")
-    } <= {*FILES, SETTINGS_FILE}:
-        raise FileNotFoundError(f"there is no {RESTART_FILE} in {folder} to resume from")
-    return None
+    if not folder.resumed or folder.path is None:
+        return None
+    checkpoint = restart.load(folder.path / RESTART_FILE)
+    check_files(folder.path, checkpoint)
+    return checkpoint
 
 
 def check_files(folder: Path, checkpoint: restart.Checkpoint) -> None:
@@ -175,22 +164,7 @@ def check_files(folder: Path, checkpoint: restart.Checkpoint) -> None:
             )
 
 
-def open_folder(
-    output: str | os.PathLike[str] | None,
-    settings: MDSettings,
-    inputs: dict[str, Any],
-    *,
-    resume: bool,
-    overwrite: bool,
-) -> Path | None:
-    """Make the folder and write the settings; what a run resumes with stays."""
-    if output is None:
-        return None
-    folder = check_folder(output, overwrite=overwrite or resume)
-    for name in (*FILES, SETTINGS_FILE, RESULT_FILE):
-        stem, _, suffix = name.rpartition(".")
-        for left in folder.glob(f".{stem}-*.{suffix}"):  # by a killed process
-            left.unlink()
-    kept = resume and (folder / RESTART_FILE).exists()
-    start_folder(folder, {**inputs, **asdict(settings)}, END_FILES if kept else FILES)
-    return folder
+def start(folder: RunFolder, settings: MDSettings, inputs: Mapping[str, Any]) -> None:
+    """Make the folder and write the settings; what a run resumes from stays."""
+    kept = set(FILES) - set(END_FILES)
+    folder.start({**inputs, **asdict(settings)}, files=FILES, kept=kept)

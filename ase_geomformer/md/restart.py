@@ -23,6 +23,7 @@ from ase_geomformer.md.guard_memory import GuardMemory
 from ase_geomformer.md.integrators import INTEGRATORS
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, as_calculator, check_spread, reset
+from ase_geomformer.runs.folder import check_same
 
 VERSION = 1
 # What a resumed run may do otherwise than before: how long it is, and what it writes and minds.
@@ -184,7 +185,7 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
         If settings that must not change do, or the calculator is of another potential.
     """
     facts = checkpoint.facts
-    check_settings(asdict(checkpoint.settings), asdict(settings), facts["step"])
+    check_settings(facts["settings"], settings, facts["step"])
     atoms = checkpoint.atoms()
     atoms.calc = as_calculator(calculator)
     check_spread(atoms.calc, settings)
@@ -222,19 +223,12 @@ def check_structure(checkpoint: Checkpoint, atoms: Atoms | None) -> None:
         )
 
 
-def check_settings(before: Mapping[str, Any], now: Mapping[str, Any], step: int) -> None:
-    """Refuse to go on, from a step, with settings that a run cannot change on its way."""
-    fixed = before.keys() - FREE
-    if now["temperature_end_K"] is not None:
-        fixed |= {"steps"}  # the ramp goes by them
-    for name in sorted(fixed):
-        if now[name] != before[name]:
-            raise ValueError(
-                f"{name} = {now[name]!r} cannot be resumed with: the run was begun with "
-                f"{before[name]!r}. Only {', '.join(sorted(FREE))} may change"
-            )
-    if now["steps"] < step:
-        raise ValueError(f"steps = {now['steps']}, but the run to resume has already made {step}")
+def check_settings(before: Mapping[str, Any], now: MDSettings, step: int) -> None:
+    """Refuse to resume, from a step, with settings that a run cannot change on its way."""
+    # A ramp of the temperature goes by the number of steps.
+    check_same(before, now, free=FREE if now.temperature_end_K is None else FREE - {"steps"})
+    if now.steps < step:
+        raise ValueError(f"steps = {now.steps}, but the run to resume has already made {step}")
 
 
 def _restore_results(atoms: Atoms, saved: Mapping[str, np.ndarray]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+
+from ase_geomformer.runs.result import DynamicsResult, Row
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,18 @@ class Statistic:
     std: float
 
 
-@dataclass(frozen=True, eq=False)
-class MDResult:
+# Columns of the log in the table: how they are called there, with their format and unit.
+_ROWS = {
+    "potential_energy_eV": ("potential energy", "{:.4f}", "eV"),
+    "total_energy_eV": ("total energy", "{:.4f}", "eV"),
+    "temperature_K": ("temperature", "{:.1f}", "K"),
+    "pressure_GPa": ("pressure", "{:.3f}", "GPa"),
+    "volume_A3": ("volume", "{:.1f}", "Å³"),
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MDResult(DynamicsResult):
     """Result of a molecular dynamics run.
 
     Attributes
@@ -50,10 +61,7 @@ class MDResult:
         Folder of the files.
     """
 
-    completed: bool
-    reason: str
     steps: int
-    wall_time: float
     timestep_fs: float
     degrees_of_freedom: int
     initial_velocities: str
@@ -61,7 +69,6 @@ class MDResult:
     drift_meV_per_atom_per_ps: float | None
     log: dict[str, np.ndarray]
     atoms: Atoms
-    output: Path | None = None
 
     @property
     def steps_per_second(self) -> float:
@@ -72,13 +79,10 @@ class MDResult:
         return self.steps_per_second * self.timestep_fs * 1e-6 * 86400.0
 
     def summary(self) -> dict[str, Any]:
-        """The numbers of the result by name, with units in the names."""
         return {
-            "completed": self.completed,
-            "reason": self.reason,
+            **super().summary(),
             "steps": self.steps,
             "time_fs": self.steps * self.timestep_fs,
-            "wall_time_s": self.wall_time,
             "steps_per_second": self.steps_per_second,
             "ns_per_day": self.ns_per_day,
             "number_of_atoms": len(self.atoms),
@@ -87,6 +91,20 @@ class MDResult:
             "averages": self.averages,
             "drift_meV_per_atom_per_ps": self.drift_meV_per_atom_per_ps,
         }
+
+    def rows(self) -> list[Row]:
+        rows = []
+        for name, (label, form, unit) in _ROWS.items():
+            if name in self.averages:
+                found = self.averages[name]
+                value = f"{form.format(found.mean)} ± {form.format(found.std)}"
+                rows.append((label, value, unit))
+        if self.drift_meV_per_atom_per_ps is not None:
+            drift = f"{self.drift_meV_per_atom_per_ps:+.3g}"
+            rows.append(("drift of conserved energy", drift, "meV/atom/ps"))
+        rows.append(("speed", f"{self.steps_per_second:.3g}", "steps/s"))
+        rows.append(("", f"{self.ns_per_day:.3g}", "ns/day"))
+        return rows
 
 
 # Columns that say when a row was recorded and how fast, rather than what was found.

@@ -1,20 +1,146 @@
-"""What all recipes share: the evaluator, the result and the run folder."""
+"""What all recipes share: their keywords, evaluator, clock, folder and report."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeAlias
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 import torch
 
 from ase_geomformer.evaluate import Evaluator, as_evaluator
 from ase_geomformer.potential import Potential
+from ase_geomformer.runs import report
+from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.result import RecipeResult
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
 # What a recipe takes as its potential.
 PotentialLike: TypeAlias = "str | os.PathLike[str] | Potential | Calculator | Evaluator"
+_Result = TypeVar("_Result", bound=RecipeResult)
+
+
+class RunKeywords(TypedDict, total=False):
+    """Keyword arguments of every recipe.
+
+    Attributes
+    ----------
+    output : path, optional
+        Folder for the files; nothing is written without it.
+    resume : bool
+        Resume the run in ``output``, or start it if there is none; False by default. A recipe
+        that keeps nothing to resume from refuses it.
+    overwrite : bool
+        Replace the files of an earlier run in ``output``; False by default.
+    progress : bool
+        Show progress bars, and a table at the end; True by default.
+    inputs : mapping, optional
+        What else the run was started from, written into ``settings.yaml``.
+    """
+
+    output: str | os.PathLike[str] | None
+    resume: bool
+    overwrite: bool
+    progress: bool
+    inputs: Mapping[str, Any] | None
+
+
+class Run:
+    """One run of a recipe.
+
+    The output folder is checked when a run is made, before any work, and is made by
+    :meth:`start`, after structure and settings have been checked.
+
+    Parameters
+    ----------
+    potential : str, path, Potential, ASE calculator or Evaluator
+        One by its name, path or itself is evaluated in float64.
+    settings : dataclass
+    output, resume, overwrite, progress, inputs
+        As in :class:`RunKeywords`.
+
+    Attributes
+    ----------
+    evaluator : Evaluator
+    folder : RunFolder
+    progress : bool
+    """
+
+    def __init__(
+        self,
+        potential: PotentialLike,
+        settings: Any,
+        *,
+        output: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: bool = True,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._started = time.perf_counter()
+        self._settings, self._inputs, self._resume = settings, dict(inputs or {}), resume
+        self.progress = progress
+        self.folder = RunFolder(output, resume=resume, overwrite=overwrite)
+        self.evaluator = recipe_evaluator(potential)
+
+    def start(
+        self, files: Iterable[str], *, kept: Iterable[str] = (), free: Iterable[str] = ()
+    ) -> RunFolder:
+        """Make the folder and write ``settings.yaml``.
+
+        Parameters
+        ----------
+        files : iterable of str
+            Files that the recipe writes; those of an earlier run are removed.
+        kept : iterable of str
+            Those that a resumed run needs; a recipe without any cannot resume.
+        free : iterable of str
+            Settings that may change when a run resumes.
+
+        Raises
+        ------
+        ValueError
+            If the run cannot resume, or would with other settings.
+        """
+        kept = list(kept)
+        if self._resume and not kept:
+            raise ValueError("this recipe keeps nothing to resume from; run it with overwrite")
+        if self.folder.resumed:
+            self.folder.check_settings(self._settings, inputs=self._inputs, free=free)
+        self.folder.start({**self._inputs, **asdict(self._settings)}, files=files, kept=kept)
+        return self.folder
+
+    def bar(
+        self, description: str, total: int | None, done: int = 0
+    ) -> AbstractContextManager[report.Advance]:
+        """A progress bar, shown if the user wants to see it."""
+        return report.progress_bar(description, total, self.progress, done=done)
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self._started
+
+    def outcome(self, converged: bool, reason: str) -> dict[str, Any]:
+        """The fields that all results have."""
+        return {
+            "converged": converged,
+            "reason": reason,
+            "wall_time": self.wall_time,
+            "output": self.folder.path,
+        }
+
+    def finish(self, result: _Result, title: str) -> _Result:
+        """Write ``result.json`` and show the result."""
+        self.folder.write_result(result, self.evaluator.calculator)
+        if self.progress:
+            report.show(result, title)
+        return result
 
 
 def recipe_evaluator(
@@ -28,7 +154,7 @@ def recipe_evaluator(
     Parameters
     ----------
     potential : str, path, Potential, ASE calculator or Evaluator
-        A calculator or an evaluator keeps the type that it was made with.
+        A calculator or an evaluator keeps the dtype that it was made with.
     device, dtype
         For a potential by its name, path or itself.
     """

@@ -1,1 +1,1 @@
-"""The folder of a run: opened, resumed, written, and shown to the user."""
+"""One run folder for every verb: its files, provenance, result, tables, figures and progress."""

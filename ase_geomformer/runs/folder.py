@@ -1,10 +1,11 @@
-"""The folder that a run leaves behind: opened, resumed, and written into."""
+"""The folder of a run: checked, resumed, and written into, alike for every verb."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +14,184 @@ import yaml
 from ase import Atoms
 
 from ase_geomformer.machine.bounded import read_yaml
-from ase_geomformer.machine.files import atomic_file, expanded, write_text
+from ase_geomformer.machine.files import atomic_file, expanded, remove_leftovers, write_text
 from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import provenance
-from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runs.result import RunResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SETTINGS_FILE = "settings.yaml"
 RESULT_FILE = "result.json"
+# What a run was started from that does not change its result: names of files, which are checked
+# by their content, and how fast the potential is evaluated.
+_NOT_COMPARED = frozenset({
+    "structure", "index", "final", "device", "compile", "neighbors", "skin", "keep_memory",
+})  # fmt: skip
 
 
-def check_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+class RunFolder:
+    """The folder of a run; without a path nothing is written.
+
+    It is checked when this object is made and not touched before :meth:`start`, so that bad input
+    leaves no folder behind.
+
+    Parameters
+    ----------
+    output : path, optional
+    resume : bool
+        Resume the run in the folder, or start it if there is none.
+    overwrite : bool
+        Replace the files of an earlier run.
+    checkpoint : str
+        File that a run of this kind resumes from.
+    own : iterable of str
+        Patterns of the files that such a run may leave before its first checkpoint.
+
+    Attributes
+    ----------
+    path : Path or None
+    resumed : bool
+        Whether the folder holds a run to resume.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder is not empty, or a file.
+    FileNotFoundError
+        If the folder to resume in holds something else than such a run.
+    ValueError
+        If a run is to be resumed without a folder, or also to be overwritten.
+    """
+
+    def __init__(
+        self,
+        output: str | os.PathLike[str] | None = None,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        checkpoint: str = SETTINGS_FILE,
+        own: Iterable[str] = (),
+    ) -> None:
+        if resume and output is None:
+            raise ValueError("resume needs the output folder of the run to resume")
+        if resume and overwrite:
+            raise ValueError("resume continues a run and overwrite replaces it; give one of them")
+        self.path: Path | None = None
+        self.resumed = False
+        if output is None:
+            return
+        self.path = check_folder(output, overwrite=overwrite or resume)
+        if resume:
+            self.resumed = (self.path / checkpoint).exists()
+            if not self.resumed:
+                _check_own(self.path, checkpoint, own)
+
+    def check_settings(
+        self, settings: Any, *, inputs: Mapping[str, Any] | None = None, free: Iterable[str] = ()
+    ) -> None:
+        """Compare the settings with those in ``settings.yaml`` of the run to resume.
+
+        Parameters
+        ----------
+        settings : dataclass
+        inputs : mapping, optional
+            What else the run was started from.
+        free : iterable of str
+            Settings that may change; nested ones as ``outer.inner``.
+
+        Raises
+        ------
+        ValueError
+            If one differs that the result depends on.
+        """
+        if self.path is None or not (self.path / SETTINGS_FILE).exists():
+            return
+        stored = read_yaml(self.path / SETTINGS_FILE)
+        run = f"in {self.path}"
+        check_same(stored, settings, free=free, run=run)
+        given = plain(inputs or {})
+        own = {entry.name for entry in fields(settings)}
+        for name in sorted((given.keys() & stored.keys()) - own - _NOT_COMPARED):
+            if stored[name] != given[name]:
+                raise _changed(name, stored[name], given[name], run, free)
+
+    def start(
+        self, settings: Mapping[str, Any], *, files: Iterable[str] = (), kept: Iterable[str] = ()
+    ) -> None:
+        """Make the folder, remove what an earlier run left and write ``settings.yaml``.
+
+        Parameters
+        ----------
+        settings : mapping
+            What ``settings.yaml`` records.
+        files : iterable of str
+            Files that such a run writes.
+        kept : iterable of str
+            Those that a resumed run needs.
+        """
+        if self.path is None:
+            return
+        for name in (*files, SETTINGS_FILE, RESULT_FILE):
+            remove_leftovers(self.path / name)
+        spared = set(kept) if self.resumed else set()
+        start_folder(self.path, settings, [name for name in files if name not in spared])
+
+    def file(self, name: str) -> Path | None:
+        """Path of a file in the folder; None without a folder."""
+        return None if self.path is None else self.path / name
+
+    def save(self, name: str, write: Callable[[Path], object]) -> None:
+        """Have a function write a file, atomically; it is not called without a folder."""
+        if self.path is not None:
+            with atomic_file(self.path / name) as temporary:
+                write(temporary)
+
+    def save_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
+        """Write arrays as an npz file."""
+        held = {key: np.asarray(value) for key, value in arrays.items()}
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:
+                np.savez(file, allow_pickle=False, **held)
+
+        self.save(name, write)
+
+    def save_atoms(self, name: str, atoms: Atoms | list[Atoms]) -> None:
+        """Write structures in the format that the suffix names."""
+        from ase.io import write
+
+        self.save(name, lambda path: write(path, atoms))
+
+    def save_figure(self, name: str, draw: Callable[[], Figure]) -> None:
+        """Draw a figure and write it."""
+        from ase_geomformer.runs.style import save_figure
+
+        if self.path is not None:
+            save_figure(draw(), self.path / name)
+
+    def write_result(
+        self, result: RunResult, calculator: Any, *, seed: int | None = None, **extra: Any
+    ) -> None:
+        """Write ``result.json``: the summary, ``extra``, and the provenance."""
+        if self.path is not None:
+            origin = provenance(calculator, seed=seed)
+            write_result(self.path, {**result.summary(), **extra, "provenance": origin})
+
+
+def check_folder(
+    folder: str | os.PathLike[str], *, overwrite: bool = False, own: Iterable[str] = ()
+) -> Path:
     """Refuse a folder that cannot take a run's files; nothing is written yet.
+
+    Parameters
+    ----------
+    folder : path
+    overwrite : bool
+        Whether files in it may be replaced.
+    own : iterable of str
+        Patterns of files that may be there all the same.
 
     Raises
     ------
@@ -36,10 +201,10 @@ def check_folder(folder: str | os.PathLike[str], *, overwrite: bool = False) -> 
     folder = expanded(folder)
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"the output folder {folder} is a file; give another name")
-    if folder.is_dir() and not overwrite and any(folder.iterdir()):
+    if not overwrite and _others(folder, own):
         raise FileExistsError(
-            f"the output folder {folder} is not empty; give another one, or allow its results "
-            "to be replaced (overwrite)"
+            f"the output folder {folder} is not empty; give another one, resume the run in it "
+            "(resume), or allow its results to be replaced (overwrite)"
         )
     return folder
 
@@ -66,129 +231,76 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     write_text(folder / RESULT_FILE, to_json(result))
 
 
-class RunFolder:
-    """The folder of a recipe's files; without a path nothing is written.
+def check_same(
+    stored: Mapping[str, Any], settings: Any, *, free: Iterable[str] = (), run: str = "to resume"
+) -> None:
+    """Refuse settings other than those of the run to resume.
 
-    Attributes
-    ----------
-    path : Path or None
-    resumed : bool
-        Whether the folder holds an earlier run to go on with.
-    """
-
-    def __init__(self, path: Path | None, *, resumed: bool = False) -> None:
-        self.path, self.resumed = path, resumed
-
-    def file(self, name: str) -> Path | None:
-        """Path of a file in the folder; None without a folder."""
-        return None if self.path is None else self.path / name
-
-    def save_arrays(self, name: str, arrays: Mapping[str, Any]) -> None:
-        """Write arrays as an npz file."""
-        if self.path is not None:
-            with atomic_file(self.path / name) as temporary, temporary.open("wb") as file:
-                np.savez(file, allow_pickle=False, **{k: np.asarray(v) for k, v in arrays.items()})
-
-    def save_atoms(self, name: str, atoms: Atoms | list[Atoms]) -> None:
-        """Write structures in the format that the suffix names."""
-        from ase.io import write
-
-        if self.path is not None:
-            with atomic_file(self.path / name) as temporary:
-                write(temporary, atoms)
-
-    def save_figure(self, name: str, draw: Callable[[], Figure]) -> None:
-        """Draw a figure and write it; nothing is drawn without a folder."""
-        from ase_geomformer.runs.style import save_figure
-
-        if self.path is not None:
-            save_figure(draw(), self.path / name)
-
-    def write_result(self, result: RecipeResult, calculator: Any, **extra: Any) -> None:
-        """Write ``result.json``: the summary, ``extra``, and the provenance."""
-        if self.path is not None:
-            origin = provenance(calculator)
-            write_result(self.path, {**result.summary(), **extra, "provenance": origin})
-
-
-def open_folder(
-    output: str | os.PathLike[str] | None,
-    settings: Any,
-    *,
-    inputs: Mapping[str, Any] | None = None,
-    files: Iterable[str] = (),
-    kept: Iterable[str] = (),
-    free: Iterable[str] = (),
-    resume: bool = False,
-    overwrite: bool = False,
-) -> RunFolder:
-    """Make a recipe's folder and write its ``settings.yaml``.
-
-    Call it after the structure has been checked, so that bad input makes no folder.
+    A setting that the run's files do not know counts as having its default: it is newer than they
+    are.
 
     Parameters
     ----------
-    output : path or None
+    stored : mapping
+        As a file holds them.
     settings : dataclass
-    inputs : mapping, optional
-        What else the run was started from, written before the settings.
-    files : iterable of str
-        Files that the recipe writes; those of an earlier run are removed.
-    kept : iterable of str
-        Those that a resumed run goes on with.
     free : iterable of str
-        Settings that may change when a run resumes.
-    resume : bool
-        Go on with the run in the folder, or begin it if there is none.
-    overwrite : bool
-        Replace the files of an earlier run.
+        Settings that may change; nested ones as ``outer.inner``.
+    run : str
+        Which run it is, for the message.
 
     Raises
     ------
-    FileExistsError
-        If the folder is not empty.
     ValueError
-        If a run is to be resumed with other settings or potential, or without a folder.
+        If one differs; the message names it.
     """
-    written = {**(inputs or {}), **asdict(settings)}
-    if resume and output is None:
-        raise ValueError("resume needs the output folder of the run to go on with")
-    if resume and overwrite:
-        raise ValueError("resume goes on with a run, and overwrite replaces it; give one of them")
-    if output is None:
-        return RunFolder(None)
-    folder = check_folder(output, overwrite=overwrite or resume)
-    resumed = resume and (folder / SETTINGS_FILE).exists()
-    if resumed:
-        _check_same(folder, written, set(free))
-    elif resume:
-        check_folder(folder)  # files of something else
-    for name in (*files, SETTINGS_FILE, RESULT_FILE):
-        stem, _, suffix = name.rpartition(".")
-        for left in folder.glob(f".{stem}-*.{suffix}"):  # by a killed process
-            left.unlink()
-    start_folder(folder, written, set(files) - (set(kept) if resumed else set()))
-    return RunFolder(folder, resumed=resumed)
+    allowed = set(free)
+    for name, then, now in _compared(plain(stored), settings):
+        parts = name.split(".")
+        above = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+        if then != now and not above & allowed:
+            raise _changed(name, then, now, run, allowed)
 
 
-# Where a run is made, how fast, and how its files are named does not change what it computes.
-_PLACES = {
-    "structure",
-    "index",
-    "device",
-    "neighbors",
-    "skin",
-    "compile",
-    "keep_memory",
-}
+def _compared(
+    stored: Mapping[str, Any], settings: Any, prefix: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Name of each setting, with its stored and its present value."""
+    for entry in fields(settings):
+        name, now = f"{prefix}{entry.name}", getattr(settings, entry.name)
+        then = stored.get(entry.name, _default(entry, now))
+        if is_dataclass(now) and isinstance(then, Mapping):
+            yield from _compared(then, now, f"{name}.")
+        else:
+            yield name, then, plain(now)
 
 
-def _check_same(folder: Path, settings: Mapping[str, Any], free: set[str]) -> None:
-    """Refuse to go on with a run whose settings were others."""
-    before = read_yaml(folder / SETTINGS_FILE)
-    for name, value in plain(settings).items():
-        if name in before and name not in free | _PLACES and before[name] != value:
-            raise ValueError(
-                f"the run in {folder} has {name} = {before[name]!r}, not {value!r}; resume it with "
-                "the same, or start a new one in another folder"
-            )
+def _default(entry: Field[Any], otherwise: Any) -> Any:
+    if entry.default is not MISSING:
+        return plain(entry.default)
+    return plain(otherwise if entry.default_factory is MISSING else entry.default_factory())
+
+
+def _changed(name: str, then: Any, now: Any, run: str, free: Iterable[str]) -> ValueError:
+    listed = ", ".join(sorted(free))
+    return ValueError(
+        f"cannot resume: {name} was {then!r} in the run {run} and is {now!r} now; give the same "
+        "settings, or start a new run in another folder"
+        + (f". Only {listed} may change" if listed else "")
+    )
+
+
+def _check_own(folder: Path, checkpoint: str, own: Iterable[str]) -> None:
+    others = _others(folder, (*own, SETTINGS_FILE, ".*"))
+    if others:
+        raise FileNotFoundError(
+            f"there is no {checkpoint} in {folder} to resume from, and {others[0]} is not of a run "
+            "that has just begun; give the folder of the run, or a new one"
+        )
+
+
+def _others(folder: Path, own: Iterable[str]) -> list[str]:
+    """Names of the entries of a folder, those that fit a pattern aside."""
+    patterns = list(own)
+    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    return [name for name in names if not any(fnmatch(name, pattern) for pattern in patterns)]

@@ -1,26 +1,56 @@
-"""What the user sees of a recipe: a progress bar and, at the end, a table."""
+"""What the user sees of a run: progress bars, a table at the end, and what went wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from ase_geomformer.runs.result import RunResult
 
-from ase_geomformer.runs.result import RecipeResult
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+_T = TypeVar("_T")
+_SECONDS_BETWEEN_UPDATES = 0.1
 
 
 class Advance(Protocol):
-    """Tells a progress bar how much is done, with a short text to show beside it."""
+    """Tells a progress bar how much is done, with a short text to show beside it.
 
-    def __call__(self, done: int, text: str = "") -> None: ...
+    The text may be a function, which is called only when the bar is drawn.
+    """
+
+    def __call__(self, done: int, text: str | Callable[[], str] = "") -> None: ...
+
+
+def new_bar(console: Console | None = None) -> Progress:
+    """A bar of rich: description, bar, count, a text, and the time left or, at the end, taken."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        console=console,
+    )
 
 
 @contextmanager
-def progress_bar(description: str, total: int | None, shown: bool) -> Iterator[Advance]:
+def progress_bar(
+    description: str, total: int | None, shown: bool, *, done: int = 0
+) -> Iterator[Advance]:
     """Give the function that moves the bar; it does nothing when the bar is not shown.
 
     Parameters
@@ -30,49 +60,80 @@ def progress_bar(description: str, total: int | None, shown: bool) -> Iterator[A
     total : int or None
         How much there is to do, if that is known.
     shown : bool
+    done : int
+        How much of it an earlier process has done.
     """
     if not shown:
-
-        def ignore(done: int, text: str = "") -> None:
-            del done, text
-
-        yield ignore
+        yield lambda done, text="": None
         return
-    bar = Progress(
-        TextColumn("[bold]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeElapsedColumn(),
-    )
-    with bar:
-        task = bar.add_task(description, total=total, text="")
+    with new_bar() as bar:
+        task = bar.add_task(description, total=total, completed=done, text="")
+        last = 0.0
+        waiting: tuple[int, str | Callable[[], str]] | None = None
 
-        def advance(done: int, text: str = "") -> None:
-            bar.update(task, completed=done, text=text)
+        def draw(made: int, text: str | Callable[[], str]) -> None:
+            bar.update(task, completed=made, text=text() if callable(text) else text)
 
-        yield advance
+        def advance(done: int, text: str | Callable[[], str] = "") -> None:
+            nonlocal last, waiting
+            now = time.perf_counter()
+            waiting = done, text
+            if now - last >= _SECONDS_BETWEEN_UPDATES:
+                last, waiting = now, None
+                draw(done, text)
+
+        try:
+            yield advance
+        finally:
+            if waiting is not None:
+                draw(*waiting)
 
 
-def show(result: RecipeResult, title: str, rows: Sequence[tuple[str, str, str]]) -> None:
-    """Print a result: name, value and unit of each number, why it is not converged, and where.
+def tracked(items: Sequence[_T], description: str, shown: bool) -> Iterator[_T]:
+    """Go through items with a progress bar."""
+    with progress_bar(description, len(items), shown) as advance:
+        for number, item in enumerate(items, start=1):
+            yield item
+            advance(number)
+
+
+def show(result: RunResult, title: str, table: Table | None = None) -> None:
+    """Print a result: its table, where its files are and, on stderr, what is wrong with it.
 
     Parameters
     ----------
-    result : RecipeResult
+    result : RunResult
     title : str
-    rows : sequence of (str, str, str)
+        Of the table of the result's rows.
+    table : Table, optional
+        What to print in its place.
     """
+    from rich.console import Console
+
     console = Console()
+    console.print(_table(result, title) if table is None else table)
+    if result.output is not None:
+        console.print(f"files in {result.output}", highlight=False)
+    complain(result.problem)
+
+
+def complain(problem: str) -> None:
+    """Print what went wrong on stderr; nothing if nothing did."""
+    from rich.console import Console
+
+    if problem:
+        console = Console(stderr=True)
+        console.print(problem, style="bold red", highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(result: RunResult, title: str) -> Table:
+    from rich.table import Table
+
     table = Table(title=title, show_header=False)
     table.add_column("quantity", style="bold")
     table.add_column("value", justify="right")
     table.add_column("unit")
-    for row in rows:
+    for row in result.rows():
         table.add_row(*row)
     table.add_row("wall time", f"{result.wall_time:.1f}", "s")
-    console.print(table)
-    if not result.converged:
-        console.print(f"[bold red]not converged:[/] {result.reason}", highlight=False)
-    if result.output is not None:
-        console.print(f"files in {result.output}", highlight=False)
+    return table

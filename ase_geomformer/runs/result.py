@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
+# A line of the table that a user sees: name, value and unit.
+Row = tuple[str, str, str]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class RecipeResult:
+class RunResult:
+    """What every run gives back.
+
+    Attributes
+    ----------
+    reason : str
+        Why the run ended, or what is wrong with the result.
+    wall_time : float
+        Seconds it took.
+    output : Path or None
+        Folder of the files.
+    """
+
+    reason: str
+    wall_time: float
+    output: Path | None = None
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, in one line; empty if nothing is."""
+        return ""
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers of the result by name, with units in the names."""
+        return {"reason": self.reason, "wall_time_s": self.wall_time}
+
+    def rows(self) -> Sequence[Row]:
+        """Lines of the table at the end of a run: name, value and unit."""
+        return ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RecipeResult(RunResult):
     """What every recipe gives back.
 
     Attributes
@@ -27,14 +60,36 @@ class RecipeResult:
     """
 
     converged: bool
-    reason: str
-    wall_time: float
-    output: Path | None = None
+
+    @property
+    def problem(self) -> str:
+        return "" if self.converged else f"not converged: {self.reason}"
 
     def summary(self) -> dict[str, Any]:
-        """The numbers of the result by name, with units in the names."""
-        return {
-            "converged": self.converged,
-            "reason": self.reason,
-            "wall_time_s": self.wall_time,
-        }
+        return {"converged": self.converged, **super().summary()}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DynamicsResult(RunResult):
+    """What every run of molecular dynamics gives back.
+
+    Attributes
+    ----------
+    completed : bool
+        Whether all steps were made.
+    reason : str
+        Why the run ended.
+    wall_time : float
+        Seconds it took, in earlier processes too.
+    output : Path or None
+        Folder of the files.
+    """
+
+    completed: bool
+
+    @property
+    def problem(self) -> str:
+        return "" if self.completed else f"not completed: {self.reason}"
+
+    def summary(self) -> dict[str, Any]:
+        return {"completed": self.completed, **super().summary()}

@@ -1,4 +1,4 @@
-"""How the figures of a training look, in one place, and apart from pyplot's global state."""
+"""How all figures look, in one place, and apart from pyplot's global state."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-COLOURS = {"energy": "#1f5a94", "forces": "#1b8a5a", "stress": "#c2571a"}
-GREY = "#8a8a8a"
+BLUE, GREEN, ORANGE, PURPLE = "#1f5a94", "#1b8a5a", "#c2571a", "#7a4fa3"
+RED, GREY = "#b3261e", "#8a8a8a"
+COLOURS = {"energy": BLUE, "forces": GREEN, "stress": ORANGE}
+# For as many curves as there are elements.
+SERIES = (BLUE, GREEN, ORANGE, PURPLE, "#b8860b", "#c2407a", "#4a9fb8")
 DOTS_PER_INCH = 160
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.progress import track
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,6 +17,7 @@ from ase_geomformer.data.frames import Frame, fingerprint
 from ase_geomformer.graph.structure import geometry
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.neighbors import neighbor_list, pair_list
+from ase_geomformer.runs.report import tracked
 
 FORMAT_VERSION = "1"
 
@@ -86,7 +86,7 @@ def build(
     search = pair_list if half else neighbor_list
     lists = [
         search(*geometry(frame.atoms), cutoff, backend=neighbors)
-        for frame in track(frames, "neighbour lists", disable=not progress)
+        for frame in tracked(frames, "Neighbour lists", progress)
     ]
     return EdgeTable(
         edge_index=torch.cat([edges.edge_index.int() for edges in lists], dim=1),

@@ -17,9 +17,9 @@ from ase_geomformer.runs.folder import SETTINGS_FILE, write_result
 from ase_geomformer.runs.provenance import provenance
 from ase_geomformer.runs.style import save_figure
 from ase_geomformer.training.settings import TrainSettings
+from ase_geomformer.training.trainer import LOG_FILE
 
 POTENTIAL_FOLDER = "potential"
-LOG_FILE = Path("logs") / "metrics.csv"
 NUM_GOLDEN = 2
 
 

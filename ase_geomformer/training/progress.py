@@ -10,9 +10,9 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from ase_geomformer.runs.report import new_bar
 from ase_geomformer.training.module import DISPLAY
 
 # How the figures of the log appear; those it does not have yet are left out.
@@ -46,9 +46,8 @@ class Progress(Callback):
             return
         self.shown = (trainer.global_step, time.monotonic())
         if self.console.is_terminal:
-            columns = (BarColumn(12), MofNCompleteColumn(), TextColumn("{task.description}"))
-            self.bar = Bar(*columns, TimeRemainingColumn(compact=True), console=self.console)
-            self.bar.add_task("", total=self.steps, completed=trainer.global_step)
+            self.bar = new_bar(self.console)
+            self.bar.add_task("train", total=self.steps, completed=trainer.global_step, text="")
             self.bar.start()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
@@ -56,7 +55,7 @@ class Progress(Callback):
         due = time.monotonic() - self.shown[1] > REFRESH_SECONDS
         if self.bar is not None and (due or trainer.global_step == self.steps):
             line = self._line(trainer, self._speed(trainer))
-            self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, description=line)
+            self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, text=line)
 
     def on_validation_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule

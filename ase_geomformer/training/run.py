@@ -18,7 +18,7 @@ from ase_geomformer.data.frames import Frame, label_table
 from ase_geomformer.data.writer import write_frames
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.potential import Potential
-from ase_geomformer.runs.folder import SETTINGS_FILE
+from ase_geomformer.runs.folder import SETTINGS_FILE, RunFolder, check_folder
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.energy_shift import centre
 from ase_geomformer.training.export import finish
@@ -27,12 +27,20 @@ from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
 from ase_geomformer.training.objective import CompiledObjective, Objective
 from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.settings_file import check_same, to_yaml
-from ase_geomformer.training.trainer import LAST_CHECKPOINT, make_trainer, quiet_lightning
+from ase_geomformer.training.settings_file import FREE, to_yaml
+from ase_geomformer.training.trainer import LAST_CHECKPOINT, LOG_FILE, make_trainer, quiet_lightning
 
 SPLIT_FILE = "split.json"
 NEIGHBORS_FOLDER = "neighbors"
 BAD_BATCH_FILE = "bad_batch.extxyz"
+# What a training may leave before its first checkpoint.
+OWN_FILES = (
+    SPLIT_FILE,
+    NEIGHBORS_FOLDER,
+    LOG_FILE.parent.name,
+    LAST_CHECKPOINT.parent.name,
+    "tensorboard",
+)
 
 
 class TrainingInterrupted(RuntimeError):
@@ -79,14 +87,15 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
         Run folder. It receives ``settings.yaml``, ``split.json``, logs, checkpoints and, at the
         end, what :func:`~ase_geomformer.training.export.finish` writes.
     resume : bool
-        Go on from the run folder's last checkpoint, exactly where it was written.
+        Resume from the run folder's last checkpoint, exactly where it was written; start the
+        training if there is none.
 
     Raises
     ------
     FileExistsError
         If the folder holds a run already and ``resume`` is not set.
     FileNotFoundError
-        If there is nothing to resume.
+        If the folder to resume in holds something else.
     ValueError
         If settings, data and machine do not fit together; nothing is lost then.
     TrainingInterrupted
@@ -99,6 +108,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
         trainer = make_trainer(settings, folder)
         if trainer.is_global_zero:
             _check_folder(folder, settings, resume)
+        resume = resume and (folder / LAST_CHECKPOINT).exists()
         console = Console(quiet=not (settings.run.progress and trainer.is_global_zero))
         parts, split = read_parts(settings, folder / SPLIT_FILE)
         console.print(label_table(parts))
@@ -126,17 +136,13 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
 
 
 def _check_folder(folder: Path, settings: TrainSettings, resume: bool) -> None:
-    if resume:
-        if not (folder / LAST_CHECKPOINT).exists():
-            raise FileNotFoundError(
-                f"{folder / LAST_CHECKPOINT} does not exist: there is no run to resume"
-            )
-        check_same(settings, folder / SETTINGS_FILE)
-    # Neighbour lists may be left over from an attempt that failed before it began.
-    elif folder.exists() and {entry.name for entry in folder.iterdir()} - {NEIGHBORS_FOLDER}:
-        raise FileExistsError(
-            f"{folder} is not empty; resume the run in it, or give another output folder"
-        )
+    if not resume:
+        # Neighbour lists may be left over from an attempt that failed before it began.
+        check_folder(folder, own=(NEIGHBORS_FOLDER,))
+        return
+    found = RunFolder(folder, resume=True, checkpoint=str(LAST_CHECKPOINT), own=OWN_FILES)
+    if found.resumed:
+        found.check_settings(settings, free=FREE)
 
 
 def _data(

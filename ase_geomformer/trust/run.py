@@ -13,6 +13,7 @@ from ase import Atoms
 
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.potential import Potential
+from ase_geomformer.runs.report import progress_bar
 from ase_geomformer.trust.check import Check
 from ase_geomformer.trust.limits import LIMITS
 from ase_geomformer.trust.report import SelfTest
@@ -78,11 +79,16 @@ def selftest(
         raise ValueError(f"there is no check {unknown[0]!r}; choose from {', '.join(known)}")
     subject = _subject(potential, atoms, device, dtype, seed)
     start = time.perf_counter()
-    findings = tuple(known[name](subject) for name in _tracked(chosen, progress))
+    findings = []
+    with progress_bar("selftest", len(chosen), progress) as advance:
+        for done, name in enumerate(chosen):
+            advance(done, name)
+            findings.append(known[name](subject))
+        advance(len(chosen))
     return SelfTest(
         formula=atoms.get_chemical_formula(),
         precision=subject.precision,
-        findings=findings,
+        findings=tuple(findings),
         wall_time=time.perf_counter() - start,
     )
 
@@ -114,11 +120,3 @@ def _subject(
     # What is wrong with the structure itself is an error, not a failed check.
     _ = subject.reference_energy, subject.reference_forces
     return subject
-
-
-def _tracked(names: list[str], progress: bool) -> Any:
-    if not progress:
-        return names
-    from rich.progress import track
-
-    return track(names, description="Testing", transient=True)

@@ -140,7 +140,7 @@ def test_a_ramp_goes_on(ensemble: str, tmp_path: Path) -> None:
     assert result.completed
     assert_same_bits(tmp_path / "whole", tmp_path / "killed")
     longer = replace(settings, steps=60)
-    with pytest.raises(ValueError, match="steps = 60 cannot be resumed with"):
+    with pytest.raises(ValueError, match="cannot resume: steps was 40 .* is 60 now"):
         run_md(None, EMT(), longer, output=tmp_path / "killed", resume=True, progress=False)
 
 
@@ -207,7 +207,7 @@ def test_what_cannot_be_resumed(cluster: Atoms, springs: Any, tmp_path: Path) ->
     run_md(cluster, springs, SETTINGS, output=tmp_path / "run", progress=False)
     kept = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()}
     for changes in ({"timestep_fs": 0.5}, {"seed": 3}, {"ensemble": "nve"}):
-        with pytest.raises(ValueError, match=f"{next(iter(changes))} = .* cannot be resumed"):
+        with pytest.raises(ValueError, match=f"cannot resume: {next(iter(changes))} was"):
             resume(replace(SETTINGS, **changes))
     with pytest.raises(ValueError, match="has already made 40"):
         resume(replace(SETTINGS, steps=30))

@@ -5,17 +5,18 @@ import json
 import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
 import yaml
+from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from ase_geomformer import PotentialCalculator, recipes
 from ase_geomformer.potential import Potential
-from ase_geomformer.recipes.base import recipe_evaluator
-from ase_geomformer.runs.folder import open_folder
+from ase_geomformer.recipes import relax
+from ase_geomformer.recipes.base import Run, recipe_evaluator
 from ase_geomformer.runs.result import RecipeResult
 from ase_geomformer.settings.checks import check_settings
 
@@ -70,41 +71,54 @@ def test_recipes_evaluate_in_float64_unless_a_calculator_says_otherwise(
     assert recipe_evaluator(other).calculator is other
 
 
-def test_a_folder_holds_settings_and_result(tmp_path: Path) -> None:
-    folder = open_folder(tmp_path / "run", Settings(), inputs={"potential": "x"})
-    result = RecipeResult(converged=True, reason="done", wall_time=1.0, output=folder.path)
-    folder.write_result(result, EMT(), energy_eV=float("nan"))
+def run(output: Path | None, settings: Settings | None = None, **keywords: Any) -> Run:
+    return Run(EMT(), settings or Settings(), output=output, **keywords)
+
+
+def test_a_run_leaves_settings_result_and_where_it_came_from(tmp_path: Path) -> None:
+    made = run(tmp_path / "run", inputs={"potential": "x"}, progress=False)
+    assert not (tmp_path / "run").exists()
+    made.start(())
+    result = RecipeResult(**made.outcome(True, "done"))
+    assert made.finish(result, "a title") is result
     written = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
-    assert written["potential"] == "x"
-    assert written["length_A"] == 1.0
+    assert written == {"potential": "x", "kind": "a", "length_A": 1.0, "steps": 5, "limit": None}
     content = json.loads((tmp_path / "run" / "result.json").read_text())
     assert content["converged"] is True
-    assert content["energy_eV"] is None
     assert content["provenance"]["potential"]["calculator"] == "EMT"
     with pytest.raises(FileExistsError, match="not empty"):
-        open_folder(tmp_path / "run", Settings())
+        run(tmp_path / "run")
 
 
 def test_a_run_resumes_with_the_settings_it_had(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert not open_folder(run, Settings(), resume=True).resumed
-    (run / "data.npz").touch()
-    (run / "figure.png").touch()
+    folder = tmp_path / "run"
     files = {"files": ("data.npz", "figure.png"), "kept": ("data.npz",)}
-    resumed = open_folder(run, Settings(steps=9), resume=True, free=("steps",), **files)
-    assert resumed.resumed
-    assert sorted(file.name for file in run.iterdir()) == ["data.npz", "settings.yaml"]
-    with pytest.raises(ValueError, match=r"length_A = 1.0, not 2.0"):
-        open_folder(run, Settings(length_A=2.0), resume=True)
-    open_folder(run, Settings(), overwrite=True, **files)
-    assert sorted(file.name for file in run.iterdir()) == ["settings.yaml"]
+    assert not run(folder, resume=True).start(**files).resumed
+    (folder / "data.npz").touch()
+    (folder / "figure.png").touch()
+    assert run(folder, Settings(steps=9), resume=True).start(**files, free=("steps",)).resumed
+    assert sorted(file.name for file in folder.iterdir()) == ["data.npz", "settings.yaml"]
+    with pytest.raises(ValueError, match=r"length_A was 1.0 .* is 2.0 now"):
+        run(folder, Settings(length_A=2.0), resume=True).start(**files)
+    run(folder, overwrite=True).start(**files)
+    assert sorted(file.name for file in folder.iterdir()) == ["settings.yaml"]
 
 
-def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(FileExistsError, match="not empty"):
-        open_folder(tmp_path, Settings(), resume=True)
-    with pytest.raises(ValueError, match="needs the output folder"):
-        open_folder(None, Settings(), resume=True)
-    with pytest.raises(ValueError, match="give one of them"):
-        open_folder(tmp_path, Settings(), resume=True, overwrite=True)
+def test_a_recipe_that_keeps_nothing_cannot_resume(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keeps nothing to resume from"):
+        run(tmp_path, resume=True).start(("figure.png",))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_misspelt_keyword_is_refused_before_any_work() -> None:
+    with pytest.raises(TypeError, match="outptu"):
+        relax(bulk("Cu"), EMT(), outptu="run")  # type: ignore[call-arg]
+
+
+def test_what_is_wrong_is_said_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    made = run(None)
+    made.start(())
+    made.finish(RecipeResult(**made.outcome(False, "no minimum [here]")), "a title")
+    shown = capsys.readouterr()
+    assert "a title" in shown.out
+    assert shown.err == "not converged: no minimum [here]\n"

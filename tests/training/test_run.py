@@ -354,7 +354,7 @@ def test_bad_settings(
 def test_a_folder_in_use_is_refused(
     trained: TrainResult, settings: Callable[..., TrainSettings]
 ) -> None:
-    with pytest.raises(FileExistsError, match="not empty; resume the run in it, or give another"):
+    with pytest.raises(FileExistsError, match="not empty; give another one, resume the run in it"):
         train(settings(), trained.folder)
 
 
@@ -367,9 +367,20 @@ def test_neighbours_of_a_failed_start_are_no_run(
     assert train(settings(), tmp_path / "run").steps == 24
 
 
-def test_nothing_to_resume(settings: Callable[..., TrainSettings], tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no run to resume"):
+def test_a_folder_of_something_else_is_not_resumed(
+    settings: Callable[..., TrainSettings], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"no checkpoints/last.ckpt in .* notes.txt"):
         train(settings(), tmp_path, resume=True)
+
+
+def test_resume_starts_a_training_that_had_no_checkpoint_yet(
+    settings: Callable[..., TrainSettings], tmp_path: Path, no_finish: None
+) -> None:
+    for name in ("logs", "checkpoints", "neighbors"):
+        (tmp_path / name).mkdir()
+    assert train(settings(), tmp_path, resume=True).steps == 24
 
 
 @pytest.mark.parametrize("terms", [{"electrostatics": {}}, {"electrostatics": {}, "zbl": {}}])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.md.analysis.frames import Frames
+from ase_geomformer.runs.style import BLUE, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,15 +41,14 @@ class MSD:
 
     def plot(self) -> Figure:
         """The displacement against time, as a figure apart from pyplot's."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+        figure = new_figure(6.0, 4.0)
         axes = figure.subplots()
         found = f"D = {self.diffusion_A2_per_ps:.3g} ± {self.error_A2_per_ps:.1g} Å²/ps"
-        axes.plot(self.time_ps, self.msd, color="#1f5a94", label=found)
+        axes.plot(self.time_ps, self.msd, color=BLUE, label=found)
         axes.set_xlabel("time (ps)")
         axes.set_ylabel("mean square displacement (Å²)")
         axes.legend(frameon=False)
+        dress(axes)
         return figure
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ase.geometry import complete_cell
 
 from ase_geomformer.md.analysis.frames import Frames
+from ase_geomformer.runs.style import BLUE, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,14 +42,13 @@ class RDF:
 
     def plot(self) -> Figure:
         """g(r), or the density without one, as a figure apart from pyplot's."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+        figure = new_figure(6.0, 4.0)
         axes = figure.subplots()
-        axes.plot(self.distance, self.density if self.g is None else self.g, color="#1f5a94")
+        axes.plot(self.distance, self.density if self.g is None else self.g, color=BLUE)
         names = "-".join(name or "all" for name in self.elements)
         axes.set_xlabel(f"{names} distance (Å)")
         axes.set_ylabel("g(r)" if self.g is not None else "density (1/Å³)")
+        dress(axes)
         return figure
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.md.analysis.frames import Frames
+from ase_geomformer.runs.style import BLUE, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,13 +43,12 @@ class VACF:
 
     def plot(self) -> Figure:
         """The density of states, as a figure apart from pyplot's."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+        figure = new_figure(6.0, 4.0)
         axes = figure.subplots()
-        axes.plot(self.wavenumber, self.density_of_states, color="#1f5a94")
+        axes.plot(self.wavenumber, self.density_of_states, color=BLUE)
         axes.set_xlabel("wavenumber (1/cm)")
         axes.set_ylabel("density of states (1/THz)")
+        dress(axes)
         return figure
 
 

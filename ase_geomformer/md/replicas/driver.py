@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ase import Atoms
@@ -22,7 +21,8 @@ from ase_geomformer.md.replicas.replica import Replica, prepare
 from ase_geomformer.md.replicas.result import ReplicasResult
 from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.settings import MDSettings
-from ase_geomformer.runs.folder import check_folder
+from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.report import show
 
 
 def run_replicas(
@@ -80,8 +80,8 @@ def run_replicas(
             f"there are {len(each)} replicas and {len(structures)} structures; give one structure "
             "for all, or one for each"
         )
-    folder = None if output is None else check_folder(output, overwrite=overwrite or resume)
-    saved = files.find(output, overwrite=overwrite) if resume else None
+    folder = files.set_folder(output, resume=resume, overwrite=overwrite)
+    saved = files.find(folder)
     if saved is not None:
         saved.check(settings, replicas, structures)
     evaluate = as_evaluator(calculator)
@@ -90,15 +90,15 @@ def run_replicas(
         replica_set = ReplicaSet(
             settings, replicas, structures, calculators, folder, saved, dict(inputs or {})
         )
-        with report.progress_bar(settings, len(each), replica_set.step, progress) as show:
-            reason = replica_set.run(show)
+        with report.progress_bar(settings, len(each), replica_set.step, progress) as advance:
+            reason = replica_set.run(advance)
     finally:
         for made in calculators:
             made.companion.close()
     result = replica_set.result(reason)
-    files.finish(result, settings, evaluate.calculator)
+    files.finish(folder, result, settings, evaluate.calculator)
     if progress:
-        report.show(result, settings)
+        show(result, "", report.summary_table(result, settings))
     return result
 
 
@@ -111,7 +111,7 @@ class ReplicaSet:
         As in :func:`run_replicas`.
     structures : list of ase.Atoms
     calculators : list of ReplicaCalculator
-    folder : Path or None
+    folder : RunFolder
     saved : SavedSet or None
         What to go on from.
     inputs : dict
@@ -123,11 +123,11 @@ class ReplicaSet:
         replicas: ReplicaSettings,
         structures: list[Atoms],
         calculators: list[ReplicaCalculator],
-        folder: Path | None,
+        folder: RunFolder,
         saved: files.SavedSet | None,
         inputs: dict[str, Any],
     ) -> None:
-        self.settings, self.replicas, self.folder = settings, replicas, folder
+        self.settings, self.replicas, self.folder = settings, replicas, folder.path
         self.calculators, self.each = calculators, replicas.each(settings)
         self.step = saved.facts["step"] if saved else 0
         self._start = time.perf_counter() - (saved.facts["wall_time_s"] if saved else 0.0)
@@ -144,16 +144,16 @@ class ReplicaSet:
             )
             for index, checkpoint in checkpoints.items()
         }
-        files.start(folder, settings, replicas, inputs, kept=saved is not None)
+        files.start(folder, settings, replicas, inputs)
         self.live = {
             index: Replica(
-                simulation, checkpoints[index], files.replica_folder(folder, index), inputs
+                simulation, checkpoints[index], files.replica_folder(self.folder, index), inputs
             )
             for index, simulation in simulations.items()
         }
-        self.results = files.ended(folder, self.each, saved)
+        self.results = files.ended(self.folder, self.each, saved)
 
-    def run(self, show: Callable[[int], None]) -> str:
+    def run(self, show_step: Callable[[int], None]) -> str:
         """Make the steps; why the set ended."""
         first = self.step
         try:
@@ -172,7 +172,7 @@ class ReplicaSet:
                 if self.step % self.settings.checkpoint_interval == 0:
                     self._forget()
                     self._checkpoint()
-                show(self.step)
+                show_step(self.step)
         except KeyboardInterrupt:
             for made in self.calculators:
                 made.companion.close()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.md.replicas.result import ReplicasResult
+from ase_geomformer.runs.style import dress, new_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -21,9 +21,8 @@ def plot(result: ReplicasResult) -> Figure:
     accepted.
     """
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.0, 5.5), layout="constrained")
+    figure = new_figure(7.0, 5.5)
     upper, lower = figure.subplots(2, 1)
     colours = colormaps["viridis"](np.linspace(0.05, 0.9, len(result.replicas)))
     column = "target_temperature_K" if result.acceptance else "temperature_K"
@@ -40,11 +39,6 @@ def plot(result: ReplicasResult) -> Figure:
         )  # fmt: skip
     lower.set(xlabel="potential energy (eV)", ylabel="density (1/eV)")
     for axes in (upper, lower):
-        _dress(axes)
+        dress(axes)
+        axes.legend(frameon=False, fontsize=8, ncols=2)
     return figure
-
-
-def _dress(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25, lw=0.6)
-    axes.legend(frameon=False, fontsize=8, ncols=2)

@@ -10,7 +10,6 @@ from typing import Any
 
 from ase import Atoms
 
-from ase_geomformer.machine.files import atomic_file, expanded
 from ase_geomformer.md import restart
 from ase_geomformer.md.output import LOG_FILE, OFFENDING_FILE, RESTART_FILE, check_files
 from ase_geomformer.md.recorder import columns, read_log
@@ -18,9 +17,7 @@ from ase_geomformer.md.replicas.result import ReplicasResult
 from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.result import MDResult, averages, drift
 from ase_geomformer.md.settings import MDSettings
-from ase_geomformer.runs.folder import SETTINGS_FILE, start_folder, write_result
-from ase_geomformer.runs.plain import plain
-from ase_geomformer.runs.provenance import provenance
+from ase_geomformer.runs.folder import RunFolder, check_same
 
 FIGURE_FILE = "replicas.png"
 # What of the result of a replica that has ended its files do not tell.
@@ -51,43 +48,35 @@ class SavedSet:
         self, settings: MDSettings, replicas: ReplicaSettings, structures: Sequence[Atoms]
     ) -> None:
         """Refuse to go on with another set; ValueError says in what it differs."""
-        restart.check_settings(self.facts["settings"], asdict(settings), self.facts["step"])
-        before, now = self.facts["replicas"], plain(replicas)
-        for name, value in now.items():
-            if value != before[name]:
-                raise ValueError(
-                    f"{name} = {value!r} cannot be resumed with: the set was begun with "
-                    f"{before[name]!r}"
-                )
+        restart.check_settings(self.facts["settings"], settings, self.facts["step"])
+        check_same(self.facts["replicas"], replicas)
         for index, checkpoint in self.checkpoints.items():
             restart.check_structure(checkpoint, structures[index])
 
 
-def find(output: str | os.PathLike[str] | None, *, overwrite: bool) -> SavedSet | None:
-    """The set saved in a folder; None if it was killed before its first step.
+def set_folder(
+    output: str | os.PathLike[str] | None, *, resume: bool, overwrite: bool
+) -> RunFolder:
+    """The folder of a set, checked; nothing is written yet."""
+    return RunFolder(
+        output, resume=resume, overwrite=overwrite, checkpoint=RESTART_FILE, own=("replica_*",)
+    )
+
+
+def find(folder: RunFolder) -> SavedSet | None:
+    """The set to resume from; None if there is none yet.
 
     Raises
     ------
-    ValueError
-        If there is no folder, or it is also to be overwritten.
     FileNotFoundError
-        If the folder holds something else.
+        If files of a replica are missing.
     """
-    if output is None:
-        raise ValueError("resume needs the output folder of the set to go on with")
-    if overwrite:
-        raise ValueError("resume goes on with a set, and overwrite replaces it; give one of them")
-    folder = expanded(output)
-    if (folder / RESTART_FILE).exists():
-        saved = load(folder / RESTART_FILE)
-        for index, checkpoint in saved.checkpoints.items():
-            check_files(folder / f"replica_{index}", checkpoint)
-        return saved
-    names = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
-    strange = {n for n in names if not n.startswith((".", "replica_"))} - {SETTINGS_FILE}
-    if strange:
-        raise FileNotFoundError(f"there is no {RESTART_FILE} in {folder} to resume from")
-    return None
+    if not folder.resumed or folder.path is None:
+        return None
+    saved = load(folder.path / RESTART_FILE)
+    for index, checkpoint in saved.checkpoints.items():
+        check_files(folder.path / f"replica_{index}", checkpoint)
+    return saved
 
 
 def save(path: Path, facts: Mapping[str, Any], live: Mapping[int, restart.Checkpoint]) -> None:
@@ -163,29 +152,19 @@ def _recall(facts: Mapping[str, Any], folder: Path, settings: MDSettings) -> MDR
 
 
 def start(
-    folder: Path | None,
-    settings: MDSettings,
-    replicas: ReplicaSettings,
-    inputs: dict[str, Any],
-    *,
-    kept: bool,
+    folder: RunFolder, settings: MDSettings, replicas: ReplicaSettings, inputs: Mapping[str, Any]
 ) -> None:
-    """Make the folder and write the settings; what a set resumes with stays."""
-    if folder is None:
-        return
-    stale = (FIGURE_FILE,) if kept else (RESTART_FILE, FIGURE_FILE)
-    start_folder(folder, {**inputs, **asdict(settings), **asdict(replicas)}, stale)
+    """Make the folder and write the settings; what a set resumes from stays."""
+    content = {**inputs, **asdict(settings), **asdict(replicas)}
+    folder.start(content, files=(RESTART_FILE, FIGURE_FILE), kept=(RESTART_FILE,))
 
 
-def finish(result: ReplicasResult, settings: MDSettings, calculator: Any) -> None:
+def finish(
+    folder: RunFolder, result: ReplicasResult, settings: MDSettings, calculator: Any
+) -> None:
     """Write the figure and the numbers of a set that has ended."""
     from ase_geomformer.md.replicas.figure import plot
 
-    folder = result.output
-    if folder is None:
-        return
     if all(len(replica.log.get("step", ())) for replica in result.replicas):
-        with atomic_file(folder / FIGURE_FILE) as temporary:
-            plot(result).savefig(temporary, dpi=160)
-    origin = provenance(calculator, seed=settings.seed)
-    write_result(folder, {**result.summary(), "provenance": origin})
+        folder.save_figure(FIGURE_FILE, lambda: plot(result))
+    folder.write_result(result, calculator, seed=settings.seed)

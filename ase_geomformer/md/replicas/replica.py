@@ -11,7 +11,7 @@ from ase import Atoms
 
 from ase_geomformer.md import driver, restart
 from ase_geomformer.md.guards import RunStopped
-from ase_geomformer.md.output import Output, open_folder
+from ase_geomformer.md.output import Output, run_folder, start
 from ase_geomformer.md.replicas.lockstep import ReplicaCalculator
 from ase_geomformer.md.result import MDResult
 from ase_geomformer.md.settings import MDSettings
@@ -41,8 +41,9 @@ class Replica:
     ) -> None:
         self.simulation = simulation
         settings, resumes = simulation.settings, checkpoint is not None
-        opened = open_folder(folder, settings, dict(inputs), resume=resumes, overwrite=not resumes)
-        self.files = Output(simulation, opened, checkpoint)
+        own = run_folder(folder, resume=resumes and folder is not None, overwrite=not resumes)
+        start(own, settings, inputs)
+        self.files = Output(simulation, own, checkpoint)
         driver.watch(simulation, self.files)
         self.steps: Iterator[Any] = simulation.dynamics.irun(settings.steps - simulation.step)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ase_geomformer.md.result import MDResult
+from ase_geomformer.runs.result import DynamicsResult
 
 
-@dataclass(frozen=True, eq=False)
-class ReplicasResult:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReplicasResult(DynamicsResult):
     """Result of a set of replicas.
 
     Attributes
@@ -33,13 +33,9 @@ class ReplicasResult:
     output : Path or None
     """
 
-    completed: bool
-    reason: str
     replicas: list[MDResult]
     temperatures_K: list[float]
     acceptance: list[float | None]
-    wall_time: float
-    output: Path | None = None
 
     @property
     def ns_per_day(self) -> float:
@@ -79,11 +75,8 @@ class ReplicasResult:
         return {name: values[order] for name, values in joined.items()}
 
     def summary(self) -> dict[str, Any]:
-        """The numbers of the result by name, with units in the names."""
         return {
-            "completed": self.completed,
-            "reason": self.reason,
-            "wall_time_s": self.wall_time,
+            **super().summary(),
             "ns_per_day": self.ns_per_day,
             "temperatures_K": self.temperatures_K,
             "acceptance": self.acceptance,

@@ -1,4 +1,4 @@
-"""Figure of elastic constants."""
+"""The figure of elastic constants."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
-def plot_elastic(strains: np.ndarray, stresses: np.ndarray, constants: np.ndarray) -> Figure:
+def plot(strains: np.ndarray, stresses: np.ndarray, constants: np.ndarray) -> Figure:
     """Stress against each component of strain, with what the constants say.
 
     Parameters

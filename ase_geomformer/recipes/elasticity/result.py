@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.recipes.elasticity import tensor as tensors
-from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runs.result import RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -76,3 +76,31 @@ class ElasticResult(RecipeResult):
             "mechanically_stable": self.stable,
             "eigenvalues_GPa": self.eigenvalues_GPa,
         }
+
+    def rows(self) -> list[Row]:
+        found, errors = self.moduli, self.moduli_errors
+        rows = [("crystal class", f"{self.crystal_class} ({self.point_group})", "")]
+        standard = self.standard_constants_GPa
+        for i, j in _distinct(standard):
+            rows.append((f"C{i + 1}{j + 1}", f"{standard[i, j]:.2f}", "GPa"))
+        for label, name in (("B (Hill)", "bulk_hill_GPa"), ("G (Hill)", "shear_hill_GPa")):
+            rows.append((label, f"{getattr(found, name):.2f} ± {errors[name]:.1g}", "GPa"))
+        rows.append(("Young's modulus", f"{found.young_hill_GPa:.2f}", "GPa"))
+        rows.append(("Poisson's ratio", f"{found.poisson_hill:.4f}", ""))
+        rows.append(("universal anisotropy", f"{found.universal_anisotropy:.4f}", ""))
+        if self.zener_anisotropy is not None:
+            rows.append(("Zener anisotropy", f"{self.zener_anisotropy:.4f}", ""))
+        rows.append(("stable", "yes" if self.stable else "[bold red]no[/]", ""))
+        return rows
+
+
+def _distinct(constants: np.ndarray) -> list[tuple[int, int]]:
+    """The first of all constants that are equal, zeros left out."""
+    places: list[tuple[int, int]] = []
+    limit = 1e-6 * np.abs(constants).max()
+    for i in range(6):
+        for j in range(i, 6):
+            value = abs(constants[i, j])
+            if value > limit and all(abs(value - abs(constants[p])) > limit for p in places):
+                places.append((i, j))
+    return places

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from ase import Atoms, units
 from matscipy.elasticity import fit_elastic_constants, generate_strained_configs
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.crystals import check_crystal, relaxed_start
 from ase_geomformer.recipes.elasticity import tensor as tensors
-from ase_geomformer.recipes.elasticity.figure import plot_elastic
+from ase_geomformer.recipes.elasticity.figure import plot
 from ase_geomformer.recipes.elasticity.result import ElasticResult
 from ase_geomformer.recipes.elasticity.settings import ElasticSettings
 from ase_geomformer.recipes.relaxation.batch import relax_all
 from ase_geomformer.recipes.symmetry import symmetry_dataset
-from ase_geomformer.runs import report
-from ase_geomformer.runs.folder import open_folder
 
 ARRAYS_FILE = "strains.npz"
 FINAL_FILE = "final.extxyz"
@@ -33,11 +29,7 @@ def elastic(
     atoms: Atoms,
     potential: PotentialLike,
     settings: ElasticSettings | None = None,
-    *,
-    output: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    progress: bool = True,
-    inputs: Mapping[str, Any] | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> ElasticResult:
     """Elastic constants of a crystal, from the stress of strained cells with relaxed atoms.
 
@@ -52,11 +44,9 @@ def elastic(
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64.
     settings : ElasticSettings, optional
-    output : path, optional
-        Folder for ``strains.npz``, ``final.extxyz``, ``elastic.png``, ``settings.yaml`` and
-        ``result.json``; nothing is written without it.
-    overwrite, progress, inputs
-        As in :func:`~ase_geomformer.recipes.relax`.
+    **keywords
+        :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``strains.npz``,
+        ``final.extxyz``, ``elastic.png``, ``settings.yaml`` and ``result.json``.
 
     Raises
     ------
@@ -65,23 +55,17 @@ def elastic(
     ValueError
         If the structure is no crystal, or is not relaxed and was not to be.
     """
-    started = time.perf_counter()
     settings = settings or ElasticSettings()
+    run = Run(potential, settings, **keywords)
     check_crystal(atoms, "a tensor of elastic constants")
-    evaluator = recipe_evaluator(potential)
+    evaluator = run.evaluator
     start = atoms.copy()
     start.set_constraint()
     if not settings.relax_first:
         _check_relaxed(start, evaluator, settings)
-    folder = open_folder(
-        output,
-        settings,
-        inputs=inputs,
-        files=(ARRAYS_FILE, FINAL_FILE, FIGURE_FILE),
-        overwrite=overwrite,
-    )
+    folder = run.start((ARRAYS_FILE, FINAL_FILE, FIGURE_FILE))
     problems: list[str] = []
-    with report.progress_bar("strains", 6 * settings.points, progress) as advance:
+    with run.bar("strains", 6 * settings.points) as advance:
         if settings.relax_first:
             start, problems = relaxed_start(start, evaluator, settings.first)
         strained = _strained(start, settings)
@@ -90,18 +74,12 @@ def elastic(
         missed = [result.reason for result in found if not result.converged]
         problems += [f"{len(missed)} strained cells did not relax: {missed[0]}"] if missed else []
     _take_stress(strained, [result.atoms for result in found], evaluator)
-    result = _result(start, strained, settings, problems, started, folder.path)
+    result = _result(run, start, strained, settings, problems)
     strains, stresses = _strains_and_stresses(strained, settings)
     folder.save_arrays(ARRAYS_FILE, {"strain": strains, "stress_GPa": stresses})
     folder.save_atoms(FINAL_FILE, start)
-    folder.save_figure(
-        FIGURE_FILE,
-        lambda: plot_elastic(strains, stresses, result.constants_GPa),
-    )
-    folder.write_result(result, evaluator.calculator)
-    if progress:
-        report.show(result, f"{result.atoms.symbols}, elastic constants", _rows(result))
-    return result
+    folder.save_figure(FIGURE_FILE, lambda: plot(strains, stresses, result.constants_GPa))
+    return run.finish(result, f"{result.atoms.symbols}, elastic constants")
 
 
 def _check_relaxed(atoms: Atoms, evaluator: Evaluator, settings: ElasticSettings) -> None:
@@ -147,12 +125,11 @@ def _strains_and_stresses(
 
 
 def _result(
+    run: Run,
     start: Atoms,
     strained: list[Atoms],
     settings: ElasticSettings,
     problems: list[str],
-    started: float,
-    output: Any,
 ) -> ElasticResult:
     """Fit the constants and derive everything else."""
     raw, errors = fit_elastic_constants(
@@ -172,10 +149,7 @@ def _result(
         remarks.append(f"unstable: a strain has the stiffness {eigenvalues.min():.3g} GPa")
     moduli = tensors.moduli(constants)
     return ElasticResult(
-        converged=not problems,
-        reason="; ".join(remarks) or "all strained cells relaxed",
-        wall_time=time.perf_counter() - started,
-        output=output,
+        **run.outcome(not problems, "; ".join(remarks) or "all strained cells relaxed"),
         constants_GPa=constants,
         errors_GPa=errors,
         standard_constants_GPa=standard,
@@ -205,32 +179,3 @@ def _cartesian_rotations(atoms: Atoms, dataset: Any) -> np.ndarray:
         return np.eye(3)[None]
     cell = atoms.cell.array.T  # vectors in columns
     return np.array([cell @ rotation @ np.linalg.inv(cell) for rotation in dataset.rotations])
-
-
-def _rows(result: ElasticResult) -> list[tuple[str, str, str]]:
-    found, errors = result.moduli, result.moduli_errors
-    rows = [("crystal class", f"{result.crystal_class} ({result.point_group})", "")]
-    standard = result.standard_constants_GPa
-    for i, j in _shown(standard):
-        rows.append((f"C{i + 1}{j + 1}", f"{standard[i, j]:.2f}", "GPa"))
-    for label, name in (("B (Hill)", "bulk_hill_GPa"), ("G (Hill)", "shear_hill_GPa")):
-        rows.append((label, f"{getattr(found, name):.2f} ± {errors[name]:.1g}", "GPa"))
-    rows.append(("Young's modulus", f"{found.young_hill_GPa:.2f}", "GPa"))
-    rows.append(("Poisson's ratio", f"{found.poisson_hill:.4f}", ""))
-    rows.append(("universal anisotropy", f"{found.universal_anisotropy:.4f}", ""))
-    if result.zener_anisotropy is not None:
-        rows.append(("Zener anisotropy", f"{result.zener_anisotropy:.4f}", ""))
-    rows.append(("stable", "yes" if result.stable else "[bold red]no[/]", ""))
-    return rows
-
-
-def _shown(constants: np.ndarray) -> list[tuple[int, int]]:
-    """The first of all constants that are equal, zeros left out."""
-    places: list[tuple[int, int]] = []
-    limit = 1e-6 * np.abs(constants).max()
-    for i in range(6):
-        for j in range(i, 6):
-            value = abs(constants[i, j])
-            if value > limit and all(abs(value - abs(constants[p])) > limit for p in places):
-                places.append((i, j))
-    return places

@@ -1,4 +1,4 @@
-"""Figures of scans of volumes and strains."""
+"""The figure of an equation of state."""
 
 from __future__ import annotations
 
@@ -6,27 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_geomformer.recipes.equation_of_state.fit import EOSFit, curve_of
+from ase_geomformer.recipes.equation_of_state.fit import curve_of
 from ase_geomformer.runs.style import COLOURS, GREY, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ase_geomformer.recipes.equation_of_state.result import EOSResult
 
-def plot_eos(
-    volumes: np.ndarray, energies: np.ndarray, fitted: EOSFit | None, num_atoms: int
-) -> Figure:
-    """Energy per atom above the minimum against volume per atom, with the fitted curve.
 
-    Parameters
-    ----------
-    volumes : array (n,)
-        Å^3.
-    energies : array (n,)
-        eV.
-    fitted : EOSFit or None
-    num_atoms : int
-    """
+def plot(result: EOSResult) -> Figure:
+    """Energy per atom above the minimum against volume per atom, with the fitted curve."""
+    volumes, energies, fitted = result.volumes, result.energies, result.fit
+    num_atoms = len(result.atoms)
     figure = new_figure(6.0, 4.2)
     axes = figure.subplots()
     lowest = fitted.energy_eV if fitted else float(energies.min())

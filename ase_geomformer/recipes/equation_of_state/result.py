@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.recipes.equation_of_state.fit import EOSFit
-from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runs.result import RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -21,8 +21,10 @@ class EOSResult(RecipeResult):
     converged : bool
         Whether all relaxations converged, the equation could be fitted and its minimum lies among
         the volumes.
+    equation : str
+        The equation asked for.
     fit : EOSFit or None
-        That of the equation asked for.
+        Its fit.
     fits : dict of str to EOSFit
         Those of all equations, by name.
     volumes : array (points,)
@@ -33,6 +35,7 @@ class EOSResult(RecipeResult):
         The structure of the scan at the volume of least energy by the fit, atoms not relaxed anew.
     """
 
+    equation: str
     fit: EOSFit | None
     fits: dict[str, EOSFit]
     volumes: np.ndarray
@@ -52,3 +55,17 @@ class EOSResult(RecipeResult):
             "volumes_A3": self.volumes,
             "energies_eV": self.energies,
         }
+
+    def rows(self) -> list[Row]:
+        found = self.fit
+        if found is None:
+            return []
+        slope, error = found.bulk_modulus_derivative, found.bulk_modulus_derivative_error
+        return [
+            ("volume", f"{found.volume_A3:.4f} ± {found.volume_error_A3:.2g}", "Å³"),
+            ("lattice", " ".join(f"{side:.4f}" for side in self.atoms.cell.lengths()), "Å"),
+            ("energy", f"{found.energy_eV:.6f} ± {found.energy_error_eV:.1g}", "eV"),
+            ("B", f"{found.bulk_modulus_GPa:.3f} ± {found.bulk_modulus_error_GPa:.2g}", "GPa"),
+            ("B'", f"{slope:.3f} ± {error:.2g}", ""),
+            ("residual", f"{found.rms_residual_meV:.3g}", "meV"),
+        ]

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from ase import Atoms
 
-from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.crystals import check_crystal, relaxed_start
-from ase_geomformer.recipes.equation_of_state.figure import plot_eos
+from ase_geomformer.recipes.equation_of_state.figure import plot
 from ase_geomformer.recipes.equation_of_state.fit import EOSFit, fit_all
 from ase_geomformer.recipes.equation_of_state.result import EOSResult
 from ase_geomformer.recipes.equation_of_state.settings import EOSSettings
 from ase_geomformer.recipes.relaxation.batch import relax_all
-from ase_geomformer.runs import report
-from ase_geomformer.runs.folder import open_folder
 
 SCAN_FILE = "scan.traj"
 FINAL_FILE = "final.extxyz"
@@ -29,11 +24,7 @@ def eos(
     atoms: Atoms,
     potential: PotentialLike,
     settings: EOSSettings | None = None,
-    *,
-    output: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    progress: bool = True,
-    inputs: Mapping[str, Any] | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> EOSResult:
     """Equation of state of a crystal: equilibrium volume, bulk modulus and its derivative.
 
@@ -44,11 +35,9 @@ def eos(
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64.
     settings : EOSSettings, optional
-    output : path, optional
-        Folder for ``scan.traj``, ``final.extxyz``, ``eos.png``, ``settings.yaml`` and
-        ``result.json``; nothing is written without it.
-    overwrite, progress, inputs
-        As in :func:`~ase_geomformer.recipes.relax`.
+    **keywords
+        :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``scan.traj``,
+        ``final.extxyz``, ``eos.png``, ``settings.yaml`` and ``result.json``.
 
     Raises
     ------
@@ -57,22 +46,15 @@ def eos(
     ValueError
         If the structure is no crystal.
     """
-    started = time.perf_counter()
     settings = settings or EOSSettings()
+    run = Run(potential, settings, **keywords)
     check_crystal(atoms, "an equation of state")
-    evaluator = recipe_evaluator(potential)
-    folder = open_folder(
-        output,
-        settings,
-        inputs=inputs,
-        files=(SCAN_FILE, FINAL_FILE, FIGURE_FILE),
-        overwrite=overwrite,
-    )
+    folder = run.start((SCAN_FILE, FINAL_FILE, FIGURE_FILE))
     start, problems = atoms.copy(), list[str]()
-    with report.progress_bar("volumes", settings.points, progress) as advance:
+    with run.bar("volumes", settings.points) as advance:
         if settings.relax_first:
-            start, problems = relaxed_start(atoms, evaluator, settings.first)
-        scan = relax_all(_scaled(start, settings), evaluator, settings.at_volume, advance)
+            start, problems = relaxed_start(atoms, run.evaluator, settings.first)
+        scan = relax_all(_scaled(start, settings), run.evaluator, settings.at_volume, advance)
     if settings.relax_ions:
         problems += [
             f"volume {number}: {found.reason}"
@@ -85,10 +67,11 @@ def eos(
     chosen = fits.get(settings.equation)
     problems += _fit_problems(chosen, volumes, settings.equation)
     result = EOSResult(
-        converged=not problems,
-        reason="; ".join(problems) or "all volumes relaxed and the minimum among them",
-        wall_time=time.perf_counter() - started,
-        output=folder.path,
+        **run.outcome(
+            not problems,
+            "; ".join(problems) or "all volumes relaxed, with the minimum among them",
+        ),
+        equation=settings.equation,
         fit=chosen,
         fits=fits,
         volumes=volumes,
@@ -97,12 +80,10 @@ def eos(
     )
     folder.save_atoms(SCAN_FILE, [found.atoms for found in scan])
     folder.save_atoms(FINAL_FILE, result.atoms)
-    folder.save_figure(FIGURE_FILE, lambda: plot_eos(volumes, energies, chosen, len(atoms)))
-    folder.write_result(result, evaluator.calculator)
-    if progress:
-        title = f"{result.atoms.get_chemical_formula()}, equation of state {settings.equation}"
-        report.show(result, title, _rows(result))
-    return result
+    folder.save_figure(FIGURE_FILE, lambda: plot(result))
+    return run.finish(
+        result, f"{result.atoms.get_chemical_formula()}, equation of state {settings.equation}"
+    )
 
 
 def _scaled(start: Atoms, settings: EOSSettings) -> list[Atoms]:
@@ -133,22 +114,3 @@ def _at_minimum(scan: list[Atoms], volumes: np.ndarray, chosen: EOSFit | None) -
     atoms = scan[int(np.abs(volumes - volume).argmin())].copy()
     atoms.set_cell(atoms.cell.array * (volume / atoms.get_volume()) ** (1 / 3), scale_atoms=True)
     return atoms
-
-
-def _rows(result: EOSResult) -> list[tuple[str, str, str]]:
-    found = result.fit
-    if found is None:
-        return []
-    lengths = " ".join(f"{length:.4f}" for length in result.atoms.cell.lengths())
-    return [
-        ("volume", f"{found.volume_A3:.4f} ± {found.volume_error_A3:.2g}", "Å³"),
-        ("lattice", lengths, "Å"),
-        ("energy", f"{found.energy_eV:.6f} ± {found.energy_error_eV:.1g}", "eV"),
-        ("B", f"{found.bulk_modulus_GPa:.3f} ± {found.bulk_modulus_error_GPa:.2g}", "GPa"),
-        (
-            "B'",
-            f"{found.bulk_modulus_derivative:.3f} ± {found.bulk_modulus_derivative_error:.2g}",
-            "",
-        ),
-        ("residual", f"{found.rms_residual_meV:.3g}", "meV"),
-    ]

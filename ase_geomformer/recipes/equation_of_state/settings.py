@@ -1,4 +1,4 @@
-"""What scans of volumes and strains are asked to do."""
+"""Settings of an equation of state."""
 
 from __future__ import annotations
 

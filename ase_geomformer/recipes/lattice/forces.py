@@ -119,8 +119,7 @@ def evaluate_forces(
     size = max(1, atoms_per_chunk // len(structures[0]))
     done = 0 if store is None else store.done
     found = [] if store is None else [store.read()]
-    with progress_bar(description, len(structures), progress) as advance:
-        advance(done)
+    with progress_bar(description, len(structures), progress, done=done) as advance:
         for start in range(done, len(structures), size):
             chunk = structures[start : start + size]
             results = evaluator(chunk, ("forces",))

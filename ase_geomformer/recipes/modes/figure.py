@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.recipes.modes.normal_modes import NormalModes
-from ase_geomformer.runs.style import COLOURS, GREY, dress, new_figure
+from ase_geomformer.runs.style import COLOURS, GREY, RED, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-IMAGINARY = "#b3261e"
 BROADENING_PER_CM = 15.0
 
 
@@ -39,7 +38,7 @@ def plot(modes: NormalModes, title: str) -> Figure:
     imaginary = found < 0
     for chosen, colour, label in (
         (~imaginary, COLOURS["energy"], f"{np.count_nonzero(~imaginary)} modes"),
-        (imaginary, IMAGINARY, f"{np.count_nonzero(imaginary)} imaginary"),
+        (imaginary, RED, f"{np.count_nonzero(imaginary)} imaginary"),
     ):
         if chosen.any():
             axes.vlines(found[chosen], 0.0, height, color=colour, lw=1.8, label=label)

@@ -10,7 +10,7 @@ from ase import Atoms
 
 from ase_geomformer.recipes.modes.normal_modes import NormalModes
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow
-from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runs.result import RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,6 +37,8 @@ class VibrationsResult(RecipeResult):
         By temperature; empty where there is none.
     relax_steps : int
         Steps made to relax the structure.
+    temperature_K : float
+        Temperature of the thermochemistry in the table at the end.
     """
 
     atoms: Atoms
@@ -48,6 +50,7 @@ class VibrationsResult(RecipeResult):
     symmetry_number: int | None
     thermochemistry: list[ThermochemistryRow]
     relax_steps: int = 0
+    temperature_K: float = 298.15
 
     @property
     def frequencies_per_cm(self) -> np.ndarray:
@@ -84,3 +87,22 @@ class VibrationsResult(RecipeResult):
             "symmetry_number": self.symmetry_number,
             "thermochemistry": self.thermochemistry,
         }
+
+    def rows(self) -> list[Row]:
+        frequencies = self.modes.frequencies_per_cm
+        rows = [
+            ("energy", f"{self.energy_eV:.6f}", "eV"),
+            ("largest force", f"{self.fmax_eV_per_A:.2e}", "eV/Å"),
+            ("Hessian", self.method, ""),
+            ("modes", str(len(frequencies)), ""),
+            ("imaginary", str(len(self.modes.imaginary)), ""),
+        ]
+        if len(frequencies):
+            rows.append(("frequencies", f"{frequencies[0]:.1f} to {frequencies[-1]:.1f}", "cm^-1"))
+        rows.append(("zero-point energy", f"{self.zero_point_energy_eV:.4f}", "eV"))
+        if self.thermochemistry:
+            row = self.at(self.temperature_K)
+            at = f"at {row.temperature_K:g} K"
+            rows.append((f"entropy {at}", f"{1000.0 * row.entropy_eV_per_K:.4f}", "meV/K"))
+            rows.append((f"free energy {at}", f"{row.free_energy_eV:.4f}", "eV"))
+        return rows

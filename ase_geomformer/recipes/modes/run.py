@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.machine.files import expanded
-from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.modes import figure, thermochemistry
 from ase_geomformer.recipes.modes.normal_modes import (
     NormalModes,
@@ -25,8 +22,7 @@ from ase_geomformer.recipes.modes.settings import VibrationsSettings
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow, symmetry_number
 from ase_geomformer.recipes.relaxation.run import relax
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
-from ase_geomformer.runs.folder import RunFolder, check_folder, open_folder
-from ase_geomformer.runs.report import show
+from ase_geomformer.runs.folder import RunFolder
 
 ARRAYS_FILE = "vibrations.npz"
 FIGURE_FILE = "vibrations.png"
@@ -40,11 +36,7 @@ def vibrations(
     atoms: Atoms,
     potential: PotentialLike,
     settings: VibrationsSettings | None = None,
-    *,
-    output: str | os.PathLike[str] | None = None,
-    overwrite: bool = False,
-    progress: bool = True,
-    inputs: Mapping[str, Any] | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> VibrationsResult:
     """Vibrations of a relaxed structure in the harmonic approximation.
 
@@ -58,11 +50,10 @@ def vibrations(
         Left as it is. The spin multiplicity in ``info["spin"]`` counts for the entropy.
     potential : str, path, Potential, ASE calculator or Evaluator
     settings : VibrationsSettings, optional
-    output : path, optional
-        Folder for ``vibrations.npz`` (Hessian, frequencies, modes), ``vibrations.png``, one file
-        for each mode in ``modes``, ``final.extxyz``, ``settings.yaml`` and ``result.json``.
-    overwrite, progress, inputs
-        As in :func:`~ase_geomformer.recipes.relax`.
+    **keywords
+        :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``vibrations.npz``
+        (Hessian, frequencies, modes), ``vibrations.png``, one file for each mode in ``modes``,
+        ``final.extxyz``, ``settings.yaml`` and ``result.json``.
 
     Returns
     -------
@@ -76,26 +67,20 @@ def vibrations(
     FileExistsError
         If the output folder is not empty.
     """
-    start = time.perf_counter()
     settings = settings or VibrationsSettings()
-    if output is not None:
-        check_folder(output, overwrite=overwrite)
-    evaluate = recipe_evaluator(potential)
+    run = Run(potential, settings, **keywords)
+    evaluate = run.evaluator
     free_atoms(atoms)
     atoms, steps = _relaxed(atoms, evaluate, settings)
     energy, fmax = _check_relaxed(atoms, evaluate, settings)
-    folder = open_folder(output, settings, inputs=inputs, files=_files(output), overwrite=overwrite)
+    folder = run.start(_files(run.folder.file(MODES_FOLDER)))
     matrix, method = curvature(
-        evaluate, atoms, method=settings.hessian, step_A=settings.step_A, progress=progress
+        evaluate, atoms, method=settings.hessian, step_A=settings.step_A, progress=run.progress
     )
     modes = normal_modes(atoms, matrix, settings.whole_motions)
     symmetry, table = _thermochemistry(atoms, modes, energy, settings)
-    converged, reason = _verdict(modes, settings)
     result = VibrationsResult(
-        converged=converged,
-        reason=reason,
-        wall_time=time.perf_counter() - start,
-        output=folder.path,
+        **run.outcome(*_verdict(modes, settings)),
         atoms=atoms,
         energy_eV=energy,
         fmax_eV_per_A=fmax,
@@ -105,12 +90,10 @@ def vibrations(
         symmetry_number=symmetry,
         thermochemistry=table,
         relax_steps=steps,
+        temperature_K=settings.temperature_K,
     )
     _write(folder, result, settings)
-    folder.write_result(result, evaluate.calculator)
-    if progress:
-        _show(result, settings)
-    return result
+    return run.finish(result, f"Vibrations of {atoms.get_chemical_formula()}")
 
 
 def _relaxed(atoms: Atoms, evaluate: Evaluator, settings: VibrationsSettings) -> tuple[Atoms, int]:
@@ -185,13 +168,11 @@ def _verdict(modes: NormalModes, settings: VibrationsSettings) -> tuple[bool, st
     return False, f"{text}, and expected_imaginary is {settings.expected_imaginary}"
 
 
-def _files(output: str | os.PathLike[str] | None) -> list[str]:
+def _files(modes: Path | None) -> list[str]:
     """Files of this recipe, and those that an earlier run left for its modes."""
-    files = [ARRAYS_FILE, FIGURE_FILE, FINAL_FILE]
-    if output is not None:
-        folder = expanded(output) / MODES_FOLDER
-        files += [f"{MODES_FOLDER}/{path.name}" for path in folder.glob("mode_*.extxyz")]
-    return files
+    earlier = [] if modes is None else list(modes.glob("mode_*.extxyz"))
+    listed = [f"{MODES_FOLDER}/{path.name}" for path in earlier]
+    return [ARRAYS_FILE, FIGURE_FILE, FINAL_FILE, *listed]
 
 
 def _write(folder: RunFolder, result: VibrationsResult, settings: VibrationsSettings) -> None:
@@ -233,24 +214,3 @@ def mode_frames(
         moved.info["frequency_per_cm"] = float(frequency_per_cm)
         period.append(moved)
     return period
-
-
-def _show(result: VibrationsResult, settings: VibrationsSettings) -> None:
-    modes = result.modes
-    rows = [
-        ("energy", f"{result.energy_eV:.6f}", "eV"),
-        ("largest force", f"{result.fmax_eV_per_A:.2e}", "eV/Å"),
-        ("Hessian", result.method, ""),
-        ("modes", str(len(modes.frequencies_per_cm)), ""),
-        ("imaginary", str(len(modes.imaginary)), ""),
-    ]
-    if len(modes.frequencies_per_cm):
-        ends = modes.frequencies_per_cm[[0, -1]]
-        rows.append(("frequencies", f"{ends[0]:.1f} to {ends[1]:.1f}", "cm^-1"))
-    rows.append(("zero-point energy", f"{modes.zero_point_energy_eV:.4f}", "eV"))
-    if result.thermochemistry:
-        row = result.at(settings.temperature_K)
-        at = f"at {row.temperature_K:g} K"
-        rows.append((f"entropy {at}", f"{1000.0 * row.entropy_eV_per_K:.4f}", "meV/K"))
-        rows.append((f"free energy {at}", f"{row.free_energy_eV:.4f}", "eV"))
-    show(result, f"Vibrations of {result.atoms.get_chemical_formula()}", rows)

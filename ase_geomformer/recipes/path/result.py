@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.utils.forcecurve import ForceFit, fit_raw
 
 from ase_geomformer.recipes.path.saddle import Saddle
-from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runs.result import RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -104,6 +104,22 @@ class NEBResult(RecipeResult):
             "band_evaluations": self.evaluations,
         }
         return found | ({} if self.saddle is None else {"saddle": _saddle(self.saddle)})
+
+    def rows(self) -> list[Row]:
+        rows = [
+            ("barrier", f"{self.barrier_forward_eV:.4f}", "eV"),
+            ("barrier back", f"{self.barrier_reverse_eV:.4f}", "eV"),
+            ("reaction energy", f"{self.reaction_energy_eV:+.4f}", "eV"),
+            ("images", str(len(self.images)), ""),
+            ("steps", str(self.steps), ""),
+            ("largest force", f"{self.fmax:.2e}", "eV/Å"),
+        ]
+        if self.saddle is not None and self.saddle.modes is not None:
+            modes = self.saddle.modes
+            imaginary = modes.frequencies_per_cm[modes.imaginary]
+            listed = ", ".join(f"{-value:.0f}i" for value in imaginary)
+            rows.append(("imaginary modes", listed, "cm^-1"))
+        return rows
 
 
 def _saddle(saddle: Saddle) -> dict[str, Any]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 from ase import Atoms
 from ase.io import iread
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.modes.normal_modes import free_atoms
 from ase_geomformer.recipes.path import figure
 from ase_geomformer.recipes.path.ends import check_different, checked_path, interpolated
@@ -22,8 +20,7 @@ from ase_geomformer.recipes.path.saddle import Saddle, refine_saddle
 from ase_geomformer.recipes.path.settings import NEBSettings
 from ase_geomformer.recipes.relaxation.run import relax
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
-from ase_geomformer.runs.folder import RunFolder, check_folder, open_folder
-from ase_geomformer.runs.report import progress_bar, show
+from ase_geomformer.runs.folder import RunFolder
 
 SADDLE_FILE = "saddle.extxyz"
 ARRAYS_FILE = "neb.npz"
@@ -40,12 +37,7 @@ def neb(
     path: Sequence[Atoms],
     potential: PotentialLike,
     settings: NEBSettings | None = None,
-    *,
-    output: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = True,
-    inputs: Mapping[str, Any] | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> NEBResult:
     """Find the path of least energy between two minima, and its barrier.
 
@@ -60,14 +52,11 @@ def neb(
         order; left as they are. Atoms held by FixAtoms in the first stay in all.
     potential : str, path, Potential, ASE calculator or Evaluator
     settings : NEBSettings, optional
-    output : path, optional
-        Folder for ``images.traj`` (the path, with energies and forces), ``saddle.extxyz``,
-        ``neb.npz``, ``neb.png``, ``settings.yaml`` and ``result.json``.
-    resume : bool
-        Go on from the last images in ``output``, or begin if there are none; the optimizer starts
-        anew.
-    overwrite, progress, inputs
-        As in :func:`~ase_geomformer.recipes.relax`.
+    **keywords
+        :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``images.traj``
+        (the path, with energies and forces), ``saddle.extxyz``, ``neb.npz``, ``neb.png``,
+        ``settings.yaml`` and ``result.json``. A resumed run starts from the last images there,
+        with a new optimizer.
 
     Returns
     -------
@@ -81,29 +70,20 @@ def neb(
     FileExistsError
         If the output folder is not empty.
     """
-    start = time.perf_counter()
     settings = settings or NEBSettings()
-    if output is not None:
-        check_folder(output, overwrite=overwrite or resume)
-    evaluate = recipe_evaluator(potential)
+    run = Run(potential, settings, **keywords)
     given = checked_path(path, settings)
     check_different(given[0], given[-1])
     free_atoms(given[0])
-    evaluate([given[0], given[-1]], ("energy", "forces"))  # what is wrong comes out now
-    folder = open_folder(
-        output, settings, inputs=inputs, files=FILES, kept=(IMAGES_FILE,), free=FREE,
-        resume=resume, overwrite=overwrite,
-    )  # fmt: skip
-    images, first_step = _images(given, evaluate, settings, folder)
-    run = BandRelaxation(images, evaluate, settings, folder, first_step)
-    with progress_bar("neb", settings.steps, progress) as advance:
-        reason = run.optimize(advance)
-    result = _result(run, reason, start)
+    run.evaluator([given[0], given[-1]], ("energy", "forces"))  # what is wrong comes out now
+    folder = run.start(FILES, kept=(IMAGES_FILE,), free=FREE)
+    images, first_step = _images(given, run.evaluator, settings, folder)
+    relaxation = BandRelaxation(images, run.evaluator, settings, folder, first_step)
+    with run.bar("neb", settings.steps, first_step) as advance:
+        reason = relaxation.optimize(advance)
+    result = _result(run, relaxation, reason)
     _write(folder, result)
-    folder.write_result(result, evaluate.calculator)
-    if progress:
-        _show(result)
-    return result
+    return run.finish(result, f"Reaction path of {images[0].get_chemical_formula()}")
 
 
 def _images(
@@ -139,40 +119,37 @@ def _images(
     return images, 0
 
 
-def _result(run: BandRelaxation, reason: str, start: float) -> NEBResult:
-    settings, band = run.settings, run.band
+def _result(run: Run, relaxation: BandRelaxation, reason: str) -> NEBResult:
+    settings, band, steps = relaxation.settings, relaxation.band, relaxation.step
     images, fmax = band.images, band.get_residual()
     fit = fit_path(images)
     saddle = None
     converged = not reason and fmax <= settings.fmax
     if not reason:
         reason = (
-            f"the largest force on the band is {fmax:.2e} eV/Å after {run.step} steps"
+            f"the largest force on the band is {fmax:.2e} eV/Å after {steps} steps"
             if converged
-            else f"the largest force on the band is {fmax:.2e} eV/Å after {run.step} steps, above "
+            else f"the largest force on the band is {fmax:.2e} eV/Å after {steps} steps, above "
             f"fmax = {settings.fmax:g}"
         )
     top = int(np.argmax(fit.energies))
     if top in (0, len(images) - 1):
         reason += "; the path has no barrier between its ends"
     elif converged and (settings.refine or settings.vibrational_check):
-        saddle = _saddle(images, top, run.evaluate, settings)
+        saddle = _saddle(images, top, run.evaluator, settings)
         good, text = _verdict(saddle)
         converged, reason = converged and good, f"{reason}; {text}"
     return NEBResult(
-        converged=converged,
-        reason=reason,
-        wall_time=time.perf_counter() - start,
-        output=run.folder.path,
+        **run.outcome(converged, reason),
         images=images,
-        steps=run.step,
+        steps=steps,
         fmax=fmax,
         image_fmax=band.image_fmax,
         fit=fit,
         saddle=saddle,
         batches=band.batches,
         evaluations=band.evaluations,
-        history=np.array(run.history),
+        history=np.array(relaxation.history),
     )
 
 
@@ -221,19 +198,3 @@ def _write(folder: RunFolder, result: NEBResult) -> None:
             arrays["saddle_modes"] = result.saddle.modes.vectors
     folder.save_arrays(ARRAYS_FILE, arrays)
     folder.save_figure(FIGURE_FILE, lambda: figure.plot(result))
-
-
-def _show(result: NEBResult) -> None:
-    rows = [
-        ("barrier", f"{result.barrier_forward_eV:.4f}", "eV"),
-        ("barrier back", f"{result.barrier_reverse_eV:.4f}", "eV"),
-        ("reaction energy", f"{result.reaction_energy_eV:+.4f}", "eV"),
-        ("images", str(len(result.images)), ""),
-        ("steps", str(result.steps), ""),
-        ("largest force", f"{result.fmax:.2e}", "eV/Å"),
-    ]
-    if result.saddle is not None and result.saddle.modes is not None:
-        modes = result.saddle.modes
-        imaginary = modes.frequencies_per_cm[modes.imaginary]
-        rows.append(("imaginary modes", ", ".join(f"{-v:.0f}i" for v in imaginary), "cm^-1"))
-    show(result, f"Reaction path of {result.images[0].get_chemical_formula()}", rows)

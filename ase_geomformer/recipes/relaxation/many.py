@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 
 from ase import Atoms
 
-from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.relaxation.batch import check_structures, relax_batch
 from ase_geomformer.recipes.relaxation.figure import plot_many
 from ase_geomformer.recipes.relaxation.result import RelaxManyResult, RelaxResult
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings
 from ase_geomformer.recipes.relaxation.store import RelaxStore
-from ase_geomformer.runs import report
-from ase_geomformer.runs.folder import open_folder
 from ase_geomformer.runs.structures import StructureSource, read_structures
 
 FINISHED_FILE = "finished.jsonl"
@@ -30,12 +25,8 @@ def relax_many(
     potential: PotentialLike,
     settings: RelaxManySettings | None = None,
     *,
-    output: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = True,
-    inputs: Mapping[str, Any] | None = None,
     index: str = ":",
+    **keywords: Unpack[RunKeywords],
 ) -> RelaxManyResult:
     """Relax many structures, all that are under way in one evaluation per step.
 
@@ -54,13 +45,12 @@ def relax_many(
         One by its name, path or itself is evaluated in float64; any other calculator evaluates
         the structures one after the other.
     settings : RelaxManySettings, optional
-    output : path, optional
-        Folder for ``finished.jsonl`` (structures as they are done), ``relaxed.extxyz`` (all in
-        order), ``relax_many.png``, ``settings.yaml`` and ``result.json``.
-    resume, overwrite, progress, inputs
-        As in :func:`~ase_geomformer.recipes.relax`.
     index : str
         Frames of each file.
+    **keywords
+        :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``finished.jsonl``
+        (structures as they are done), ``relaxed.extxyz`` (all in order), ``relax_many.png``,
+        ``settings.yaml`` and ``result.json``.
 
     Raises
     ------
@@ -69,43 +59,27 @@ def relax_many(
     ValueError
         If a structure cannot be relaxed, or a resumed run is given others.
     """
-    started = time.perf_counter()
     settings = settings or RelaxManySettings()
-    evaluator = recipe_evaluator(potential)
+    run = Run(potential, settings, **keywords)
     starts, names = read_structures(structures, index)
-    check_structures(starts, names, evaluator, settings)
-    folder = open_folder(
-        output,
-        settings,
-        inputs=inputs,
-        files=(FINISHED_FILE, FINAL_FILE, FIGURE_FILE),
-        kept=(FINISHED_FILE,),
-        free=("in_flight",),
-        resume=resume,
-        overwrite=overwrite,
-    )
+    check_structures(starts, names, run.evaluator, settings)
+    files = (FINISHED_FILE, FINAL_FILE, FIGURE_FILE)
+    folder = run.start(files, kept=(FINISHED_FILE,), free=("in_flight",))
     store = RelaxStore(folder.file(FINISHED_FILE), starts)
     left = [number for number in range(len(starts)) if number not in store.finished]
-    with report.progress_bar("relax", len(starts), progress) as advance:
-        advance(len(store.finished))
-        for number, found in relax_batch(starts, evaluator, settings, left):
+    with run.bar("relax", len(starts), len(store.finished)) as advance:
+        for number, found in relax_batch(starts, run.evaluator, settings, left):
             store.add(number, found)
             advance(len(store.finished))
     results = [store.finished[number] for number in range(len(starts))]
     result = RelaxManyResult(
-        converged=all(found.converged for found in results),
-        reason=_reason(results),
-        wall_time=time.perf_counter() - started,
-        output=folder.path,
+        **run.outcome(all(found.converged for found in results), _reason(results)),
         results=results,
         names=names,
     )
     folder.save_atoms(FINAL_FILE, [_labelled(found) for found in results])
     folder.save_figure(FIGURE_FILE, lambda: plot_many(results))
-    folder.write_result(result, evaluator.calculator)
-    if progress:
-        report.show(result, f"{len(starts)} structures, relaxed", _rows(results))
-    return result
+    return run.finish(result, f"{len(starts)} structures, relaxed")
 
 
 def _reason(results: list[RelaxResult]) -> str:
@@ -123,12 +97,3 @@ def _labelled(result: RelaxResult) -> Atoms:
     if result.damage:
         atoms.info["damage"] = result.damage
     return atoms
-
-
-def _rows(results: list[RelaxResult]) -> list[tuple[str, str, str]]:
-    steps = [result.steps for result in results]
-    return [
-        ("converged", f"{sum(result.converged for result in results)} of {len(results)}", ""),
-        ("damaged", f"{sum(result.damage is not None for result in results)}", ""),
-        ("steps", f"{min(steps)} to {max(steps)}, {sum(steps)} in all", ""),
-    ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runs.result import RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,6 +44,15 @@ class RelaxManyResult(RecipeResult):
                 for name, result in zip(self.names, self.results, strict=True)
             ],
         }
+
+    def rows(self) -> list[Row]:
+        steps = [result.steps for result in self.results]
+        damaged = sum(result.damage is not None for result in self.results)
+        return [
+            ("converged", f"{sum(r.converged for r in self.results)} of {len(self.results)}", ""),
+            ("damaged", f"{damaged}", ""),
+            ("steps", f"{min(steps)} to {max(steps)}, {sum(steps)} in all", ""),
+        ]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -107,3 +116,20 @@ class RelaxResult(RecipeResult):
                 "volume_A3": self.atoms.get_volume(),
             }
         return numbers
+
+    def rows(self) -> list[Row]:
+        rows = [
+            ("energy", f"{self.energy:.6f}", "eV"),
+            ("steps", f"{self.steps} ({self.optimizer})", ""),
+            ("largest force", f"{self.fmax:.2e}", "eV/Å"),
+        ]
+        if self.smax_GPa is not None:
+            rows.append(("largest stress", f"{self.smax_GPa:.2e}", "GPa"))
+            lengths = self.atoms.cell.lengths()
+            rows.append(("lattice", " ".join(f"{length:.4f}" for length in lengths), "Å"))
+        if self.space_group_before is not None:
+            change = f"{self.space_group_before} → {self.space_group_after}"
+            rows.append(("space group", change, ""))
+        if self.damage is not None:
+            rows.append(("damage", f"[bold red]{self.damage}[/]", ""))
+        return rows

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping
-from typing import Any
+from typing import Unpack
 
 from ase import Atoms
 
-from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.relaxation.figure import plot
 from ase_geomformer.recipes.relaxation.minimizer import Relaxation
 from ase_geomformer.recipes.relaxation.result import RelaxResult
 from ase_geomformer.recipes.relaxation.resume import Frames, Replay, read_frames
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
-from ase_geomformer.runs import report
-from ase_geomformer.runs.folder import open_folder
 
 TRAJECTORY_FILE = "trajectory.traj"
 FINAL_FILE = "final.extxyz"
@@ -29,12 +24,7 @@ def relax(
     atoms: Atoms,
     potential: PotentialLike,
     settings: RelaxSettings | None = None,
-    *,
-    output: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = True,
-    inputs: Mapping[str, Any] | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> RelaxResult:
     """Relax a structure, and its cell if asked, to a minimum of the energy or enthalpy.
 
@@ -52,17 +42,10 @@ def relax(
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64.
     settings : RelaxSettings, optional
-    output : path, optional
-        Folder for ``trajectory.traj`` (every step), ``final.extxyz``, ``relax.png``,
-        ``settings.yaml`` and ``result.json``; nothing is written without it.
-    resume : bool
-        Go on with the run in ``output``, or begin it if there is none.
-    overwrite : bool
-        Replace the files of an earlier run in ``output``.
-    progress : bool
-        Show a progress bar, and a table at the end.
-    inputs : mapping, optional
-        What else the run was started from, written into ``settings.yaml``.
+    **keywords
+        :class:`~ase_geomformer.recipes.base.RunKeywords`: ``output``, a folder for
+        ``trajectory.traj`` (every step), ``final.extxyz``, ``relax.png``, ``settings.yaml`` and
+        ``result.json``; ``resume``, ``overwrite``, ``progress`` and ``inputs``.
 
     Returns
     -------
@@ -77,40 +60,28 @@ def relax(
         If structure and settings do not fit each other, or a run is resumed with another
         structure, potential or settings.
     """
-    started = time.perf_counter()
     settings = settings or RelaxSettings()
-    calculator = recipe_evaluator(potential).calculator
+    run = Run(potential, settings, **keywords)
+    calculator = run.evaluator.calculator
     relaxation = Relaxation(atoms, settings)
     relaxation.atoms.calc = calculator
     relaxation.atoms.get_forces()  # finds what is wrong with the structure before any file is made
-    folder = open_folder(
-        output,
-        settings,
-        inputs=inputs,
-        files=(TRAJECTORY_FILE, FINAL_FILE, FIGURE_FILE),
-        kept=(TRAJECTORY_FILE,),
-        free=FREE,
-        resume=resume,
-        overwrite=overwrite,
-    )
+    files = (TRAJECTORY_FILE, FINAL_FILE, FIGURE_FILE)
+    folder = run.start(files, kept=(TRAJECTORY_FILE,), free=FREE)
     path = folder.file(TRAJECTORY_FILE)
     frames = read_frames(path) if path is not None and folder.resumed else []
     _check_same_structure(relaxation.atoms, frames)
     relaxation.atoms.calc = Replay(calculator, frames)
-    files = None if path is None else Frames(path, len(frames))
-    _run(relaxation, files, progress)
-    result = relaxation.result(time.perf_counter() - started, folder.path)
+    _minimize(run, relaxation, None if path is None else Frames(path, len(frames)))
+    result = relaxation.result(run.wall_time, run.folder.path)
     folder.save_atoms(FINAL_FILE, result.atoms)
     folder.save_figure(FIGURE_FILE, lambda: plot(result.history, settings))
-    folder.write_result(result, calculator)
-    if progress:
-        report.show(result, f"{result.atoms.get_chemical_formula()}, relaxed", rows(result))
-    return result
+    return run.finish(result, f"{result.atoms.get_chemical_formula()}, relaxed")
 
 
-def _run(relaxation: Relaxation, files: Frames | None, progress: bool) -> None:
+def _minimize(run: Run, relaxation: Relaxation, files: Frames | None) -> None:
     """Observe, write and make steps until there is nothing more to do."""
-    with report.progress_bar("relax", relaxation.settings.steps, progress) as advance:
+    with run.bar("relax", relaxation.settings.steps) as advance:
         while True:
             relaxation.observe()
             advance(relaxation.steps, f"{relaxation.fmax:.2e} eV/Å")
@@ -132,23 +103,3 @@ def _check_same_structure(atoms: Atoms, frames: list[Atoms]) -> None:
             f"the run to resume began with another structure ({frames[0].symbols}) than the one "
             f"given ({atoms.symbols}); give the same one, or start a new run"
         )
-
-
-def rows(result: RelaxResult) -> list[tuple[str, str, str]]:
-    """Lines of the table that a user sees."""
-    found = [
-        ("energy", f"{result.energy:.6f}", "eV"),
-        ("steps", f"{result.steps} ({result.optimizer})", ""),
-        ("largest force", f"{result.fmax:.2e}", "eV/Å"),
-    ]
-    if result.smax_GPa is not None:
-        found.append(("largest stress", f"{result.smax_GPa:.2e}", "GPa"))
-        lengths = result.atoms.cell.lengths()
-        found.append(("lattice", " ".join(f"{length:.4f}" for length in lengths), "Å"))
-    if result.space_group_before is not None:
-        found.append(
-            ("space group", f"{result.space_group_before} → {result.space_group_after}", "")
-        )
-    if result.damage is not None:
-        found.append(("damage", f"[bold red]{result.damage}[/]", ""))
-    return found

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 
 from ase_geomformer.recipes.lattice.cells import to_ase
-from ase_geomformer.recipes.lattice.phonons.figures import draw_overlay
+from ase_geomformer.recipes.lattice.phonons.figure import draw_overlay
 from ase_geomformer.recipes.lattice.phonons.run import phonons
 from ase_geomformer.recipes.lattice.phonons.settings import EffectiveSettings, PhononSettings
 from tests.recipes.lattice.harmonic import HarmonicCrystal

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_geomformer.recipes.lattice.phonons.figures import BLUE, GREEN, ORANGE
-from ase_geomformer.runs.style import dress, new_figure, plain_log_ticks
+from ase_geomformer.runs.style import BLUE, GREEN, ORANGE, dress, new_figure, plain_log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from ase_geomformer.recipes.lattice import stability
 from ase_geomformer.recipes.lattice.conductivity.third_order import (
     Transport,
 )
-from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runs.result import RecipeResult, Row
 
 if TYPE_CHECKING:
     from phono3py import Phono3py
@@ -62,8 +62,7 @@ class ConductivityResult(RecipeResult):
             "conductivity_W_per_mK": self.conductivity_W_per_mK,
         }
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """What the table at the end shows."""
+    def rows(self) -> list[Row]:
         warm = int(np.argmin(np.abs(self.temperatures_K - 300.0)))
         at = f"at {self.temperatures_K[warm]:g} K"
         along = self.conductivity_W_per_mK[warm][:3]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from ase import Atoms
 
-from ase_geomformer.machine.files import atomic_file
-from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.lattice import nac, stability
 from ase_geomformer.recipes.lattice.cells import check_crystal
 from ase_geomformer.recipes.lattice.conductivity.figure import draw_conductivity
@@ -28,8 +26,6 @@ from ase_geomformer.recipes.lattice.conductivity.third_order import (
 from ase_geomformer.recipes.lattice.phonons.force_constants import FORCE_FILES
 from ase_geomformer.recipes.lattice.relaxation import RELAXED_FILE, Relaxed, relaxed_crystal
 from ase_geomformer.recipes.lattice.settings import ANALYSIS_SETTINGS
-from ase_geomformer.runs import report
-from ase_geomformer.runs.folder import RunFolder, open_folder
 
 if TYPE_CHECKING:
     from phono3py import Phono3py
@@ -50,11 +46,7 @@ def thermal_conductivity(
     settings: ConductivitySettings | None = None,
     *,
     born: nac.BornCharges | None = None,
-    output: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = True,
-    inputs: Mapping[str, Any] | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> ConductivityResult:
     """Heat that the phonons of a crystal carry, limited by their scattering of each other.
 
@@ -72,12 +64,11 @@ def thermal_conductivity(
     settings : ConductivitySettings, optional
     born : BornCharges, optional
         As in :func:`~ase_geomformer.recipes.phonons`.
-    output : path, optional
-        Folder for ``phono3py_params.yaml``, ``fc2.hdf5``, ``fc3.hdf5``, ``conductivity.npz``,
-        ``conductivity.png``, ``settings.yaml`` and ``result.json``; nothing is written without it.
-    resume, overwrite, progress, inputs
-        As in :func:`~ase_geomformer.recipes.phonons`: a resumed run goes on at the first
-        displacement whose forces are missing.
+    **keywords
+        :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives
+        ``phono3py_params.yaml``, ``fc2.hdf5``, ``fc3.hdf5``, ``conductivity.npz``,
+        ``conductivity.png``, ``settings.yaml`` and ``result.json``. A resumed run continues at
+        the first displacement whose forces are missing.
 
     Raises
     ------
@@ -89,34 +80,29 @@ def thermal_conductivity(
     ValueError
         If the structure is no crystal, or settings do not fit it.
     """
-    start = time.perf_counter()
     settings = settings or ConductivitySettings()
+    run = Run(potential, settings, **keywords)
     _check_installed()
     check_crystal(atoms)
-    evaluator = recipe_evaluator(potential)
+    evaluator = run.evaluator
     # Finds what does not fit before any work is done.
     nac.parameters(make_phono3py(atoms, settings).primitive, evaluator, settings, born)
     files = (*KEPT_FILES, *_WRITERS, ARRAYS_FILE, FIGURE_FILE)
-    folder = open_folder(
-        output, settings, inputs=inputs, files=files, kept=KEPT_FILES, free=FREE,
-        resume=resume, overwrite=overwrite,
-    )  # fmt: skip
-    relaxed = relaxed_crystal(atoms, evaluator, settings, folder, progress)
+    folder = run.start(files, kept=KEPT_FILES, free=FREE)
+    relaxed = relaxed_crystal(atoms, evaluator, settings, folder, run.progress)
     phonon = make_phono3py(relaxed.atoms, settings)
-    evaluated = set_force_constants(phonon, evaluator, settings, folder, progress)
-    _write_force_constants(phonon, folder)
+    evaluated = set_force_constants(phonon, evaluator, settings, folder, run.progress)
+    for name, write in _WRITERS.items():
+        folder.save(name, partial(write, phonon))
     phonon.nac_params = nac.parameters(phonon.primitive, evaluator, settings, born)
     found = _stability(phonon, settings)
     stability.report(found, settings.imaginary)
     transport = run_transport(phonon, settings)
-    result = _result(relaxed, phonon, evaluated, settings, transport, found, start, folder.path)
+    result = _result(run, relaxed, phonon, evaluated, settings, transport, found)
     folder.save_arrays(ARRAYS_FILE, vars(transport))
     folder.save_figure(FIGURE_FILE, lambda: draw_conductivity(result))
-    folder.write_result(result, evaluator.calculator)
-    if progress:
-        title = f"thermal conductivity of {atoms.get_chemical_formula()}, {settings.method}"
-        report.show(result, title, result.rows())
-    return result
+    title = f"thermal conductivity of {atoms.get_chemical_formula()}, {settings.method}"
+    return run.finish(result, title)
 
 
 def _check_installed() -> None:
@@ -139,21 +125,16 @@ def _stability(phonon: Phono3py, settings: ConductivitySettings) -> stability.St
 
 
 def _result(
+    run: Run,
     relaxed: Relaxed,
     phonon: Phono3py,
     evaluated: int,
     settings: ConductivitySettings,
     transport: Transport,
     found: stability.Stability,
-    start: float,
-    output: Path | None,
 ) -> ConductivityResult:
-    converged, reason = relaxed.verdict(found, settings)
     return ConductivityResult(
-        converged=converged,
-        reason=reason,
-        wall_time=time.perf_counter() - start,
-        output=output,
+        **run.outcome(*relaxed.verdict(found, settings)),
         atoms=relaxed.atoms,
         phonon=phonon,
         structures_evaluated=evaluated,
@@ -183,11 +164,3 @@ _WRITERS: dict[str, Callable[[Phono3py, Path], None]] = {
     "fc2.hdf5": _write_fc2,
     "fc3.hdf5": _write_fc3,
 }
-
-
-def _write_force_constants(phonon: Phono3py, folder: RunFolder) -> None:
-    for name, write in _WRITERS.items():
-        path = folder.file(name)
-        if path is not None:
-            with atomic_file(path) as temporary:
-                write(phonon, temporary)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ase_geomformer.machine.files import atomic_file
-from ase_geomformer.recipes.lattice.phonons.figures import draw_bands, draw_thermal
+from ase_geomformer.recipes.lattice.phonons.figure import draw_bands, draw_thermal
 from ase_geomformer.recipes.lattice.phonons.force_constants import FORCE_FILES
 from ase_geomformer.recipes.lattice.phonons.result import PhononResult
 from ase_geomformer.recipes.lattice.relaxation import RELAXED_FILE
@@ -65,11 +65,8 @@ FILES = (*KEPT_FILES, FINAL_FILE, ARRAYS_FILE, *_WRITERS, *_FIGURES)
 def write_phonopy_files(phonon: Phonopy, folder: RunFolder) -> None:
     """Write what phonopy's own scripts go on from."""
     for name, write in _WRITERS.items():
-        path = folder.file(name)
-        if path is None or (name == "FORCE_SETS" and not _has_force_sets(phonon)):
-            continue
-        with atomic_file(path) as temporary:
-            write(phonon, temporary)
+        if name != "FORCE_SETS" or _has_force_sets(phonon):
+            folder.save(name, partial(write, phonon))
 
 
 def write_files(result: PhononResult, folder: RunFolder) -> None:
@@ -78,4 +75,4 @@ def write_files(result: PhononResult, folder: RunFolder) -> None:
     folder.save_atoms(FINAL_FILE, result.atoms)
     folder.save_arrays(ARRAYS_FILE, result.arrays())
     for name, draw in _FIGURES.items():
-        folder.save_figure(name, lambda draw=draw: draw(result))  # type: ignore[misc]
+        folder.save_figure(name, partial(draw, result))

@@ -13,7 +13,7 @@ from ase_geomformer.recipes.lattice.modes import Modes
 from ase_geomformer.recipes.lattice.phonons.densities import DensityOfStates
 from ase_geomformer.recipes.lattice.phonons.thermal import ThermalProperties
 from ase_geomformer.recipes.lattice.stability import Stability
-from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runs.result import RecipeResult, Row
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -101,8 +101,7 @@ class PhononResult(RecipeResult):
             **{f"dos_{name}_per_THz": part for name, part in self.dos.by_element_per_THz.items()},
         }
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """What the table at the end shows."""
+    def rows(self) -> list[Row]:
         thermal, highest = self.thermal, self.modes.frequencies_THz.max()
         a, b, c = self.atoms.cell.cellpar()[:3]
         warm = int(np.argmin(np.abs(thermal.temperatures_K - 300.0)))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
-from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.lattice import nac, stability
 from ase_geomformer.recipes.lattice.bands import band_structure
 from ase_geomformer.recipes.lattice.cells import (
@@ -29,8 +26,6 @@ from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
 from ase_geomformer.recipes.lattice.phonons.thermal import thermal_properties
 from ase_geomformer.recipes.lattice.relaxation import Relaxed, relaxed_crystal
 from ase_geomformer.recipes.lattice.settings import ANALYSIS_SETTINGS
-from ase_geomformer.runs import report
-from ase_geomformer.runs.folder import RunFolder, open_folder
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -47,11 +42,7 @@ def phonons(
     settings: PhononSettings | None = None,
     *,
     born: nac.BornCharges | None = None,
-    output: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = True,
-    inputs: Mapping[str, Any] | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> PhononResult:
     """Vibrations of a crystal.
 
@@ -70,19 +61,12 @@ def phonons(
     born : BornCharges, optional
         Born charges of the atoms of the primitive cell, for the non-analytical term; in place of
         those that ``settings.nac`` asks for.
-    output : path, optional
-        Folder for ``phonopy.yaml``, ``FORCE_SETS``, ``FORCE_CONSTANTS``, ``band.yaml``,
-        ``total_dos.dat``, ``thermal_properties.yaml``, ``phonons.npz``, figures,
-        ``settings.yaml`` and ``result.json``; nothing is written without it.
-    resume : bool
-        Go on with the run in ``output`` at the first displacement whose forces are missing, or
-        begin it. Settings of the analysis may be others: the forces stay.
-    overwrite : bool
-        Replace the files of an earlier run in ``output``.
-    progress : bool
-        Show progress bars, and a table at the end.
-    inputs : mapping, optional
-        What else the run was started from, written into ``settings.yaml``.
+    **keywords
+        :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``phonopy.yaml``,
+        ``FORCE_SETS``, ``FORCE_CONSTANTS``, ``band.yaml``, ``total_dos.dat``,
+        ``thermal_properties.yaml``, ``phonons.npz``, figures, ``settings.yaml`` and
+        ``result.json``. A resumed run continues at the first displacement whose forces are
+        missing; settings of the analysis may change.
 
     Returns
     -------
@@ -96,25 +80,20 @@ def phonons(
     ValueError
         If the structure is no crystal, or settings do not fit it.
     """
-    start = time.perf_counter()
     settings = settings or PhononSettings()
+    run = Run(potential, settings, **keywords)
     check_crystal(atoms)
-    evaluator = recipe_evaluator(potential)
+    evaluator = run.evaluator
     check_feasible(make_phonopy(atoms, settings).primitive, evaluator, settings, born)
-    folder = open_folder(
-        output, settings, inputs=inputs, files=FILES, kept=KEPT_FILES, free=FREE,
-        resume=resume, overwrite=overwrite,
-    )  # fmt: skip
-    relaxed = relaxed_crystal(atoms, evaluator, settings, folder, progress)
+    folder = run.start(FILES, kept=KEPT_FILES, free=FREE)
+    relaxed = relaxed_crystal(atoms, evaluator, settings, folder, run.progress)
     phonon = make_phonopy(relaxed.atoms, settings)
     source = SOURCES[settings.force_constants]
-    evaluated = source([phonon], evaluator, settings, folder, progress)
+    evaluated = source([phonon], evaluator, settings, folder, run.progress)
     finish_force_constants(phonon, evaluator, settings, born)
-    result = analyse(phonon, relaxed, settings, evaluated, start, folder)
+    result = _analyse(run, phonon, relaxed, settings, evaluated)
     write_files(result, folder)
-    folder.write_result(result, evaluator.calculator)
-    if progress:
-        report.show(result, f"phonons of {relaxed.atoms.get_chemical_formula()}", result.rows())
+    run.finish(result, f"phonons of {relaxed.atoms.get_chemical_formula()}")
     stability.report(result.stability, settings.imaginary)
     return result
 
@@ -167,13 +146,8 @@ def finish_force_constants(
     phonon.nac_params = nac.parameters(phonon.primitive, evaluator, settings, born)
 
 
-def analyse(
-    phonon: Phonopy,
-    relaxed: Relaxed,
-    settings: PhononSettings,
-    evaluated: int,
-    start: float,
-    folder: RunFolder,
+def _analyse(
+    run: Run, phonon: Phonopy, relaxed: Relaxed, settings: PhononSettings, evaluated: int
 ) -> PhononResult:
     """All that follows from force constants."""
     bands = band_structure(phonon, settings.band_points)
@@ -184,12 +158,8 @@ def analyse(
         np.concatenate([*bands.frequencies_THz, modes.frequencies_THz]),
         settings.imaginary_tolerance_THz,
     )
-    converged, reason = relaxed.verdict(found, settings)
     return PhononResult(
-        converged=converged,
-        reason=reason,
-        wall_time=time.perf_counter() - start,
-        output=folder.path,
+        **run.outcome(*relaxed.verdict(found, settings)),
         atoms=relaxed.atoms,
         phonon=phonon,
         supercell_matrix=np.array(phonon.supercell_matrix),

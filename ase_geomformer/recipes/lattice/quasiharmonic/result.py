@@ -11,7 +11,7 @@ from ase import Atoms
 from ase_geomformer.recipes.lattice.bands import Bands
 from ase_geomformer.recipes.lattice.quasiharmonic.gruneisen import GruneisenParameters
 from ase_geomformer.recipes.lattice.stability import Stability
-from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runs.result import RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -96,8 +96,7 @@ class QHAResult(RecipeResult):
             "band_gruneisen": np.concatenate(modes.band_parameters),
         }
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """What the table at the end shows."""
+    def rows(self) -> list[Row]:
         warm = int(np.argmin(np.abs(self.temperatures_K - 300.0)))
         at = f"at {self.temperatures_K[warm]:g} K"
         return [

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from ase import Atoms, units
 
-from ase_geomformer.machine.files import atomic_file, write_text
-from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.lattice import stability
 from ase_geomformer.recipes.lattice.bands import band_structure
 from ase_geomformer.recipes.lattice.cells import check_crystal, supercell_matrix, to_ase
@@ -23,13 +21,12 @@ from ase_geomformer.recipes.lattice.phonons.run import (
     finish_force_constants,
     make_phonopy,
 )
-from ase_geomformer.recipes.lattice.quasiharmonic.figures import draw_gruneisen, draw_qha
+from ase_geomformer.recipes.lattice.quasiharmonic.figure import draw_gruneisen, draw_qha
 from ase_geomformer.recipes.lattice.quasiharmonic.gruneisen import gruneisen_parameters
 from ase_geomformer.recipes.lattice.quasiharmonic.result import QHAResult
 from ase_geomformer.recipes.lattice.quasiharmonic.settings import QHASettings
 from ase_geomformer.recipes.lattice.relaxation import relaxed_crystal, relaxed_volumes
-from ase_geomformer.runs import report
-from ase_geomformer.runs.folder import RunFolder, open_folder
+from ase_geomformer.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -45,12 +42,7 @@ def qha(
     atoms: Atoms,
     potential: PotentialLike,
     settings: QHASettings | None = None,
-    *,
-    output: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = True,
-    inputs: Mapping[str, Any] | None = None,
+    **keywords: Unpack[RunKeywords],
 ) -> QHAResult:
     """Thermal expansion, heat capacity at constant pressure, bulk modulus, Grüneisen parameters.
 
@@ -65,11 +57,11 @@ def qha(
     potential : str, path, Potential, ASE calculator or Evaluator
         A potential by its name, path or itself computes in float64.
     settings : QHASettings, optional
-    output : path, optional
-        Folder for ``e-v.dat`` and ``phonopy-N.yaml``, which phonopy goes on from, ``qha.npz``,
-        figures, ``settings.yaml`` and ``result.json``; nothing is written without it.
-    resume, overwrite, progress, inputs
-        As in :func:`~ase_geomformer.recipes.phonons`.
+    **keywords
+        :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``e-v.dat`` and
+        ``phonopy-N.yaml``, which phonopy reads, ``qha.npz``, figures, ``settings.yaml`` and
+        ``result.json``. A resumed run continues at the first displacement whose forces are
+        missing.
 
     Raises
     ------
@@ -78,18 +70,17 @@ def qha(
     ValueError
         If the structure is no crystal, or settings do not fit it.
     """
-    start = time.perf_counter()
     settings = settings or QHASettings()
+    run = Run(potential, settings, **keywords)
     check_crystal(atoms)
-    evaluator = recipe_evaluator(potential)
+    evaluator, progress = run.evaluator, run.progress
     chosen = settings.phonons
     check_feasible(make_phonopy(atoms, chosen).primitive, evaluator, chosen)
     names = [PHONOPY_FILE.format(number) for number in range(settings.volumes)]
-    folder = open_folder(
-        output, settings, inputs=inputs,
-        files=(*KEPT_FILES, VOLUMES_FILE, ENERGIES_FILE, ARRAYS_FILE, *FIGURES, *names),
-        kept=(*KEPT_FILES, VOLUMES_FILE), resume=resume, overwrite=overwrite,
-    )  # fmt: skip
+    folder = run.start(
+        (*KEPT_FILES, VOLUMES_FILE, ENERGIES_FILE, ARRAYS_FILE, *FIGURES, *names),
+        kept=(*KEPT_FILES, VOLUMES_FILE),
+    )
     relaxed = relaxed_crystal(atoms, evaluator, chosen, folder, progress)
     crystals = relaxed_volumes(
         relaxed.atoms, settings.ratios, evaluator, settings.relaxation,
@@ -107,27 +98,24 @@ def qha(
         for result in evaluator([to_ase(phonon.primitive) for phonon in found], ("energy",))
     ]
     bad = [one.reason for one in (relaxed, *crystals) if not one.converged]
-    result = _result(relaxed.atoms, found, energies, settings, bad, start, folder.path)
+    result = _result(run, relaxed.atoms, found, energies, settings, bad)
     _write_phonopy_files(found[: settings.volumes], result, folder)
     folder.save_arrays(ARRAYS_FILE, result.arrays())
     for name, draw in FIGURES.items():
-        folder.save_figure(name, lambda draw=draw: draw(result))  # type: ignore[misc]
-    folder.write_result(result, evaluator.calculator)
-    if progress:
-        report.show(result, f"{atoms.get_chemical_formula()}, quasi-harmonic", result.rows())
+        folder.save_figure(name, partial(draw, result))
+    run.finish(result, f"{atoms.get_chemical_formula()}, quasi-harmonic")
     for one in result.stabilities:
         stability.report(one, chosen.imaginary)
     return result
 
 
 def _result(
+    run: Run,
     atoms: Atoms,
     phonons: Sequence[Phonopy],
     energies: Sequence[float],
     settings: QHASettings,
     bad: list[str],
-    start: float,
-    output: Path | None,
 ) -> QHAResult:
     """What follows from force constants and energies (n + 3) at all volumes."""
     from phonopy import run_qha
@@ -153,10 +141,9 @@ def _result(
         exclude_gamma_acoustic=True,
     )
     return QHAResult(
-        converged=not bad,
-        reason="; ".join(bad) or "all volumes are relaxed and have no imaginary modes",
-        wall_time=time.perf_counter() - start,
-        output=output,
+        **run.outcome(
+            not bad, "; ".join(bad) or "all volumes are relaxed and have no imaginary modes"
+        ),
         atoms=atoms,
         static_volume_A3=float(middle.primitive.volume),
         volumes_A3=np.array(found.volumes),
@@ -189,10 +176,7 @@ def _stability(phonon: Phonopy, settings: QHASettings) -> stability.Stability:
 def _write_phonopy_files(phonons: Sequence[Phonopy], result: QHAResult, folder: RunFolder) -> None:
     """Force sets of each volume, and volumes with energies as phonopy-qha reads them."""
     for number, phonon in enumerate(phonons):
-        path = folder.file(PHONOPY_FILE.format(number))
-        if path is not None:
-            with atomic_file(path) as temporary:
-                save_phonopy(phonon, temporary)
+        folder.save(PHONOPY_FILE.format(number), partial(save_phonopy, phonon))
     path = folder.file(ENERGIES_FILE)
     if path is not None:
         rows = zip(result.volumes_A3, result.energies_eV, strict=True)

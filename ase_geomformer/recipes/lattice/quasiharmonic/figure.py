@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase import units
 
-from ase_geomformer.recipes.lattice.phonons.figures import BLUE, GREEN, ORANGE, label_path
-from ase_geomformer.runs.style import GREY, dress, new_figure
+from ase_geomformer.recipes.lattice.phonons.figure import label_path
+from ase_geomformer.runs.style import BLUE, GREEN, GREY, ORANGE, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

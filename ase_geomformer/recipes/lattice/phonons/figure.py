@@ -10,16 +10,13 @@ import numpy as np
 from ase import units
 
 from ase_geomformer.recipes.lattice.bands import Bands
-from ase_geomformer.runs.style import COLOURS, GREY, dress, new_figure
+from ase_geomformer.runs.style import BLUE, GREEN, GREY, ORANGE, SERIES, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ase_geomformer.recipes.lattice.phonons.result import PhononResult
-
-BLUE, GREEN, ORANGE = COLOURS["energy"], COLOURS["forces"], COLOURS["stress"]
-_ELEMENT_COLOURS = (GREEN, ORANGE, "#7a4fa3", "#b8860b", "#c2407a", "#4a9fb8")
 
 
 def draw_bands(result: PhononResult) -> Figure:
@@ -37,7 +34,7 @@ def draw_bands(result: PhononResult) -> Figure:
     right.plot(dos.total_per_THz, dos.frequencies_THz, color=BLUE, lw=1.1, label="total")
     if len(dos.by_element_per_THz) > 1:
         for place, (name, part) in enumerate(dos.by_element_per_THz.items()):
-            colour = _ELEMENT_COLOURS[place % len(_ELEMENT_COLOURS)]
+            colour = SERIES[1:][place % len(SERIES[1:])]  # the total has the first
             right.plot(part, dos.frequencies_THz, color=colour, lw=1.0, label=name)
         right.legend(frameon=False, fontsize=8)
     right.set_xlabel("states / THz")
@@ -57,7 +54,7 @@ def draw_overlay(results: Mapping[str, PhononResult]) -> Figure:
     figure = new_figure(6.5, 4.2)
     axes = figure.subplots()
     for place, (label, result) in enumerate(results.items()):
-        colour = (BLUE, *_ELEMENT_COLOURS)[place % (1 + len(_ELEMENT_COLOURS))]
+        colour = SERIES[place % len(SERIES)]
         plot_bands(
             axes, _stretched(result.bands, next(iter(results.values())).bands), colour, label
         )
@@ -122,7 +119,7 @@ def draw_thermal(result: PhononResult) -> Figure:
     elements = np.array(result.phonon.primitive.symbols)
     for place, name in enumerate(dict.fromkeys(elements.tolist())):
         mean = thermal.mean_square_displacement_A2[:, elements == name].mean(axis=1)
-        colour = (BLUE, *_ELEMENT_COLOURS)[place % (1 + len(_ELEMENT_COLOURS))]
+        colour = SERIES[place % len(SERIES)]
         motion.plot(temperatures, mean, color=colour, label=name)
     motion.set_ylabel("mean square displacement (Å$^2$)")
     motion.legend(frameon=False, fontsize=8)

@@ -1,0 +1,203 @@
+"""The verbs that run a recipe: one row of a table each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ase_geomformer.commands import options as common
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from jsonargparse import ArgumentParser, Namespace
+
+# What a recipe is called with beside potential and settings: its structures, and keywords.
+Subject = tuple[Any, dict[str, Any]]
+
+
+def _single(options: Namespace) -> Subject:
+    return common.single_structure(options, "this verb"), {}
+
+
+def _many(options: Namespace) -> Subject:
+    return options.structure, {"index": str(options.index)}
+
+
+def _path(options: Namespace) -> Subject:
+    """The ends of a path, or all its images."""
+    images = common.structures(options)
+    if options.final is None:
+        return images, {}
+    if len(images) > 1:
+        raise ValueError(
+            f"{options.structure!r} holds {len(images)} structures; with --final, choose the "
+            "initial one by --index, such as --index 0"
+        )
+    final = options.clone()
+    final.structure, final.index = options.final, "-1"
+    ends: list[Atoms] = [*images, *common.structures(final)]
+    return ends, {}
+
+
+def _add_final(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--final", type=str | None, default=None, metavar="FILE", help="file of the final structure"
+    )
+
+
+@dataclass(frozen=True)
+class RecipeVerb:
+    """A verb that runs a recipe; it stands where other verbs have a module.
+
+    Attributes
+    ----------
+    recipe, settings : str
+        Names in :mod:`ase_geomformer.recipes`.
+    DESCRIPTION, USAGE : str
+        For the help.
+    index : str
+        Default choice of frames.
+    resumes : bool
+        Whether the recipe can resume a run.
+    subject : callable
+        What the options give the recipe to work on.
+    add_more : callable
+        Declares further options.
+    """
+
+    recipe: str
+    settings: str
+    DESCRIPTION: str
+    USAGE: str = "--potential NAME --structure FILE --output DIR [OPTION ...]"
+    index: str = "-1"
+    resumes: bool = True
+    subject: Callable[[Namespace], Subject] = _single
+    add_more: Callable[[ArgumentParser], None] = lambda parser: None
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the options: those of all recipes, and the settings."""
+        from ase_geomformer import recipes
+
+        common.add_input(parser, index=self.index)
+        parser.set_defaults(dtype="float64")
+        common.add_compile(parser)
+        common.add_output(parser, required=True)
+        if self.resumes:
+            parser.add_argument(
+                "--resume", action="store_true",
+                help="resume the run in DIR, or start it if there is none",
+            )  # fmt: skip
+        parser.add_argument("--progress", type=bool, default=True, help="show bar and table")
+        self.add_more(parser)
+        parser.add_class_arguments(getattr(recipes, self.settings), as_group=True)
+
+    def run(self, options: Namespace) -> int:
+        """Run the recipe; the exit code is 1 if it did not converge."""
+        from ase_geomformer import recipes
+        from ase_geomformer.evaluate import as_evaluator
+
+        common.check_output(options)
+        settings = common.settings_of(options, getattr(recipes, self.settings))
+        structures, keywords = self.subject(options)
+        result = getattr(recipes, self.recipe)(
+            structures,
+            as_evaluator(common.calculator(options)),
+            settings,
+            output=options.output,
+            resume=options.get("resume", False),
+            overwrite=options.overwrite,
+            progress=options.progress,
+            inputs=common.inputs(options),
+            **keywords,
+        )
+        return common.exit_code(options, result)
+
+
+_RELAX = RecipeVerb(
+    "relax",
+    "RelaxSettings",
+    "Relaxation of a structure, and of its cell with --cell, to the nearest minimum; constraints "
+    "in FILE are honoured. Writes trajectory.traj, final.extxyz, relax.png, settings.yaml and "
+    "result.json. The exit code is 1 when forces or stress have not become small.",
+)
+RECIPES = {
+    "relax": _RELAX,
+    "geomopt": _RELAX,
+    "relax-many": RecipeVerb(
+        "relax_many",
+        "RelaxManySettings",
+        "Relaxation of all structures in a file, a database or a folder of files, many in one "
+        "evaluation. Writes finished.jsonl as they are done, from which --resume continues, and "
+        "at the end relaxed.extxyz, relax_many.png, settings.yaml and result.json. The exit code "
+        "is 1 when any of them did not converge.",
+        USAGE="--potential NAME --structure FILE|DIR --output DIR [OPTION ...]",
+        index=":",
+        subject=_many,
+    ),
+    "eos": RecipeVerb(
+        "eos",
+        "EOSSettings",
+        "Energies of a crystal at several volumes, its atoms relaxed, and an equation of state "
+        "fitted to them: volume, bulk modulus and its derivative with standard errors. Writes "
+        "scan.traj, final.extxyz, eos.png, settings.yaml and result.json.",
+        resumes=False,
+    ),
+    "elastic": RecipeVerb(
+        "elastic",
+        "ElasticSettings",
+        "Elastic constants of a crystal from the stress of strained cells, their atoms relaxed; "
+        "moduli of the polycrystal, mechanical stability and anisotropy. Writes strains.npz, "
+        "final.extxyz, elastic.png, settings.yaml and result.json.",
+        resumes=False,
+    ),
+    "neb": RecipeVerb(
+        "neb",
+        "NEBSettings",
+        "The minimum-energy path between two minima by a nudged elastic band, its barrier, and "
+        "its saddle point. FILE holds the initial structure, with --final that of the final one; "
+        "without --final, FILE holds the whole path. Writes images.traj, saddle.extxyz, neb.npz, "
+        "neb.png, settings.yaml and result.json; --resume continues from the last images. The "
+        "exit code is 1 when no converged path to a saddle point with one imaginary mode was "
+        "found.",
+        USAGE="--potential NAME --structure FILE --final FILE --output DIR [OPTION ...]",
+        index=":",
+        subject=_path,
+        add_more=_add_final,
+    ),
+    "vibrations": RecipeVerb(
+        "vibrations",
+        "VibrationsSettings",
+        "Vibrations of a relaxed molecule, adsorbate or crystal in the harmonic approximation, "
+        "and its thermochemistry. Writes vibrations.npz, vibrations.png, one file for each mode, "
+        "final.extxyz, settings.yaml and result.json. The exit code is 1 when there are imaginary "
+        "modes that were not expected.",
+        resumes=False,
+    ),
+    "phonons": RecipeVerb(
+        "phonons",
+        "PhononSettings",
+        "Vibrations of a crystal. Relaxes it, evaluates displaced supercells in batches, and "
+        "writes bands, densities of states and thermodynamics: phonopy.yaml, FORCE_SETS, "
+        "FORCE_CONSTANTS, band.yaml, total_dos.dat, thermal_properties.yaml, phonons.npz, "
+        "bands.png, thermal.png, final.extxyz, settings.yaml and result.json. --resume continues "
+        "at the first displacement whose forces are missing, also with other settings of the "
+        "analysis. The exit code is 1 if the relaxation did not converge or a mode is imaginary.",
+    ),
+    "qha": RecipeVerb(
+        "qha",
+        "QHASettings",
+        "Quasi-harmonic approximation: thermal expansion, heat capacity at constant pressure, "
+        "bulk modulus against temperature, and Grüneisen parameters, from phonons at several "
+        "volumes. Writes e-v.dat, phonopy-N.yaml, qha.npz, qha.png, gruneisen.png, settings.yaml "
+        "and result.json. --resume continues at the first displacement whose forces are missing.",
+    ),
+    "conductivity": RecipeVerb(
+        "thermal_conductivity",
+        "ConductivitySettings",
+        "Lattice thermal conductivity from third-order force constants (extra thermal). Writes "
+        "phono3py_params.yaml, fc2.hdf5, fc3.hdf5, conductivity.npz, conductivity.png, "
+        "settings.yaml and result.json. --resume continues at the first displacement whose forces "
+        "are missing, also with another mesh, method or other temperatures.",
+    ),
+}
