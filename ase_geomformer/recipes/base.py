@@ -84,6 +84,7 @@ class Run:
     ) -> None:
         self._started = time.perf_counter()
         self._settings, self._inputs, self._resume = settings, dict(inputs or {}), resume
+        self._notes: list[str] = []
         self.progress = progress
         self.folder = RunFolder(output, resume=resume, overwrite=overwrite)
         self.evaluator = recipe_evaluator(potential)
@@ -121,6 +122,11 @@ class Run:
         """A progress bar, shown if the user wants to see it."""
         return report.progress_bar(description, total, self.progress, done=done)
 
+    def note(self, text: str) -> None:
+        """Have the result's reason say something about the run."""
+        if text:
+            self._notes.append(text)
+
     @property
     def wall_time(self) -> float:
         """Seconds since the run began."""
@@ -130,7 +136,7 @@ class Run:
         """The fields that all results have."""
         return {
             "converged": converged,
-            "reason": reason,
+            "reason": "; ".join([reason, *self._notes]),
             "wall_time": self.wall_time,
             "output": self.folder.path,
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.recipes.base import Run
+from ase_geomformer.recipes.constraints import set_aside
 from ase_geomformer.recipes.relaxation.run import relax
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 
@@ -25,6 +27,20 @@ def check_crystal(atoms: Atoms, purpose: str, remedy: str = "give a crystal") ->
             f"{atoms.symbols} has pbc = {atoms.pbc.tolist()} and a cell of rank "
             f"{atoms.cell.rank}; {remedy}"
         )
+
+
+def free_crystal(atoms: Atoms, run: Run, purpose: str, remedy: str = "give a crystal") -> Atoms:
+    """A copy of a crystal without its constraints, which the result then says.
+
+    Raises
+    ------
+    ValueError
+        If the structure is no crystal.
+    """
+    check_crystal(atoms, purpose, remedy)
+    free, note = set_aside(atoms)
+    run.note(note)
+    return free
 
 
 def relaxed_start(

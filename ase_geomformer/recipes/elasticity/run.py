@@ -12,7 +12,7 @@ from matscipy.elasticity import fit_elastic_constants, generate_strained_configs
 
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
-from ase_geomformer.recipes.crystals import check_crystal, relaxed_start
+from ase_geomformer.recipes.crystals import free_crystal, relaxed_start
 from ase_geomformer.recipes.elasticity import tensor as tensors
 from ase_geomformer.recipes.elasticity.figure import plot
 from ase_geomformer.recipes.elasticity.result import ElasticResult
@@ -40,7 +40,7 @@ def elastic(
     Parameters
     ----------
     atoms : ase.Atoms
-        A crystal; left as it is. Its constraints are ignored.
+        A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64.
     settings : ElasticSettings, optional
@@ -57,10 +57,8 @@ def elastic(
     """
     settings = settings or ElasticSettings()
     run = Run(potential, settings, **keywords)
-    check_crystal(atoms, "a tensor of elastic constants")
+    start = free_crystal(atoms, run, "a tensor of elastic constants")
     evaluator = run.evaluator
-    start = atoms.copy()
-    start.set_constraint()
     if not settings.relax_first:
         _check_relaxed(start, evaluator, settings)
     folder = run.start((ARRAYS_FILE, FINAL_FILE, FIGURE_FILE))

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
-from ase_geomformer.recipes.crystals import check_crystal, relaxed_start
+from ase_geomformer.recipes.crystals import free_crystal, relaxed_start
 from ase_geomformer.recipes.equation_of_state.figure import plot
 from ase_geomformer.recipes.equation_of_state.fit import EOSFit, fit_all
 from ase_geomformer.recipes.equation_of_state.result import EOSResult
@@ -31,7 +31,7 @@ def eos(
     Parameters
     ----------
     atoms : ase.Atoms
-        A crystal; left as it is.
+        A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64.
     settings : EOSSettings, optional
@@ -48,12 +48,12 @@ def eos(
     """
     settings = settings or EOSSettings()
     run = Run(potential, settings, **keywords)
-    check_crystal(atoms, "an equation of state")
+    start = free_crystal(atoms, run, "an equation of state")
     folder = run.start((SCAN_FILE, FINAL_FILE, FIGURE_FILE))
-    start, problems = atoms.copy(), list[str]()
+    problems: list[str] = []
     with run.bar("volumes", settings.points) as advance:
         if settings.relax_first:
-            start, problems = relaxed_start(atoms, run.evaluator, settings.first)
+            start, problems = relaxed_start(start, run.evaluator, settings.first)
         scan = relax_all(_scaled(start, settings), run.evaluator, settings.at_volume, advance)
     if settings.relax_ions:
         problems += [
@@ -87,7 +87,7 @@ def eos(
 
 
 def _scaled(start: Atoms, settings: EOSSettings) -> list[Atoms]:
-    """The crystal at all volumes; constraints move with their atoms."""
+    """The crystal at all volumes."""
     scaled = []
     for change in np.linspace(-1.0, 1.0, settings.points) * settings.volume_range:
         atoms = start.copy()

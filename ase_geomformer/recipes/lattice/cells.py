@@ -9,10 +9,14 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.recipes import crystals
+from ase_geomformer.recipes.base import Run
 from ase_geomformer.recipes.symmetry import symmetry_dataset
 
 if TYPE_CHECKING:
     from phonopy.structure.atoms import PhonopyAtoms
+
+# amu; masses that differ by more are of different isotopes.
+_SAME_MASS = 1e-3
 
 
 def to_phonopy(atoms: Atoms) -> PhonopyAtoms:
@@ -38,10 +42,25 @@ def to_ase(crystal: PhonopyAtoms) -> Atoms:
     )
 
 
-def check_crystal(atoms: Atoms) -> None:
-    """Refuse what has no phonons, as :func:`ase_geomformer.recipes.crystals.check_crystal`."""
+def free_crystal(atoms: Atoms, run: Run) -> Atoms:
+    """A copy of a crystal without its constraints; what has no phonons is refused.
+
+    Raises
+    ------
+    ValueError
+        If the structure is no crystal, or atoms of an element have several masses: phonopy finds
+        symmetry and primitive cell by elements alone.
+    """
     remedy = "give a slab or molecule a cell with vacuum and pbc = True"
-    crystals.check_crystal(atoms, "a phonon calculation", remedy)
+    free = crystals.free_crystal(atoms, run, "a phonon calculation", remedy)
+    for symbol in sorted(set(free.symbols)):
+        masses = free.get_masses()[free.symbols == symbol]
+        if np.ptp(masses) > _SAME_MASS:
+            raise ValueError(
+                f"the atoms of {symbol} have masses from {masses.min():g} to {masses.max():g} amu; "
+                "lattice dynamics takes one mass for each element, so give them one"
+            )
+    return free
 
 
 def supercell_matrix(

@@ -7,10 +7,10 @@ from typing import Literal
 
 import numpy as np
 from ase import Atoms, units
-from ase.constraints import FixAtoms
 
 from ase_geomformer.evaluate import BatchEvaluator, Evaluator
 from ase_geomformer.hessian import STEP, finite_difference_hessian, hessian
+from ase_geomformer.recipes.constraints import FreeDirections
 
 HessianMethod = Literal["auto", "exact", "finite-difference"]
 WholeMotions = Literal["auto", "all", "translations", "none"]
@@ -22,6 +22,8 @@ PER_CM = QUANTUM / units.invcm
 TERAHERTZ = units._e / units._hplanck * 1e-12
 # Å; a molecule whose atoms are all this close to an axis is linear.
 LINEAR_TOLERANCE = 0.02
+# What atoms do here, for messages about constraints.
+VIBRATE = "vibrate"
 # 1/cm; slower modes are neither real nor imaginary: rounding cannot tell.
 NEARLY_ZERO = 1.0
 
@@ -73,27 +75,6 @@ class NormalModes:
         return 0.5 * float(self.real_energies_eV.sum())
 
 
-def free_atoms(atoms: Atoms) -> np.ndarray:
-    """Indices of the atoms that no constraint holds.
-
-    Raises
-    ------
-    ValueError
-        If there is a constraint other than FixAtoms, or no atom is free.
-    """
-    free = np.ones(len(atoms), dtype=bool)
-    for constraint in atoms.constraints:
-        if not isinstance(constraint, FixAtoms):
-            raise ValueError(
-                f"vibrations with the constraint {type(constraint).__name__} are not defined here; "
-                "remove it, or fix whole atoms with FixAtoms"
-            )
-        free[constraint.index] = False
-    if not free.any():
-        raise ValueError("all atoms are fixed, so that nothing vibrates; release some of them")
-    return np.flatnonzero(free)
-
-
 def curvature(
     evaluate: Evaluator,
     atoms: Atoms,
@@ -102,16 +83,18 @@ def curvature(
     step_A: float = STEP,
     progress: bool = False,
 ) -> tuple[np.ndarray, str]:
-    """Hessian (3 n, 3 n) of the n free atoms in eV/Å^2, and the method that gave it.
+    """Hessian (M, M) along the M free directions in eV/Å^2, and the method that gave it.
 
-    ``auto`` is exact for a potential whose forces are the gradient of its energy.
+    The free directions are x, y and z of each atom that no constraint holds; see
+    :class:`~ase_geomformer.recipes.constraints.FreeDirections`. ``auto`` is exact for a potential
+    whose forces are the gradient of its energy.
 
     Raises
     ------
     ValueError
         If an exact Hessian is asked of what is not a potential.
     """
-    free = free_atoms(atoms)
+    free = FreeDirections.of(atoms, VIBRATE)
     if method == "auto":
         differentiable = isinstance(evaluate, BatchEvaluator) and evaluate.potential.conservative
         method = "exact" if differentiable else "finite-difference"
@@ -122,13 +105,12 @@ def curvature(
                 f"{type(evaluate.calculator).__name__} is another calculator; choose "
                 "'finite-difference'"
             )
-        rows = hessian(evaluate, atoms, rows=free, dtype=None, progress=progress)
+        rows = hessian(evaluate, atoms, rows=free.free_atoms, dtype=None, progress=progress)
     else:
         rows = finite_difference_hessian(
-            evaluate, atoms, rows=free, step_A=step_A, progress=progress
+            evaluate, atoms, rows=free.free_atoms, step_A=step_A, progress=progress
         )
-    columns = (3 * free[:, None] + np.arange(3)).ravel()
-    square = rows[:, columns]
+    square = free.project(rows)
     return 0.5 * (square + square.T), method
 
 
@@ -145,32 +127,30 @@ def normal_modes(
     Parameters
     ----------
     atoms : ase.Atoms
-    matrix : array, shape (3 n, 3 n)
-        Hessian of the free atoms, eV/Å^2.
+    matrix : array, shape (M, M)
+        Hessian along the free directions, eV/Å^2.
     whole_motions : str
         What to take out: ``all`` translations and rotations, ``translations`` or ``none``. Left
         to ``auto``, all of a molecule, translations where there are periodic boundaries, and none
         where atoms are fixed.
     """
-    free = free_atoms(atoms)
-    masses = atoms.get_masses()[free]
-    if not (masses > 0).all():
+    free = FreeDirections.of(atoms, VIBRATE)
+    masses = atoms.get_masses()
+    if not (masses[free.atoms] > 0).all():
         raise ValueError("an atom without mass cannot vibrate; give it one with atoms.set_masses")
     if whole_motions == "auto":
         whole_motions = default_motions(atoms)
-    roots = np.sqrt(np.repeat(masses, 3))
+    roots = np.sqrt(masses[free.atoms])
     weighted = matrix / np.outer(roots, roots)
-    whole = whole_motion_vectors(atoms.positions[free], masses, whole_motions)
+    whole = whole_motion_vectors(atoms.positions, masses, whole_motions, free)
     # The right singular vectors beyond the rank span what is orthogonal to the whole motions.
     space = np.linalg.svd(whole)[2][len(whole) :].T
     values, vectors = np.linalg.eigh(space.T @ weighted @ space)
     displacements = (space @ vectors) / roots[:, None]
     lengths = np.linalg.norm(displacements, axis=0)
-    full = np.zeros((len(values), len(atoms), 3))
-    full[:, free] = (displacements / lengths).T.reshape(len(values), len(free), 3)
     return NormalModes(
         frequencies_per_cm=PER_CM * _signed_root(values),
-        vectors=full,
+        vectors=free.displacements((displacements / lengths).T),
         reduced_masses_amu=1.0 / lengths**2,
         whole_per_cm=PER_CM * _signed_root(np.linalg.eigvalsh(whole @ weighted @ whole.T)),
     )
@@ -184,21 +164,31 @@ def default_motions(atoms: Atoms) -> WholeMotions:
 
 
 def whole_motion_vectors(
-    positions: np.ndarray, masses: np.ndarray, motions: WholeMotions
+    positions: np.ndarray, masses: np.ndarray, motions: WholeMotions, free: FreeDirections
 ) -> np.ndarray:
-    """Orthonormal mass-weighted vectors (k, 3 N) of translations and rotations."""
-    number = len(masses)
+    """Orthonormal mass-weighted vectors (k, M) of translations and rotations of the free atoms.
+
+    Parameters
+    ----------
+    positions : array (N, 3)
+    masses : array (N,)
+    motions : str
+    free : FreeDirections
+    """
     if motions == "none":
-        return np.zeros((0, 3 * number))
-    roots = np.sqrt(masses)[:, None]
-    vectors = [(roots * axis).ravel() for axis in np.eye(3)]
+        return np.zeros((0, len(free.atoms)))
+    moving = free.free_atoms
+    positions, masses = positions[moving], masses[moving]
+    shapes = [np.tile(axis, (len(moving), 1)) for axis in np.eye(3)]
     if motions == "all":
         centred = positions - masses @ positions / masses.sum()
         axes = np.linalg.svd(centred)[2]
         # About the axis of a linear molecule there is nothing to turn; an atom has no other axis.
         count = {"linear": 2, "monatomic": 0}.get(geometry_kind(positions), 3)
-        vectors += [(roots * np.cross(axis, centred)).ravel() for axis in axes[::-1][:count]]
-    return np.linalg.qr(np.array(vectors).T)[0].T
+        shapes += [np.cross(axis, centred) for axis in axes[::-1][:count]]
+    place = np.searchsorted(moving, free.atoms)
+    weighted = np.array(shapes)[:, place] * np.sqrt(masses)[place, None]
+    return np.linalg.qr(np.einsum("kma,ma->mk", weighted, free.vectors))[0].T
 
 
 def geometry_kind(positions: np.ndarray) -> Literal["monatomic", "linear", "nonlinear"]:

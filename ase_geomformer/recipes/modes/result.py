@@ -25,11 +25,11 @@ class VibrationsResult(RecipeResult):
         The structure, relaxed if that was asked for.
     energy_eV : float
     fmax_eV_per_A : float
-        Largest force on an atom that is free.
+        Largest force on an atom, along the directions that constraints leave free.
     method : str
         How the Hessian was made, ``exact`` or ``finite-difference``.
-    hessian : array, shape (3 n, 3 n)
-        Of the free atoms, eV/Å^2.
+    hessian : array, shape (M, M)
+        Along the free directions, eV/Å^2: x, y, z of each atom that no constraint holds.
     modes : NormalModes
     symmetry_number : int or None
         That of an ideal gas.

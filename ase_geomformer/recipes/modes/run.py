@@ -10,11 +10,12 @@ from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
+from ase_geomformer.recipes.constraints import FreeDirections
 from ase_geomformer.recipes.modes import figure, thermochemistry
 from ase_geomformer.recipes.modes.normal_modes import (
+    VIBRATE,
     NormalModes,
     curvature,
-    free_atoms,
     normal_modes,
 )
 from ase_geomformer.recipes.modes.result import VibrationsResult
@@ -41,8 +42,9 @@ def vibrations(
     """Vibrations of a relaxed structure in the harmonic approximation.
 
     Translations and rotations are taken out, so that a molecule of N atoms has 3 N - 6 modes, a
-    linear one 3 N - 5. Atoms held by FixAtoms stand still, as those of a surface under an
-    adsorbate.
+    linear one 3 N - 5. Atoms that constraints hold stand still, as those of a surface under an
+    adsorbate, or move along the directions that FixCartesian, FixScaled, FixedPlane and FixedLine
+    leave free.
 
     Parameters
     ----------
@@ -63,14 +65,14 @@ def vibrations(
     Raises
     ------
     ValueError
-        If the structure is not relaxed, or holds a constraint other than FixAtoms.
+        If the structure is not relaxed, or holds a constraint of another kind.
     FileExistsError
         If the output folder is not empty.
     """
     settings = settings or VibrationsSettings()
     run = Run(potential, settings, **keywords)
     evaluate = run.evaluator
-    free_atoms(atoms)
+    free = FreeDirections.of(atoms, VIBRATE)
     atoms, steps = _relaxed(atoms, evaluate, settings)
     energy, fmax = _check_relaxed(atoms, evaluate, settings)
     folder = run.start(_files(run.folder.file(MODES_FOLDER)))
@@ -92,7 +94,7 @@ def vibrations(
         relax_steps=steps,
         temperature_K=settings.temperature_K,
     )
-    _write(folder, result, settings)
+    _write(folder, result, free, settings)
     return run.finish(result, f"Vibrations of {atoms.get_chemical_formula()}")
 
 
@@ -113,10 +115,10 @@ def _check_relaxed(
 ) -> tuple[float, float]:
     """Energy and largest force, which must be within the limit."""
     (found,) = evaluate([atoms], ("energy", "forces"))
-    free = free_atoms(atoms)
-    sizes = np.linalg.norm(found["forces"][free], axis=1)
+    free = FreeDirections.of(atoms, VIBRATE)
+    sizes = np.linalg.norm(free.displacements(free.along(found["forces"])), axis=1)
     if not sizes.max() <= settings.fmax:  # NaN is refused, too
-        worst = free[int(np.argmax(sizes))]
+        worst = int(np.argmax(sizes))
         remedy = (
             f"allow it more than relax_steps = {settings.relax_steps}"
             if settings.relax
@@ -175,13 +177,16 @@ def _files(modes: Path | None) -> list[str]:
     return [ARRAYS_FILE, FIGURE_FILE, FINAL_FILE, *listed]
 
 
-def _write(folder: RunFolder, result: VibrationsResult, settings: VibrationsSettings) -> None:
+def _write(
+    folder: RunFolder, result: VibrationsResult, free: FreeDirections, settings: VibrationsSettings
+) -> None:
     modes, atoms = result.modes, result.atoms
     folder.save_arrays(
         ARRAYS_FILE,
         {
             "hessian_eV_per_A2": result.hessian,
-            "free_atoms": free_atoms(atoms),
+            "free_atoms": free.free_atoms,
+            "free_directions": free.vectors,
             "frequencies_per_cm": modes.frequencies_per_cm,
             "modes": modes.vectors,
             "reduced_masses_amu": modes.reduced_masses_amu,

@@ -13,12 +13,11 @@ from ase.mep import NEB
 from ase.mep.neb import idpp_interpolate, interpolate
 from scipy.optimize import linear_sum_assignment
 
+from ase_geomformer.recipes.constraints import joint_constraints
 from ase_geomformer.recipes.path.settings import NEBSettings
 
 # Å; ends closer than this are the same structure.
 SAME = 0.05
-# Å; an atom that is fixed may not differ more between the ends.
-SAME_PLACE = 1e-3
 # Of a lattice vector; a longer way could as well go the other way round.
 LONGEST_WAY = 0.45
 # Atoms count as exchanged where another order makes the way shorter than this share of it.
@@ -39,8 +38,8 @@ def checked_path(path: Sequence[Atoms], settings: NEBSettings) -> list[Atoms]:
     ------
     ValueError
         If there are fewer than two structures, or they do not belong together: other atoms,
-        order, boundaries or cells; fixed atoms that move; exchanged atoms; ways longer than half
-        of the cell.
+        order, boundaries or cells; atoms that move against a constraint; exchanged atoms; ways
+        longer than half of the cell.
     """
     images = [atoms.copy() for atoms in path]
     if len(images) < 2:
@@ -54,11 +53,12 @@ def checked_path(path: Sequence[Atoms], settings: NEBSettings) -> list[Atoms]:
         _check_order(images[0], images[-1])
     for before, after in pairwise(images):
         _unwrap(before, after, check=len(images) == 2)
-    if is_free_molecule(images[0]):
+    if all(is_free_molecule(atoms) for atoms in images):
         for before, after in pairwise(images):
             minimize_rotation_and_translation(before, after)
-    for atoms in images[1:]:
-        atoms.set_constraint([constraint.copy() for constraint in images[0].constraints])
+    held = joint_constraints(images, [f"structure {index}" for index in range(len(images))])
+    for atoms in images:
+        atoms.set_constraint([constraint.copy() for constraint in held])
     return images
 
 
@@ -108,15 +108,6 @@ def _check_pair(first: Atoms, other: Atoms, name: str) -> None:
             f"{name} has another cell than the first; relax both in the same cell, as a band does "
             "not change it"
         )
-    for constraint in first.constraints:
-        fixed = np.asarray(getattr(constraint, "index", []), dtype=int)
-        way = find_mic(other.positions[fixed] - first.positions[fixed], first.cell, first.pbc)[1]
-        if (way > SAME_PLACE).any():
-            worst = fixed[int(np.argmax(way))]
-            raise ValueError(
-                f"atom {worst} ({first.symbols[worst]}) is fixed, and {name} has it "
-                f"{way.max():.3g} Å away; put it in the same place"
-            )
 
 
 def _unwrap(before: Atoms, after: Atoms, *, check: bool) -> None:

@@ -11,7 +11,7 @@ from ase.io import iread
 
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
-from ase_geomformer.recipes.modes.normal_modes import free_atoms
+from ase_geomformer.recipes.constraints import FreeDirections
 from ase_geomformer.recipes.path import figure
 from ase_geomformer.recipes.path.ends import check_different, checked_path, interpolated
 from ase_geomformer.recipes.path.relaxation import IMAGES_FILE, STEP_KEY, BandRelaxation
@@ -49,7 +49,7 @@ def neb(
     ----------
     path : sequence of ase.Atoms
         The initial and the final structure, or all images of a first path. Atoms in the same
-        order; left as they are. Atoms held by FixAtoms in the first stay in all.
+        order; left as they are. The constraints of all of them hold along the whole path.
     potential : str, path, Potential, ASE calculator or Evaluator
     settings : NEBSettings, optional
     **keywords
@@ -74,7 +74,7 @@ def neb(
     run = Run(potential, settings, **keywords)
     given = checked_path(path, settings)
     check_different(given[0], given[-1])
-    free_atoms(given[0])
+    FreeDirections.of(given[0], "move along a path")
     run.evaluator([given[0], given[-1]], ("energy", "forces"))  # what is wrong comes out now
     folder = run.start(FILES, kept=(IMAGES_FILE,), free=FREE)
     images, first_step = _images(given, run.evaluator, settings, folder)

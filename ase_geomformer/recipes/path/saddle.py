@@ -9,12 +9,12 @@ from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.hessian import STEP
+from ase_geomformer.recipes.constraints import FreeDirections
 from ase_geomformer.recipes.modes.normal_modes import (
     HessianMethod,
     NormalModes,
     curvature,
     default_motions,
-    free_atoms,
     normal_modes,
     whole_motion_vectors,
 )
@@ -34,7 +34,7 @@ class Saddle:
     atoms : ase.Atoms
     energy_eV : float
     fmax_eV_per_A : float
-        Largest force on an atom that is free.
+        Largest force on an atom, along its free directions.
     steps : int
     converged : bool
         Whether the largest force is within the limit.
@@ -78,12 +78,12 @@ def refine_saddle(
     Parameters
     ----------
     atoms : ase.Atoms
-        Near a saddle point; left as it is. Atoms held by FixAtoms stay.
+        Near a saddle point; left as it is. Constraints are honoured.
     evaluate : Evaluator
     fmax : float
         Largest force in eV/Å on an atom at the saddle point.
     steps : int
-        Most steps to make.
+        Maximum number of steps.
     direction : array, shape (N, 3), optional
         Of the reaction, such as the tangent of a path; the softest mode when left out.
     method, step_A
@@ -91,18 +91,18 @@ def refine_saddle(
     check_modes : bool
         Compute the vibrations at the end.
     """
-    free = free_atoms(atoms)
+    free = FreeDirections.of(atoms, "move along a path")
     moved = atoms.copy()
-    mode = None if direction is None else np.asarray(direction)[free].ravel()
+    mode = None if direction is None else free.along(direction)
     for step in range(steps + 1):
         (found,) = evaluate([moved], ("energy", "forces"))
-        forces = found["forces"][free]
-        largest = float(np.linalg.norm(forces, axis=1).max())
+        forces = free.along(found["forces"])
+        largest = float(np.linalg.norm(free.displacements(forces), axis=1).max())
         if largest <= fmax or step == steps or not np.isfinite(largest):
             break
         matrix, _ = curvature(evaluate, moved, method=method, step_A=step_A)
-        way, mode = _step(moved, free, forces.ravel(), matrix, mode)
-        moved.positions[free] += way.reshape(-1, 3)
+        way, mode = _step(moved, free, forces, matrix, mode)
+        moved.positions += free.displacements(way)
     converged = largest <= fmax
     modes = None
     if check_modes and converged:
@@ -120,11 +120,15 @@ def refine_saddle(
 
 
 def _step(
-    atoms: Atoms, free: np.ndarray, forces: np.ndarray, matrix: np.ndarray, mode: np.ndarray | None
+    atoms: Atoms,
+    free: FreeDirections,
+    forces: np.ndarray,
+    matrix: np.ndarray,
+    mode: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One step of the free coordinates, and the mode that it followed uphill."""
-    equal = np.ones(len(free))
-    whole = whole_motion_vectors(atoms.positions[free], equal, default_motions(atoms))
+    """One step (M,) along the free directions, and the mode (M,) that it followed uphill."""
+    equal = np.ones(len(atoms))
+    whole = whole_motion_vectors(atoms.positions, equal, default_motions(atoms), free)
     space = np.linalg.svd(whole)[2][len(whole) :].T
     values, vectors = np.linalg.eigh(space.T @ matrix @ space)
     vectors = space @ vectors
@@ -132,5 +136,5 @@ def _step(
     lengths = (forces @ vectors) / np.maximum(np.abs(values), SOFTEST)
     lengths[uphill] *= -1.0
     way = vectors @ lengths
-    longest = np.linalg.norm(way.reshape(-1, 3), axis=1).max()
+    longest = np.linalg.norm(free.displacements(way), axis=1).max()
     return way * min(1.0, LONGEST_STEP / longest), vectors[:, uphill]

@@ -9,6 +9,7 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixSymmetry
 
+from ase_geomformer.recipes.constraints import exact
 from ase_geomformer.recipes.relaxation import optimizers
 from ase_geomformer.recipes.relaxation.cell import cell_filter
 from ase_geomformer.recipes.relaxation.damage import blow_up, damage
@@ -43,6 +44,7 @@ class Relaxation:
         self.settings, self.start = settings, atoms
         self.atoms = atoms.copy()
         self.constraints = list(self.atoms.constraints)
+        self.atoms.set_constraint(exact(self.constraints))
         if settings.keep_symmetry:
             self._fix_symmetry()
         self.filter = cell_filter(self.atoms, settings)
@@ -60,7 +62,7 @@ class Relaxation:
                 f"{self.atoms.pbc.tolist()} and a cell of rank {self.atoms.cell.rank}"
             )
         kept = FixSymmetry(self.atoms, symprec=self.settings.symprec_A)
-        self.atoms.set_constraint([*self.constraints, kept])
+        self.atoms.set_constraint([*self.atoms.constraints, kept])
 
     @property
     def steps(self) -> int:

@@ -12,7 +12,7 @@ from ase import Atoms
 
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.lattice import nac, stability
-from ase_geomformer.recipes.lattice.cells import check_crystal
+from ase_geomformer.recipes.lattice.cells import free_crystal
 from ase_geomformer.recipes.lattice.conductivity.figure import draw_conductivity
 from ase_geomformer.recipes.lattice.conductivity.result import ConductivityResult
 from ase_geomformer.recipes.lattice.conductivity.settings import ConductivitySettings
@@ -58,7 +58,7 @@ def thermal_conductivity(
     Parameters
     ----------
     atoms : ase.Atoms
-        A crystal; left as it is.
+        A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         A potential by its name, path or itself computes in float64.
     settings : ConductivitySettings, optional
@@ -83,7 +83,7 @@ def thermal_conductivity(
     settings = settings or ConductivitySettings()
     run = Run(potential, settings, **keywords)
     _check_installed()
-    check_crystal(atoms)
+    atoms = free_crystal(atoms, run)
     evaluator = run.evaluator
     # Finds what does not fit before any work is done.
     nac.parameters(make_phono3py(atoms, settings).primitive, evaluator, settings, born)

@@ -12,7 +12,7 @@ from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.lattice import nac, stability
 from ase_geomformer.recipes.lattice.bands import band_structure
 from ase_geomformer.recipes.lattice.cells import (
-    check_crystal,
+    free_crystal,
     primitive_matrix,
     supercell_matrix,
     to_phonopy,
@@ -54,7 +54,7 @@ def phonons(
     Parameters
     ----------
     atoms : ase.Atoms
-        A crystal; left as it is.
+        A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         A potential by its name, path or itself computes in float64.
     settings : PhononSettings, optional
@@ -82,7 +82,7 @@ def phonons(
     """
     settings = settings or PhononSettings()
     run = Run(potential, settings, **keywords)
-    check_crystal(atoms)
+    atoms = free_crystal(atoms, run)
     evaluator = run.evaluator
     check_feasible(make_phonopy(atoms, settings).primitive, evaluator, settings, born)
     folder = run.start(FILES, kept=KEPT_FILES, free=FREE)

@@ -13,7 +13,7 @@ from ase_geomformer.machine.files import write_text
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.lattice import stability
 from ase_geomformer.recipes.lattice.bands import band_structure
-from ase_geomformer.recipes.lattice.cells import check_crystal, supercell_matrix, to_ase
+from ase_geomformer.recipes.lattice.cells import free_crystal, supercell_matrix, to_ase
 from ase_geomformer.recipes.lattice.phonons.force_constants import SOURCES
 from ase_geomformer.recipes.lattice.phonons.outputs import KEPT_FILES, save_phonopy
 from ase_geomformer.recipes.lattice.phonons.run import (
@@ -53,7 +53,7 @@ def qha(
     Parameters
     ----------
     atoms : ase.Atoms
-        A crystal; left as it is.
+        A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         A potential by its name, path or itself computes in float64.
     settings : QHASettings, optional
@@ -72,7 +72,7 @@ def qha(
     """
     settings = settings or QHASettings()
     run = Run(potential, settings, **keywords)
-    check_crystal(atoms)
+    atoms = free_crystal(atoms, run)
     evaluator, progress = run.evaluator, run.progress
     chosen = settings.phonons
     check_feasible(make_phonopy(atoms, chosen).primitive, evaluator, chosen)
