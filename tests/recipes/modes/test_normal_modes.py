@@ -11,9 +11,9 @@ from ase.vibrations.data import VibrationsData
 
 from ase_geomformer.evaluate import as_evaluator
 from ase_geomformer.hessian import finite_difference_hessian
+from ase_geomformer.recipes.constraints import FreeDirections
 from ase_geomformer.recipes.modes.normal_modes import (
     curvature,
-    free_atoms,
     geometry_kind,
     normal_modes,
 )
@@ -140,7 +140,7 @@ def test_fixed_atoms_stand_still_as_ase_has_it() -> None:
     slab = fcc111("Cu", (2, 2, 2), vacuum=6.0)
     add_adsorbate(slab, "O", 1.2, "fcc")
     slab.set_constraint(FixAtoms(indices=range(8)))
-    assert list(free_atoms(slab)) == [8]
+    assert list(FreeDirections.of(slab, "vibrate").free_atoms) == [8]
     matrix, method = curvature(as_evaluator(EMT()), slab, step_A=0.01)
     assert method == "finite-difference"
     assert matrix.shape == (3, 3)
@@ -155,10 +155,10 @@ def test_other_constraints_are_refused() -> None:
     atoms = molecule("H2O")
     atoms.set_constraint(FixBondLength(0, 1))
     with pytest.raises(ValueError, match="FixBondLength"):
-        free_atoms(atoms)
+        FreeDirections.of(atoms, "vibrate")
     atoms.set_constraint(FixAtoms([0, 1, 2]))
     with pytest.raises(ValueError, match="all atoms are fixed"):
-        free_atoms(atoms)
+        FreeDirections.of(atoms, "vibrate")
 
 
 def test_exact_needs_a_potential() -> None:
