@@ -15,6 +15,8 @@ from ase_geomformer.recipes.modes.normal_modes import geometry_kind
 
 ThermochemistryModel = Literal["auto", "ideal-gas", "harmonic", "none"]
 BAR = 1e5  # Pa
+# amu; masses closer than this are of the same isotope.
+_SAME_MASS = 0.01
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,10 @@ def harmonic(
 
 
 def symmetry_number(atoms: Atoms, tolerance_A: float = 0.1) -> int:
-    """Number of rotations that bring a molecule onto itself.
+    """Number of rotations that bring a molecule onto itself, its isotopes told apart.
 
     Two atoms that are not in line with the centre fix a rotation by where they go; every place of
-    the same element and distance from the centre is tried.
+    the same element, mass and distance from the centre is tried.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def symmetry_number(atoms: Atoms, tolerance_A: float = 0.1) -> int:
     if kind == "monatomic":
         return 1
     centred = atoms.positions - atoms.get_center_of_mass()
-    numbers = atoms.numbers
+    numbers = _kinds(atoms)
     if kind == "linear":
         return 2 if _is_same(centred, -centred, numbers, tolerance_A) else 1
     distances = np.linalg.norm(centred, axis=1)
@@ -141,6 +143,13 @@ def symmetry_number(atoms: Atoms, tolerance_A: float = 0.1) -> int:
     return count
 
 
+def _kinds(atoms: Atoms) -> np.ndarray:
+    """A number for each atom, the same for atoms of the same element and mass (N,)."""
+    masses = np.round(atoms.get_masses() / _SAME_MASS).astype(int)
+    found = np.unique(np.stack([atoms.numbers, masses]), axis=1, return_inverse=True)[1]
+    return np.asarray(found).ravel()
+
+
 def _anchors(
     centred: np.ndarray, distances: np.ndarray, numbers: np.ndarray, tolerance: float
 ) -> tuple[int, int]:
@@ -156,7 +165,7 @@ def _sine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _alike(atom: int, distances: np.ndarray, numbers: np.ndarray, tolerance: float) -> np.ndarray:
-    """Atoms of the same element as far from the centre."""
+    """Atoms of the same kind as far from the centre."""
     near = np.abs(distances - distances[atom]) < tolerance
     return np.flatnonzero(near & (numbers == numbers[atom]))
 

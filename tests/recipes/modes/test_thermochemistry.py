@@ -22,6 +22,24 @@ def test_symmetry_numbers(name: str, rng: np.random.Generator) -> None:
     assert symmetry_number(atoms) == SYMMETRY[name]
 
 
+ISOTOPES = {
+    "HOD": ("H2O", {1: 2.014}, 1), "D2O": ("H2O", {1: 2.014, 2: 2.014}, 2),
+    "14N15N": ("N2", {0: 15.0001}, 1), "16O12C18O": ("CO2", {1: 17.9992}, 1),
+    "CH3D": ("CH4", {1: 2.014}, 3), "CH2D2": ("CH4", {1: 2.014, 2: 2.014}, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ISOTOPES)
+def test_isotopes_are_told_apart(name: str) -> None:
+    parent, masses, expected = ISOTOPES[name]
+    atoms = molecule(parent)
+    all_masses = atoms.get_masses()
+    for index, mass in masses.items():
+        all_masses[index] = mass
+    atoms.set_masses(all_masses)
+    assert symmetry_number(atoms) == expected
+
+
 def test_entropy_of_argon_is_that_of_sackur_and_tetrode() -> None:
     (row,) = ideal_gas(Atoms("Ar"), [], 0.0, [298.15], pressure_bar=1.0, symmetry=1)
     entropy = row.entropy_eV_per_K * units.mol / units.kJ * 1000.0
