@@ -46,7 +46,7 @@ def _add_final(parser: ArgumentParser) -> None:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RecipeVerb:
     """A verb that runs a recipe; it stands where other verbs have a module.
 
