@@ -154,22 +154,20 @@ def structures(options: Namespace) -> list[Atoms]:
     FileNotFoundError
         If there is no such file.
     """
-    from ase.io import read
-
     from ase_geomformer.machine.bounded import check_structure_file
+    from ase_geomformer.runs.reader import read_atoms
 
     path = expanded(options.structure)
     if not path.is_file():
         raise FileNotFoundError(f"there is no structure file {options.structure!r}")
     try:
         check_structure_file(path)
-        found = read(path, index=str(options.index))
+        found = read_atoms(path, str(options.index))
     except Exception as error:  # each of ASE's readers has errors of its own
         detail = str(error) or "it ends too early"
         raise ValueError(
             f"no structure {options.index!r} can be read from {options.structure!r}: {detail}"
         ) from error
-    found = found if isinstance(found, list) else [found]
     if not found:
         raise ValueError(f"there is no structure {options.index!r} in {options.structure!r}")
     return found

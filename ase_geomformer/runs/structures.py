@@ -10,6 +10,7 @@ from ase import Atoms
 
 from ase_geomformer.machine.bounded import check_structure_file
 from ase_geomformer.machine.files import expanded
+from ase_geomformer.runs.reader import read_atoms
 
 StructureSource = str | os.PathLike[str] | Iterable[Atoms]
 
@@ -58,12 +59,9 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _read(file: Path, index: str) -> list[Atoms]:
-    from ase.io import read
-
     try:
         check_structure_file(file)
-        found = read(file, index=index)
+        return read_atoms(file, index)
     except Exception as error:  # each of ASE's readers has errors of its own
         detail = str(error) or "it ends too early"
         raise ValueError(f"no structures can be read from {str(file)!r}: {detail}") from error
-    return found if isinstance(found, list) else [found]

@@ -17,19 +17,20 @@ class ElasticSettings:
     max_strain : float
         Largest strain.
     points : int
-        Number of strains along each of the six components, an odd one: the unstrained cell counts.
+        Number of strains of each of the six components, zero included; odd.
     relax_first : bool
-        Relax the structure and its cell before; a structure that is not relaxed is refused.
+        Relax the structure and its cell first. Without it, a structure above fmax or smax_GPa is
+        refused.
     relax_ions : bool
-        Relax the atoms in each strained cell; without it, the constants are clamped-ion ones.
+        Relax the atoms in each strained cell (relaxed-ion constants) or not (clamped-ion).
     fmax : float
-        Largest force in eV/Å on a relaxed atom.
+        Force convergence threshold of the relaxations (eV/Å).
     smax_GPa : float
-        Largest stress in the relaxed cell.
+        Stress convergence threshold of the relaxation of the cell (GPa).
     steps : int
-        Most steps of each relaxation.
+        Maximum number of steps of each relaxation.
     symprec_A : float
-        Distance in Å within which atoms count as symmetric to each other.
+        Tolerance of the symmetry search (Å).
     """
 
     max_strain: float = 0.005

@@ -28,9 +28,10 @@ class EOSSettings:
     Attributes
     ----------
     equation : str
-        The equation whose numbers are the result, by its name in ase.eos; all are fitted.
+        Equation of state that gives the result, by its name in ase.eos; the others are fitted for
+        comparison.
     volume_range : float
-        Largest relative change of the volume, in both directions.
+        Largest relative change of the volume, up and down: 0.06 is -6 % to +6 %.
     points : int
         Number of volumes.
     relax_first : bool
@@ -38,13 +39,13 @@ class EOSSettings:
     relax_ions : bool
         Relax the atoms at each volume.
     relax_shape : bool
-        Relax the shape of the cell, too, at each volume.
+        Also relax the shape of the cell at each volume.
     fmax : float
-        Largest force in eV/Å on a relaxed atom.
+        Force convergence threshold of the relaxations (eV/Å).
     smax_GPa : float
-        Largest stress in a relaxed cell.
+        Stress convergence threshold of the relaxations (GPa).
     steps : int
-        Most steps of each relaxation.
+        Maximum number of steps of each relaxation.
     """
 
     equation: EOSName = "birchmurnaghan"

@@ -1,4 +1,4 @@
-"""What every calculation of lattice dynamics is asked to do."""
+"""Settings that all calculations of lattice dynamics share."""
 
 from __future__ import annotations
 
@@ -27,42 +27,41 @@ class LatticeSettings:
     Attributes
     ----------
     supercell : list of int or None
-        Three multiples of the cell, or the nine numbers of a matrix row by row, whose columns are
-        the supercell's vectors; by supercell_length_A when left out.
+        Supercell: three multiples of the cell, or the nine elements of a matrix row by row (its
+        columns are the supercell vectors); chosen by supercell_length_A when left out.
     supercell_length_A : float
-        Smallest distance between opposite faces of the supercell.
+        Smallest distance between opposite faces of the supercell (Å).
     primitive : str
-        Centring of the cell, which gives the primitive cell, or auto.
+        Centring of the cell (P, F, I, A, C, R), which defines the primitive cell, or auto.
     relax : bool
-        Relax the structure first, its symmetry kept.
+        Relax the structure first, preserving its symmetry.
     cell : str
-        What of the cell is relaxed with the atoms.
+        How the cell may change in that relaxation, as in relax.
     fmax : float
-        Largest force in eV/Å at which the relaxation ends.
+        Force convergence threshold of the relaxation (eV/Å).
     displacement_A : float
-        How far atoms are displaced.
+        Displacement of the atoms (Å).
     symmetrize : bool
-        Make force constants obey translations and permutations.
+        Impose the acoustic sum rule and permutation symmetry on the force constants.
     symprec_A : float
-        Tolerance of the symmetry search.
+        Tolerance of the symmetry search (Å).
     nac : str
-        Non-analytical term of polar crystals: none, from the Born charges in born_file, or
-        from the potential's own charges.
+        Non-analytical term correction of polar crystals: none, born (Born charges from born_file)
+        or charges (the potential's own charges).
     born_file : str or None
-        Born charges and dielectric tensor in phonopy's format BORN.
+        Born charges and dielectric tensor in phonopy's BORN format.
     dielectric : float
-        Dielectric constant that goes with the potential's own charges.
+        Dielectric constant used with the potential's own charges.
     mesh : list of int or None
-        Points of the q mesh along three axes; by mesh_length_A when left out.
+        Number of q points along each axis; chosen by mesh_length_A when left out.
     mesh_length_A : float
-        The spacing of q points is 2 pi divided by it.
+        Length that determines the q-point mesh (Å): the spacing is 2 pi divided by it.
     imaginary : str
-        What to do about imaginary modes.
+        What to do if there are imaginary modes: error, warn or ignore.
     imaginary_tolerance_THz : float
-        Modes are imaginary below minus this.
+        A mode counts as imaginary below minus this frequency (THz).
     atoms_per_chunk : int
-        Atoms in the displaced supercells that are evaluated before their forces are written; a
-        run that is killed loses no more.
+        Number of atoms evaluated between checkpoints of the forces, from which a run resumes.
 
     Raises
     ------

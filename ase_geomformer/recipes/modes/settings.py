@@ -1,4 +1,4 @@
-"""What a calculation of vibrations is asked to do."""
+"""Settings of vibrations and thermochemistry."""
 
 from __future__ import annotations
 
@@ -19,39 +19,38 @@ class VibrationsSettings:
     Attributes
     ----------
     hessian : str
-        exact (by differentiating a potential's forces), finite-difference (any calculator), or
-        auto: exact where that can be.
+        exact (automatic differentiation; potentials of this package), finite-difference (any
+        calculator) or auto: exact where possible.
     step_A : float
-        Displacement of the finite differences.
+        Displacement of the finite differences (Å).
     relax : bool
-        Relax the atoms first, the cell fixed.
+        Relax the atoms first, in a fixed cell.
     fmax : float
-        Largest force in eV/Å of a structure that counts as relaxed; one that is not is refused.
+        Force convergence threshold (eV/Å); a structure with a larger force is refused.
     relax_steps : int
-        Largest number of steps of the relaxation.
+        Maximum number of steps of the relaxation.
     whole_motions : str
-        Motions of the structure as a whole to take out: all (translations and rotations),
-        translations, none, or auto: all of a molecule, translations where there are periodic
-        boundaries, none where atoms are fixed.
+        Rigid-body motions to project out: all (translations and rotations), translations, none,
+        or auto: all of a molecule, translations of a periodic structure, none under constraints.
     expected_imaginary : int
-        Number of imaginary modes there should be: 0 at a minimum, 1 at a transition state.
+        Expected number of imaginary modes: 0 for a minimum, 1 for a transition state.
     thermochemistry : str
-        ideal-gas, harmonic (an adsorbate: vibrations only), none, or auto: ideal-gas for a
-        molecule, harmonic for all else.
+        ideal-gas, harmonic (vibrations only, for adsorbates and crystals), none, or auto:
+        ideal-gas for a molecule, otherwise harmonic.
     temperature_K : float
-        Temperature of the thermochemistry.
+        Temperature of the thermochemistry (K).
     table_start_K : float
-        First temperature of the table.
+        First temperature of the table (K).
     table_end_K : float
-        Last temperature of the table.
+        Last temperature of the table (K).
     table_step_K : float
-        Distance between temperatures in the table.
+        Temperature step of the table (K).
     pressure_bar : float
-        Pressure of the ideal gas.
+        Pressure of the ideal gas (bar).
     symmetry_number : int or None
-        Rotational symmetry number; found from the structure when left out.
+        Rotational symmetry number; determined from the structure when left out.
     mode_frames : int
-        Frames of one period in the file of each mode; 0 for no such files.
+        Number of frames in the animation of each mode; 0 writes none.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What the search for a reaction path is asked to do."""
+"""Settings of reaction paths."""
 
 from __future__ import annotations
 
@@ -20,43 +20,42 @@ class NEBSettings:
     Attributes
     ----------
     images : int
-        Number of images, both ends included; that of the structures where a whole path is given.
+        Number of images, both ends included; ignored where a whole path is given.
     interpolation : str
-        First path between two ends: idpp keeps atoms from running into each other, linear is the
-        straight line.
+        Initial path between two ends: idpp (image-dependent pair potential) or linear.
     relax_ends : bool
         Relax both ends first.
     ends_fmax : float
-        Largest force in eV/Å on an atom of a relaxed end.
+        Force convergence threshold of the ends (eV/Å).
     exchanged_atoms : bool
-        The reaction exchanges atoms of the same element, as turning a methyl group by 120 degrees
-        does; without it, ends in which atoms seem to be in another order are refused.
+        Accept ends in which equal atoms have changed places, as in a methyl rotation by 120
+        degrees; otherwise they are refused as a wrong order of atoms.
     spring_eV_per_A2 : float
-        Spring constant between images.
+        Spring constant between images (eV/Å^2).
     climb : bool
-        Let the highest image climb to the saddle point.
+        Use a climbing image.
     climb_below_eV_per_A : float
-        Largest force on an image below which climbing begins.
+        Force on the band below which the highest image starts to climb (eV/Å).
     fmax : float
-        Largest force in eV/Å on an atom of an image, springs included, that counts as none.
+        Force convergence threshold of the band, springs included (eV/Å).
     steps : int
-        Most steps to make.
+        Maximum number of steps.
     optimizer : str
-        fire (robust), or ode: steps as long as an adaptive integrator allows.
+        fire (robust) or ode (adaptive steps, ASE's NEBOptimizer).
     refine : bool
-        Go on from the highest image to the saddle point itself, by its Hessian.
+        Refine the highest image to the saddle point with its Hessian.
     saddle_fmax : float
-        Largest force in eV/Å on an atom at a refined saddle point.
+        Force convergence threshold of the refined saddle point (eV/Å).
     saddle_steps : int
-        Most steps of the refinement.
+        Maximum number of steps of the refinement.
     vibrational_check : bool
-        See whether there is exactly one imaginary mode at the saddle point.
+        Check that the saddle point has exactly one imaginary mode.
     hessian : str
-        exact, finite-difference, or auto: exact where that can be.
+        exact, finite-difference, or auto: exact where possible.
     step_A : float
-        Displacement of the finite differences.
+        Displacement of the finite differences (Å).
     checkpoint_interval : int
-        Steps between writings of images.traj, from which a run resumes.
+        Number of steps between checkpoints (images.traj), from which a run resumes.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a relaxation is asked to do."""
+"""Settings of relaxations."""
 
 from __future__ import annotations
 
@@ -32,29 +32,30 @@ class RelaxSettings:
     Attributes
     ----------
     fmax : float
-        Largest force on an atom in eV/Å that counts as none; forces that constraints take up do
-        not count.
+        Force convergence threshold (eV/Å): the largest force on an atom, constraints applied.
     smax_GPa : float
-        Largest component of the stress, beside the external pressure, that counts as none, where
-        the cell changes.
+        Stress convergence threshold (GPa): the largest component of the stress minus the external
+        pressure, where the cell changes.
     steps : int
-        Most steps to make.
+        Maximum number of steps.
     optimizer : str
-        fire, fire2 (robust), bfgs, lbfgs (fewer steps), both with a line search, which needs
-        energies as exact as the forces, or precon-lbfgs, preconditioned for large crystals. auto
-        is bfgs up to 100 atoms, above that precon-lbfgs for crystals and lbfgs for the rest.
+        fire, fire2 (robust), bfgs, lbfgs (fewer steps), bfgs-linesearch, lbfgs-linesearch (need
+        energies consistent with the forces to many digits) or precon-lbfgs (preconditioned, for
+        large crystals). auto: bfgs up to 100 atoms, then precon-lbfgs for crystals and lbfgs for
+        molecules and slabs.
     cell : str
-        What of the cell changes: none of it, all, its volume only, or its shape only.
+        How the cell may change: none, full, hydrostatic (volume only) or constant-volume (shape
+        only).
     cell_mask : str or None
-        The only components of strain that change, such as "xx yy xy" for a slab; the others stay.
+        Components of strain that may change, such as "xx yy xy" for a slab; all when left out.
     pressure_GPa : float
-        External pressure.
+        External pressure (GPa).
     keep_symmetry : bool
-        Make the structure exactly as symmetric as it is within symprec_A, and keep it so.
+        Symmetrize the structure within symprec_A, and preserve its symmetry.
     symprec_A : float
-        Distance in Å within which atoms count as symmetric to each other.
+        Tolerance of the symmetry search (Å).
     maxstep_A : float
-        Longest way of an atom in one step, in Å; of all atoms together for fire and fire2.
+        Maximum displacement of an atom per step (Å); of all atoms together for fire and fire2.
     """
 
     fmax: float = 0.01
@@ -98,18 +99,18 @@ class RelaxManySettings(RelaxSettings):
     Attributes
     ----------
     steps : int
-        Most steps to make with each structure.
+        Maximum number of steps of each structure.
     optimizer : str
-        fire, bfgs or lbfgs, which evaluate a structure once in a step; auto is bfgs up to 100
-        atoms and lbfgs above.
+        fire, bfgs or lbfgs, which evaluate a structure once per step; auto: bfgs up to 100 atoms,
+        lbfgs above.
     cell_mask : str or None
-        The only components of strain that change, such as "xx yy xy" for slabs; the others stay.
+        Components of strain that may change, such as "xx yy xy" for slabs; all when left out.
     keep_symmetry : bool
-        Make every structure exactly as symmetric as it is within symprec_A, and keep it so.
+        Symmetrize every structure within symprec_A, and preserve its symmetry.
     maxstep_A : float
-        Longest way of an atom in one step, in Å; of all atoms together for fire.
+        Maximum displacement of an atom per step (Å); of all atoms together for fire.
     in_flight : int
-        Structures under way at once; whenever one has converged, the next takes its place.
+        Number of structures relaxed at the same time; when one is done, the next is started.
 
     See Also
     --------

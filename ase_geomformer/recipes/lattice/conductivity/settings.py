@@ -1,4 +1,4 @@
-"""What a calculation of the lattice thermal conductivity is asked to do."""
+"""Settings of a calculation of the lattice thermal conductivity."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ class ConductivitySettings(LatticeSettings):
     ----------
     supercell : list of int or None
         Supercell of the third-order force constants: three multiples of the cell, or the nine
-        numbers of a matrix row by row, whose columns are the supercell's vectors; by
+        elements of a matrix row by row (its columns are the supercell vectors); chosen by
         supercell_length_A when left out.
     supercell_length_A : float
-        Smallest distance between its opposite faces.
+        Smallest distance between its opposite faces (Å).
     phonon_supercell : list of int or None
-        Supercell of the second-order force constants, which reach further; by
+        Supercell of the second-order force constants, which reach further; chosen by
         phonon_supercell_length_A when left out.
     phonon_supercell_length_A : float
-        Smallest distance between its opposite faces.
+        Smallest distance between its opposite faces (Å).
     pair_cutoff_A : float or None
-        Pairs of atoms further apart are not displaced together; they are taken not to interact.
+        Cutoff distance of pair displacements (Å); third-order force constants of pairs further
+        apart are zero. No cutoff when left out.
     method : str
-        Relaxation-time approximation, or direct solution of the linearised Boltzmann equation.
+        rta (relaxation-time approximation) or lbte (direct solution of the linearized Boltzmann
+        equation).
     isotopes : bool
-        Scattering by the natural mixture of isotopes.
+        Include scattering by natural isotopes.
     boundary_um : float or None
-        Longest mean free path, that of a grain of this size.
+        Maximum mean free path (µm): boundary scattering in grains of this size.
     temperature_min_K : float
-        Lowest temperature.
+        Lowest temperature (K).
     temperature_max_K : float
-        Highest temperature.
+        Highest temperature (K).
     temperature_step_K : float
-        Step between temperatures.
+        Temperature step (K).
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""What a phonon calculation is asked to do."""
+"""Settings of a phonon calculation."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ ForceConstantSource = Literal["displacements", "hessian", "md"]
 
 @dataclass(frozen=True)
 class EffectiveSettings:
-    """Dynamics that effective force constants are fitted to.
+    """Molecular dynamics that effective force constants are fitted to.
 
     Attributes
     ----------
     temperature_K : float
-        Temperature of the dynamics.
+        Temperature of the dynamics (K).
     timestep_fs : float
-        Time step.
+        Time step (fs).
     equilibration_steps : int
-        Steps before the first frame.
+        Number of steps before the first frame.
     frames : int
-        Frames to fit to.
+        Number of frames that are fitted to.
     frame_interval : int
-        Steps between frames.
+        Number of steps between frames.
     friction_per_fs : float
-        Friction of the thermostat.
+        Friction of the Langevin thermostat (1/fs).
     seed : int
-        Seed of velocities and thermostat.
+        Random seed of velocities and thermostat.
     """
 
     temperature_K: float = 300.0
@@ -56,21 +56,22 @@ class PhononSettings(LatticeSettings):
     Attributes
     ----------
     supercell_length_A : float
-        Smallest distance between opposite faces of the supercell. A potential's force constants
-        reach as far as its cutoff times its number of layers.
+        Smallest distance between opposite faces of the supercell (Å). Force constants reach as
+        far as the potential's cutoff times its number of layers.
     imaginary_tolerance_THz : float
-        Modes are imaginary below minus this, and do not count in sums below it.
+        A mode counts as imaginary below minus this frequency (THz); modes below this frequency
+        are left out of thermodynamic sums.
     force_constants : str
-        From the forces on displaced atoms, from the exact second derivatives of the energy
-        (potentials of this package), or fitted to frames of molecular dynamics.
+        Source of the force constants: displacements (finite displacements), hessian (exact second
+        derivatives; potentials of this package) or md (fitted to molecular dynamics).
     band_points : int
-        Points on the longest segment of the band structure.
+        Number of q points on the longest segment of the band structure.
     temperature_max_K : float
-        Highest temperature of thermodynamic properties.
+        Highest temperature of the thermodynamic properties (K).
     temperature_step_K : float
-        Step between temperatures.
+        Temperature step (K).
     md : EffectiveSettings
-        Dynamics for force constants from md.
+        Molecular dynamics for force_constants = md.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""What a quasi-harmonic calculation is asked to do."""
+"""Settings of a quasi-harmonic calculation."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class QHASettings:
     volumes : int
         Number of volumes.
     smallest_volume : float
-        Smallest of them by the volume of the relaxed crystal.
+        Smallest volume relative to that of the relaxed crystal.
     largest_volume : float
-        Largest of them; it must be beyond the volume at the highest temperature.
+        Largest volume relative to it; must exceed the volume at the highest temperature.
     relax_shape : bool
-        Relax the shape of the cell at each volume with the atoms; otherwise the atoms only.
+        Relax the shape of the cell at each volume as well as the atoms.
     pressure_GPa : float
-        External pressure.
+        External pressure (GPa).
     eos : str
-        Equation of state that the free energy is fitted to.
+        Equation of state fitted to the free energy: vinet, birch_murnaghan or murnaghan.
     gruneisen_strain : float
-        Change of volume, to either side, that mode Grüneisen parameters are taken from.
+        Relative change of the volume, up and down, for mode Grüneisen parameters.
     gruneisen_mesh_length_A : float
-        The spacing of their q points is 2 pi divided by it.
+        Length that determines their q-point mesh (Å): the spacing is 2 pi divided by it.
     phonons : PhononSettings
         Settings of the phonon calculation at each volume.
 
