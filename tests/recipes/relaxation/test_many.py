@@ -187,6 +187,6 @@ def test_command(potential: Potential, tmp_path: Path, capsys: Any) -> None:
     words = ["--potential", str(tmp_path / "p"), "--structure", str(tmp_path / "gas.xyz")]
     output = tmp_path / "run"
     assert main(["relax-many", *words, "--output", str(output), "--steps", "1"]) == 1
-    assert "0 of 2 structures converged" in capsys.readouterr().out
+    assert "0 of 2 structures converged" in capsys.readouterr().err
     names = {"settings.yaml", "result.json", "relax_many.png", "finished.jsonl", "relaxed.extxyz"}
     assert set(os.listdir(output)) == names
