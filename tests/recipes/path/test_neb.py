@@ -265,7 +265,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "a path needs two ends" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     assert main([*words, "--final", str(tmp_path / "gauche.xyz")]) == 1
-    assert "not converged: the largest force on the band" in capsys.readouterr().out
+    assert "not converged: the largest force on the band" in capsys.readouterr().err
     assert len(read(tmp_path / "run" / "images.traj", index=":")) == 5
     settings = yaml.safe_load((tmp_path / "run" / "settings.yaml").read_text())
     assert settings["final"] == str(tmp_path / "gauche.xyz")
