@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
@@ -16,11 +17,13 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.derivatives import FROM_SLOPE, Slope, strained
 from ase_geomformer.physics import (
     EnergyTerm,
+    Ewald,
     LongRangeCutoff,
     build_terms,
     with_ewald_sum,
     with_long_range_cutoff,
 )
+from ase_geomformer.physics.reciprocal import Waves
 
 ENERGY_PROPERTIES = ("energy", "energies")
 GRADIENT_PROPERTIES = tuple(FROM_SLOPE)
@@ -148,6 +151,24 @@ class Potential(nn.Module):
     def is_reciprocal(self) -> bool:
         """Whether a term sums over the reciprocal lattice, as only full crystals have one."""
         return any(cast(EnergyTerm, term).is_reciprocal for term in self.terms.values())
+
+    def waves(self, graph: AtomGraph) -> Waves | None:
+        """Waves along each lattice vector that sums over the reciprocal lattice need.
+
+        The most that any of the structures needs; None if there is no such sum.
+        """
+        sums = [term for term in self.terms.values() if isinstance(term, Ewald)]
+        needed = [term.waves(graph) for term in sums]
+        return None if not needed else tuple(map(max, zip(*needed, strict=True)))
+
+    @contextmanager
+    def with_waves(self, waves: Waves | None) -> Iterator[None]:
+        """Fix the number of waves inside a ``with`` block, as a compiler needs it."""
+        with ExitStack() as stack:
+            for term in self.terms.values():
+                if waves is not None and isinstance(term, Ewald):
+                    stack.enter_context(term.with_waves(waves))
+            yield
 
     @property
     def device(self) -> torch.device:
@@ -283,6 +304,28 @@ class Potential(nn.Module):
                 f"the potential needs the pairs up to {self.far_cutoff} Å and the graph has none: "
                 "build it with far_cutoff=potential.far_cutoff"
             )
+
+    def with_terms(self, settings: Mapping[str, Mapping[str, Any]]) -> Potential:
+        """The potential with other settings of its terms; it shares all weights.
+
+        Terms whose settings stay as they are are shared as well, others must have no weights of
+        their own.
+        """
+        own = self.terms_settings
+        kept = {name for name, given in settings.items() if own.get(name) == given}
+        if len(kept) == len(settings) == len(own):
+            return self
+        new = build_terms({name: settings[name] for name in settings if name not in kept})
+        terms = {n: self.terms[n] if n in kept else new[n].to(self.device) for n in settings}
+        other = Potential(
+            self.architecture,
+            self.elements,
+            reference_energies=self.reference_energies,
+            energy_scale=self.energy_scale,
+            terms={name: cast(EnergyTerm, term) for name, term in terms.items()},
+            card=self.card,
+        )
+        return other.to(self.dtype).train(self.training)
 
     def copy(
         self,

@@ -20,11 +20,14 @@ from ase_geomformer.acceleration.compiler import (
 from ase_geomformer.acceleration.padding import GhostFilling
 from ase_geomformer.acceleration.threads import FEW_EDGES
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.physics.reciprocal import Waves
 from ase_geomformer.potential import Potential
 
 logger = logging.getLogger(__name__)
 
 PER_STRUCTURE = ("energy", "stress")
+# Waves along a lattice vector beyond those needed that are not worth compiling anew.
+SPARE_WAVES = 2
 
 
 class Fitted(NamedTuple):
@@ -70,6 +73,8 @@ class CompiledPotential:
         self.compilations = 0
         self._functions: dict[Hashable, tuple[Buckets, dict[Size, Fitted]]] = {}
         self._usable: bool | None = None
+        # Of sums over the reciprocal lattice, that code was compiled for.
+        self._waves: set[Waves] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         # Compiled functions belong to this process, whether there is a compiler to this machine.
@@ -108,17 +113,18 @@ class CompiledPotential:
         return self.potential.device.type != "cpu" or compiler_available("the potential")
 
     def _evaluate(self, graph: AtomGraph, names: tuple[str, ...]) -> dict[str, Tensor]:
-        kind = (
+        kind: Hashable = (
             names,
             bool(graph.positions.shape[0]),
             graph.edge_vectors.dtype,
             graph.edge_vectors.device,
             torch.get_num_threads(),  # which the compiled code fixes
+            waves := self._waves_for(graph),
         )
         buckets, functions = self._functions.setdefault(kind, (Buckets(), {}))
         size = buckets.choose(Size.of(graph))
         if size not in functions:
-            functions[size] = self._compile(graph, names, size)
+            functions[size] = self._compile(graph, names, size, waves)
         fill, function = functions[size]
         with torch.no_grad():
             results = function(*fill(graph))
@@ -129,9 +135,28 @@ class CompiledPotential:
             for name, values in zip(names, results, strict=True)
         }
 
-    def _compile(self, graph: AtomGraph, names: tuple[str, ...], size: Size) -> Fitted:
+    def _waves_for(self, graph: AtomGraph) -> Waves | None:
+        """Waves to sum over: those of code that is there, if enough and not far too many."""
+        needed = self.potential.waves(graph)
+        if needed is None:
+            return None
+        fitting = [
+            waves
+            for waves in self._waves
+            if all(n <= w <= n + SPARE_WAVES for n, w in zip(needed, waves, strict=True))
+        ]
+        # One more than is needed: cells breathe.
+        first, second, third = needed
+        waves = min(fitting, default=(first + 1, second + 1, third + 1))
+        self._waves.add(waves)
+        return waves
+
+    def _compile(
+        self, graph: AtomGraph, names: tuple[str, ...], size: Size, waves: Waves | None
+    ) -> Fitted:
         def evaluate(*tensors: Tensor) -> tuple[Tensor, ...]:
-            results = self.potential(AtomGraph(*tensors), names)
+            with self.potential.with_waves(waves):
+                results = self.potential(AtomGraph(*tensors), names)
             return tuple(results[name] for name in names)
 
         logger.info(

@@ -75,7 +75,11 @@ def sparse_terms(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     terms: dict[str, dict[str, Any]] = {}
     if config.get("electrostatic_energy_bool"):
         scale = config["electrostatic_energy_scale"]
-        terms["electrostatics"] = {"damping_length": scale, "long_range_cutoff": cutoff}
+        terms["electrostatics"] = {
+            "damping_length": scale,
+            "long_range_cutoff": cutoff,
+            "truncation": "published",
+        }
     if config.get("dispersion_energy_bool"):
         scale = config["dispersion_energy_scale"]
         terms["dispersion"] = {"damping_scale": scale, "long_range_cutoff": cutoff}

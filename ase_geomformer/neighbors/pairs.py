@@ -13,8 +13,9 @@ from ase_geomformer.neighbors.problem import BYTES_PER_EDGE
 from ase_geomformer.neighbors.search import batched_neighbor_list, neighbor_list
 
 ENDLESS = (
-    "the pairs of a periodic structure are infinitely many: give a finite long-range cutoff, such "
-    "as 12 Å, or a structure without periodic boundaries"
+    "the pairs of a periodic structure are infinitely many, and long_range_cutoff=None asks for "
+    "all of them: leave it out, so that charges are summed over all images by Ewald's method, or "
+    "give a finite one, such as 12 Å"
 )
 
 

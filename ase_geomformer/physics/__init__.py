@@ -10,12 +10,14 @@ from ase_geomformer.physics.dispersion import Dispersion, DispersionSettings
 from ase_geomformer.physics.electrostatics import Electrostatics, ElectrostaticsSettings
 from ase_geomformer.physics.ewald import Ewald, EwaldSettings, with_ewald_sum
 from ase_geomformer.physics.far import LongRangeCutoff, with_long_range_cutoff
+from ase_geomformer.physics.long_range import Boundaries, LongRange, boundaries_of
 from ase_geomformer.physics.zbl import ZBL, ZBLSettings
 from ase_geomformer.settings.plain import settings_from
 
 __all__ = [
     "TERMS",
     "ZBL",
+    "Boundaries",
     "Dispersion",
     "DispersionSettings",
     "Electrostatics",
@@ -23,8 +25,10 @@ __all__ = [
     "EnergyTerm",
     "Ewald",
     "EwaldSettings",
+    "LongRange",
     "LongRangeCutoff",
     "ZBLSettings",
+    "boundaries_of",
     "build_terms",
     "with_ewald_sum",
     "with_long_range_cutoff",

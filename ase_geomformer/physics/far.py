@@ -37,9 +37,15 @@ class FarPairTerm(EnergyTerm):
     def pair_energies(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
         """Energies of the far pairs (P,) in eV."""
 
+    def self_energies(self, outputs: Mapping[str, Tensor]) -> Tensor | None:
+        """Energies of the atoms (N,) in eV that no pair has a share in; None for none."""
+        return None
+
     def forward(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
-        energies = self.pair_energies(graph, outputs)
-        return 0.5 * _far_ends(graph).sum(torch.cat([energies, energies]))
+        pairs = self.pair_energies(graph, outputs)
+        energies = 0.5 * _far_ends(graph).sum(torch.cat([pairs, pairs]))
+        own = self.self_energies(outputs)
+        return energies if own is None else energies + own
 
 
 def of_far_pairs(values: Tensor, graph: AtomGraph) -> Tensor:

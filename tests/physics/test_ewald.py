@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import PropertyNotImplementedError
+from torchpme import CoulombPotential, EwaldCalculator
 
 from ase_geomformer import PotentialCalculator, evaluate_many
+from ase_geomformer.acceleration import CompiledPotential
 from ase_geomformer.architectures import build
 from ase_geomformer.checkpoint.folder import Card, load_folder, save_potential
 from ase_geomformer.graph.atom_graph import AtomGraph
@@ -75,6 +78,79 @@ def test_far_apart_charges_of_a_wide_cell_obey_coulombs_law() -> None:
     direct = -math.erf(12.0 / 4.0) / 12.0
     images = -2 * math.pi / 3 * 12.0**2 / 300.0**3
     assert found == pytest.approx(COULOMB * (direct + images), abs=1e-6)
+
+
+@pytest.mark.parametrize("net", [0.0, 1.3])
+@pytest.mark.parametrize("place", [0.0, 1e4])
+def test_it_is_the_sum_of_torch_pme(net: float, place: float, rng: np.random.Generator) -> None:
+    """Wave by wave, in a skewed cell, with and without a net charge, wherever the atoms lie."""
+    cell = np.diag([11.0, 12.5, 9.0]) + rng.normal(size=(3, 3))
+    atoms = Atoms("Na30", rng.uniform(0.0, 20.0, (30, 3)) + place, cell=cell, pbc=True)
+    charges = rng.normal(size=30)
+    charges += net / 30 - charges.mean()
+    graph = AtomGraph.from_atoms(atoms, 1.0)
+    found = Ewald(EwaldSettings())(graph, {"charges": torch.from_numpy(charges)})
+    smearing = 4.0 / math.sqrt(2.0)
+    shortest = math.pi / math.sqrt(2.0 * math.log(1e14)) * smearing
+    calculator = EwaldCalculator(CoulombPotential(smearing=smearing).double(), shortest).double()
+    expected = calculator(
+        torch.from_numpy(charges)[:, None],
+        torch.from_numpy(cell),
+        torch.from_numpy(atoms.positions),
+        torch.zeros(0, 2, dtype=torch.int64),
+        torch.zeros(0, dtype=torch.float64),
+    )[:, 0]
+    expected = COULOMB * charges * expected.numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
+
+
+def test_a_fixed_number_of_waves_changes_nothing(salt: Atoms, rng: np.random.Generator) -> None:
+    """As compiled code has it: several structures at once, one of them without a cell."""
+    structures = [salt, salt.repeat((1, 2, 1)), Atoms("Na", [[0.0, 0.0, 0.0]])]
+    graph = AtomGraph.from_atoms(structures, 1.0)
+    charges = torch.from_numpy(rng.normal(size=graph.num_atoms))
+    term = Ewald(EwaldSettings())
+    alone = [
+        term(part, {"charges": charges[graph.batch == index]})
+        for index, part in enumerate(graph.split())
+        if index < 2
+    ]
+    waves = term.waves(graph)
+    with term.with_waves((waves[0] + 2, waves[1] + 1, waves[2])):
+        together = term(graph, {"charges": charges})
+    np.testing.assert_allclose(together[:-1], torch.cat(alone), atol=1e-10)
+    # Two derivatives, also beside the structure without a cell.
+    positions = graph.positions.clone().requires_grad_()
+    with term.with_waves(waves):
+        energy = term(replace(graph, positions=positions), {"charges": charges})[:-1].sum()
+    (slope,) = torch.autograd.grad(energy, positions, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.square().sum(), positions)
+    assert torch.isfinite(curvature).all()
+
+
+def test_single_precision_is_close(salt: Atoms) -> None:
+    model = potential({"ewald": {}})
+    exact, rounded = (
+        PotentialCalculator(model, device="cpu", dtype=kind).get_property("forces", salt)
+        for kind in ("float64", "float32")
+    )
+    np.testing.assert_allclose(rounded, exact, atol=1e-4 * np.abs(exact).max())
+
+
+def test_compiled_it_follows_a_breathing_cell(salt: Atoms) -> None:
+    """Code for one cell serves cells nearby; for others it is compiled anew."""
+    model = potential({"ewald": {}, "zbl": {}})
+    compiled = CompiledPotential(model, backend="eager")
+    names = ("energy", "forces")
+    for scale in (1.0, 1.02, 2.2):
+        atoms = salt.copy()
+        atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
+        graph = AtomGraph.from_atoms(atoms, model.cutoff)
+        expected = model(graph, names)
+        found = compiled(graph, names)
+        for name in names:
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-11)
+    assert compiled.compilations == 2
 
 
 def test_pme_is_close_to_the_direct_sum(salt: Atoms) -> None:
