@@ -77,6 +77,7 @@ def test_long_range_terms_come_with_their_heads(model: Model) -> None:
     assert potential.terms_settings["electrostatics"] == {
         "damping_length": 3.0,
         "long_range_cutoff": 9.0,
+        "truncation": "published",
     }
     assert potential.terms_settings["dispersion"]["long_range_cutoff"] == 9.0
     assert {"charges", "hirshfeld_ratios"} < set(potential.properties)
