@@ -23,7 +23,7 @@ from ase.data import atomic_numbers, covalent_radii
 from matplotlib.figure import Figure
 from shipped import merged, shipped, today
 
-from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.page import add_checks
 from ase_geomformer.checkpoint.folder import Card, read_card
 from ase_geomformer.evaluate import evaluate_many
@@ -108,7 +108,7 @@ def measure(name: str, elements: list[str], cutoff_A: float) -> list[Curve]:
     return curves
 
 
-def check(card: Card, curves: list[Curve]) -> Check:
+def check(card: Card, curves: list[Curve]) -> CardCheck:
     """What the README says of the curves."""
     zbl = card.terms.get("zbl")
     reach = f" The ZBL repulsion reaches to {zbl_reach(zbl)}." if zbl else ""
@@ -118,7 +118,7 @@ def check(card: Card, curves: list[Curve]) -> Check:
         if failed
         else "Finite at all distances, and repulsive at short ones."
     )
-    return Check(
+    return CardCheck(
         sha256=card.sha256,
         title="Two atoms alone",
         outcome=outcome,

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from shipped import merged, shipped, today
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.page import add_checks
 from ase_geomformer.checkpoint.folder import Card, read_card
 from ase_geomformer.machine.files import write_text
@@ -145,14 +145,14 @@ def nve(atoms: Atoms, time_ps: float) -> MDSettings:
     )
 
 
-def check(rows: list[Row]) -> Check:
+def check(rows: list[Row]) -> CardCheck:
     """What the README says of a potential's runs."""
     first = rows[0]
     values = {}
     for row in rows:
         values[f"drift_{row.dtype}_meV_per_atom_per_ps"] = row.drift_meV_per_atom_per_ps
         values[f"fluctuation_{row.dtype}_meV_per_atom"] = row.spread_meV_per_atom
-    return Check(
+    return CardCheck(
         sha256=first.sha256,
         title="Energy at constant energy",
         conditions=f"{first.time_ps:g} ps of {first.structure}, begun at {TEMPERATURE_K:g} K, "

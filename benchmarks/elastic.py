@@ -31,7 +31,7 @@ from ase.collections import dcdft
 from ase.data import atomic_numbers, reference_states
 
 from ase_geomformer import list_potentials
-from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.page import add_checks
 from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.machine.files import write_text
@@ -197,14 +197,14 @@ def table(row: dict[str, Any]) -> str:
     return "\n".join(text) + "\n"
 
 
-def check(row: dict[str, Any]) -> Check:
+def check(row: dict[str, Any]) -> CardCheck:
     """What the README says of a potential, beside its data or, where they say nothing, others."""
     known = row["pbe_of_the_data"] or row["pbe"]
     values = {name: row[name] for name in ("lattice_constant_A", *QUOTED)}
     off = {name: 100.0 * abs(values[name] / known[name] - 1.0) for name in values if name in known}
     lattice, worst = off.pop("lattice_constant_A"), max(off.values())
     origin = "fits to the strained frames of the data" if row["pbe_of_the_data"] else row["pbe_is"]
-    return Check(
+    return CardCheck(
         sha256=row["sha256"],
         title="Lattice constant and elasticity",
         outcome=f"Off by {lattice:.2g} % (lattice constant) and at most {worst:.2g} % "

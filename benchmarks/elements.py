@@ -25,7 +25,7 @@ from ase.data import atomic_numbers, reference_states
 from elastic import MLEARN, TABLES
 from shipped import shipped, today
 
-from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.page import add_checks
 from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.evaluate import BatchEvaluator
@@ -83,11 +83,11 @@ def element_of(name: str) -> str | None:
     return match[1].title() if match else None
 
 
-def vacancy(sha256: str, crystal: Atoms, lattice: str, evaluator: BatchEvaluator) -> Check:
+def vacancy(sha256: str, crystal: Atoms, lattice: str, evaluator: BatchEvaluator) -> CardCheck:
     """Formation energy of a vacancy."""
     supercell = conventional(crystal, lattice).repeat(REPEATS[lattice])
     found = vacancy_formation_energy(supercell, evaluator, settings=RelaxSettings(fmax=1e-3))
-    return Check(
+    return CardCheck(
         sha256=sha256,
         title="Vacancy",
         outcome="" if found.converged else f"Not converged: {found.reason}",
@@ -105,7 +105,7 @@ def expansion(
     evaluator: BatchEvaluator,
     measured: float | None,
     supercell_length_A: float,
-) -> Check:
+) -> CardCheck:
     """Linear thermal expansion at room temperature."""
     phonons = PhononSettings(
         supercell_length_A=supercell_length_A, mesh_length_A=40.0, temperature_max_K=500.0
@@ -113,7 +113,7 @@ def expansion(
     result = qha(crystal, evaluator, QHASettings(phonons=phonons), progress=False)
     volumetric = dict(zip(result.temperatures_K, result.thermal_expansion_per_K, strict=True))
     references: dict[str, Any] = {} if measured is None else {"linear_expansion_per_K": measured}
-    return Check(
+    return CardCheck(
         sha256=sha256,
         title="Thermal expansion",
         outcome="" if result.converged else f"Not converged: {result.reason}",

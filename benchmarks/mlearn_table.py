@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 from elements import element_of
 
-from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.markdown import table
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _crystal(symbol: str, it: Shipped) -> tuple[str, ...]:
     )
 
 
-def _beside(check: Check | None, name: str, form: str, unit: float = 1.0) -> str:
+def _beside(check: CardCheck | None, name: str, form: str, unit: float = 1.0) -> str:
     """A value and its reference, where they are known."""
     if check is None:
         return ""

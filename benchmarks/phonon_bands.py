@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from timing import clocked
 
 from ase_geomformer import list_potentials
-from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.page import add_checks
 from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.evaluate import BatchEvaluator
@@ -132,11 +132,13 @@ def beside(options: Namespace, which: str, potential: str) -> dict[str, Any]:
     }
 
 
-def check(folder: Path, known: Known, rows: list[dict[str, Any]], result: PhononResult) -> Check:
+def check(
+    folder: Path, known: Known, rows: list[dict[str, Any]], result: PhononResult
+) -> CardCheck:
     """What the README says of the frequencies of a potential."""
     stable = result.stability.lowest_frequency_THz > -STABLE_THZ
     names = [f"{row['mode'].replace(' ', '_')}_THz" for row in rows]
-    return Check(
+    return CardCheck(
         sha256=read_card(folder).sha256,
         title="Phonons",
         outcome="All modes are stable." if stable else "Some modes are unstable.",

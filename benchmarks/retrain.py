@@ -20,7 +20,7 @@ from pathlib import Path
 from shipped import shipped, today
 
 from ase_geomformer.accuracy.evaluation import HEADLINES
-from ase_geomformer.accuracy.readme.checks import SHORT_TRAINING, Check, read_checks
+from ase_geomformer.accuracy.readme.checks import SHORT_TRAINING, CardCheck, read_checks
 from ase_geomformer.accuracy.readme.page import TRAINING_FILE, add_checks
 from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.cli import main as command_line
@@ -64,9 +64,9 @@ def main() -> int:
     return int(abs(found[COMPARED] / known.values[COMPARED] - 1.0) > TOLERANCE)
 
 
-def documented(folder: Path, command: str, found: dict[str, float]) -> Check:
+def documented(folder: Path, command: str, found: dict[str, float]) -> CardCheck:
     """What the README says of the short training."""
-    return Check(
+    return CardCheck(
         sha256=read_card(folder).sha256,
         title="In short",
         conditions="A variant for minutes rather than hours, which `benchmarks/retrain.py` runs "

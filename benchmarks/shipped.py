@@ -12,7 +12,7 @@ from typing import Any
 from timing import machine
 
 from ase_geomformer import list_potentials
-from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.page import TRAINING_FILE
 from ase_geomformer.checkpoint.folder import Card
 from ase_geomformer.data.frames import Frame
@@ -81,7 +81,7 @@ class Shipped:
     folder: Path
     card: Card
     training: TrainSettings
-    checks: Mapping[str, Check]
+    checks: Mapping[str, CardCheck]
     errors: Mapping[str, Any]
     found: Mapping[str, Mapping[str, Any]]
     deviation: float | None

@@ -20,7 +20,7 @@ from shipped import shipped, today
 from timing import Sample, in_turns, machine, processor, sample
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.page import add_checks
 from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.machine.files import write_text
@@ -73,7 +73,7 @@ def step(name: str, kind: str, atoms: Atoms, device: str) -> Callable[[], Sample
     return timed
 
 
-def check(sha256: str, atoms: Atoms, times: dict[str, dict[str, float]], device: str) -> Check:
+def check(sha256: str, atoms: Atoms, times: dict[str, dict[str, float]], device: str) -> CardCheck:
     """What the README says of the times.
 
     On a CPU they are processor times, which other users of the machine do not lengthen.
@@ -81,7 +81,7 @@ def check(sha256: str, atoms: Atoms, times: dict[str, dict[str, float]], device:
     on_cpu = torch.device(device).type == "cpu"
     where = f"one thread of {processor()}" if on_cpu else torch.cuda.get_device_name(device)
     which, clock = ("cpu_min_ms", "processor") if on_cpu else ("wall_min_ms", "wall-clock")
-    return Check(
+    return CardCheck(
         sha256=sha256,
         title=f"Speed on {where}",
         conditions=f"Energy and forces of {len(atoms)} atoms ({atoms.get_chemical_formula()}) "

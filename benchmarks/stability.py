@@ -27,7 +27,7 @@ from drift import nve
 from shipped import absent, labelled, merged, shipped, today, training
 
 from ase_geomformer import PotentialCalculator
-from ase_geomformer.accuracy.readme.checks import Check
+from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.page import add_checks
 from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.data.frames import Frame
@@ -212,11 +212,11 @@ def compared(runs: list[Frames], groups: list[list[Frame]]) -> tuple[Distances, 
 
 def check(
     rows: list[Row], found: Distances, reference: Distances, told: str, picture: str
-) -> Check:
+) -> CardCheck:
     """What the README says of the runs at one temperature."""
     first = rows[0]
     failed = "; ".join(f"{row.structure}: {row.reason}" for row in rows if not row.completed)
-    return Check(
+    return CardCheck(
         sha256=first.sha256,
         title=f"{max(row.time_ps for row in rows):g} ps at {first.temperature_K:g} K",
         outcome=f"Stopped: {failed}." if failed else "All steps made, no guard tripped.",

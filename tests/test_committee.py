@@ -20,6 +20,8 @@ from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.committee import CommitteeCalculator, is_committee
 from ase_geomformer.runs.provenance import provenance
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def members(make_potential: Callable[..., Potential]) -> list[Potential]:

@@ -20,6 +20,8 @@ from ase_geomformer.hessian import _slope, finite_difference_hessian, hessian, k
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 
+pytestmark = pytest.mark.quick
+
 TERMS: dict[str, dict[str, Any]] = {
     "zbl": {},
     "electrostatics": {"damping_length": 2.0, "long_range_cutoff": 8.0},

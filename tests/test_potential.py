@@ -14,6 +14,8 @@ from scipy.spatial.transform import Rotation
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
+pytestmark = pytest.mark.quick
+
 ALL = ("energy", "energies", "forces", "stress", "stresses")
 
 

@@ -19,6 +19,8 @@ from ase_geomformer.registry import (
     search_folders,
 )
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, potential: Potential) -> Path:

@@ -23,7 +23,7 @@ BUILD_BYTES_PER_BYTE, BUILD_BYTES = 32, 2**28
 SMALL_COUNT = 64
 
 
-def check_settings(card: Card, weights: Mapping[str, Tensor]) -> None:
+def check_card_settings(card: Card, weights: Mapping[str, Tensor]) -> None:
     """Refuse settings of wrong types, and counts that no weight has as many of.
 
     That is before anything is built: a width of a billion would take all memory.

@@ -28,7 +28,7 @@ from ase_geomformer.checkpoint.card import (
     read_card,
     read_part,
 )
-from ase_geomformer.checkpoint.consistency import building, check_settings, check_weights
+from ase_geomformer.checkpoint.consistency import building, check_card_settings, check_weights
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.machine.files import atomic_folder, recover_folder
 from ase_geomformer.machine.memory import free_memory
@@ -113,7 +113,7 @@ def load_folder(folder: str | Path) -> Potential:
     path = folder / WEIGHTS_FILE
     state = _read_weights(path, card)
     try:
-        check_settings(card, state)
+        check_card_settings(card, state)
         with torch.random.fork_rng(devices=[]), building(state):
             potential = Potential(
                 build(card.architecture, card.settings),

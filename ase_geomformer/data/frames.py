@@ -65,7 +65,7 @@ class Frame:
         return len(self.atoms) == 1 and (name == "isolatedatom" or not self.atoms.pbc.any())
 
 
-def fingerprint(frames: Iterable[Frame]) -> str:
+def geometry_checksum(frames: Iterable[Frame]) -> str:
     """SHA-256 of the geometries alone: elements, positions, cells and periodicity, in order."""
     digest = hashlib.sha256()
     for frame in frames:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ase_geomformer.data.frames import Frame, fingerprint
+from ase_geomformer.data.frames import Frame, geometry_checksum
 
 # Forces of atoms that a reference calculation cannot mean to have met, eV/Å.
 ABSURD_FORCE = 1000.0
@@ -132,7 +132,7 @@ def repeated(frames: Sequence[Frame]) -> list[int]:
     for index, frame in enumerate(frames):
         # The same structure with another charge or spin is another one.
         state = (frame.atoms.info.get("charge"), frame.atoms.info.get("spin"))
-        key = f"{fingerprint([frame])} {state}"
+        key = f"{geometry_checksum([frame])} {state}"
         if key in known:
             found.append(index)
         known.add(key)

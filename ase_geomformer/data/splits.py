@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ase_geomformer.data.frames import Frame, fingerprint
+from ase_geomformer.data.frames import Frame, geometry_checksum
 from ase_geomformer.machine.bounded import read_regular_file
 from ase_geomformer.machine.files import write_text
 
@@ -63,7 +63,7 @@ class Split:
     train, validation, test : tuple of int
         In the order drawn.
     frames, sha256
-        How many frames were divided and the fingerprint of their geometries, None where unknown.
+        How many frames were divided and the checksum of their geometries, None where unknown.
     """
 
     train: tuple[int, ...]
@@ -114,7 +114,7 @@ def split_frames(frames: Sequence[Frame], settings: SplitSettings) -> Split:
         If more frames are asked for than there are, none would train, or the index file
         belongs to other frames, overlaps or points beyond the end.
     """
-    total, sha256 = len(frames), fingerprint(frames)
+    total, sha256 = len(frames), geometry_checksum(frames)
     if settings.index_file is not None:
         split = Split.load(settings.index_file)
         check_stored(split, total, sha256, settings.index_file)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ase_geomformer.data.frames import Frame, fingerprint
+from ase_geomformer.data.frames import Frame, geometry_checksum
 from ase_geomformer.graph.structure import geometry
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.neighbors import neighbor_list, pair_list
@@ -67,7 +67,7 @@ def edge_table(
     """
     if cache is None:
         return build(frames, cutoff, half, neighbors, progress)
-    key = f"{FORMAT_VERSION} {cutoff!r} {'half ' if half else ''}{fingerprint(frames)}"
+    key = f"{FORMAT_VERSION} {cutoff!r} {'half ' if half else ''}{geometry_checksum(frames)}"
     path = cache / f"neighbors-{hashlib.sha256(key.encode()).hexdigest()[:24]}.safetensors"
     if path.is_file():
         try:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ase_geomformer.accuracy.comparison import check_elements
 from ase_geomformer.architectures.base import architecture_class, build
-from ase_geomformer.data.frames import Frame, elements, fingerprint
+from ase_geomformer.data.frames import Frame, elements, geometry_checksum
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.reference import (
     ReferenceEnergies,
@@ -49,7 +49,7 @@ def read_parts(settings: TrainSettings, stored: Path) -> tuple[dict[str, list[Fr
     frames = read_frames(settings.data)
     if stored.exists():
         split = Split.load(stored)
-        check_stored(split, len(frames), fingerprint(frames), str(stored))
+        check_stored(split, len(frames), geometry_checksum(frames), str(stored))
     else:
         wanted = settings.split
         if settings.validation_data is not None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ase_geomformer.trust.system_under_test import Subject
+from ase_geomformer.trust.system_under_test import SystemUnderTest
 
 
 class NotApplicableError(Exception):
@@ -53,16 +53,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """A named test of a subject."""
+    """A named test of a system (a calculator on a structure)."""
 
     name: str
     meaning: str
-    test: Callable[[Subject], Iterable[Figure]]
+    test: Callable[[SystemUnderTest], Iterable[Figure]]
 
-    def __call__(self, subject: Subject) -> Finding:
+    def __call__(self, system: SystemUnderTest) -> Finding:
         """Test, and turn an error into a failure, so that the other checks still run."""
         try:
-            figures = tuple(self.test(subject))
+            figures = tuple(self.test(system))
         except NotApplicableError as reason:
             return Finding(self.name, self.meaning, "skipped", note=str(reason))
         except Exception as error:  # calculators of other packages have errors of their own
@@ -72,10 +72,10 @@ class Check:
         return Finding(self.name, self.meaning, "passed" if passed else "failed", figures)
 
 
-def check(name: str) -> Callable[[Callable[[Subject], Iterable[Figure]]], Check]:
-    """Make a function of a subject a check; the first line of its docstring is its meaning."""
+def check(name: str) -> Callable[[Callable[[SystemUnderTest], Iterable[Figure]]], Check]:
+    """Make a function of a system a check; the first line of its docstring is its meaning."""
 
-    def made(test: Callable[[Subject], Iterable[Figure]]) -> Check:
+    def made(test: Callable[[SystemUnderTest], Iterable[Figure]]) -> Check:
         return Check(name, (test.__doc__ or "").partition("\n")[0].rstrip("."), test)
 
     return made

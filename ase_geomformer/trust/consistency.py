@@ -13,45 +13,45 @@ from ase_geomformer.evaluate import BatchEvaluator
 from ase_geomformer.trust.check import Figure, NotApplicableError, check
 from ase_geomformer.trust.limits import LIMITS
 from ase_geomformer.trust.symmetry import differences
-from ase_geomformer.trust.system_under_test import Subject
+from ase_geomformer.trust.system_under_test import SystemUnderTest
 
 GOLDEN_LIMIT = 1e-8
 # What tables are made to keep on their probe structures.
 TABLE_ENERGY, TABLE_FORCES = 1e-6, 1e-5
 
 
-def _ours(subject: Subject) -> PotentialCalculator:
-    if subject.ours is None:
+def _ours(system: SystemUnderTest) -> PotentialCalculator:
+    if system.ours is None:
         raise NotApplicableError("the calculator is not one of this package's potentials")
-    return subject.ours
+    return system.ours
 
 
 @check("repetition")
-def repetition(subject: Subject) -> Iterator[Figure]:
+def repetition(system: SystemUnderTest) -> Iterator[Figure]:
     """The same structure gives the same result, and is left as it was."""
-    atoms = subject.atoms.copy()
-    if hasattr(subject.calculator, "reset"):
-        subject.calculator.reset()
-    energy, forces = subject.energy(atoms), subject.forces(atoms)
-    yield from differences(subject, energy, forces)
+    atoms = system.atoms.copy()
+    if hasattr(system.calculator, "reset"):
+        system.calculator.reset()
+    energy, forces = system.energy(atoms), system.forces(atoms)
+    yield from differences(system, energy, forces)
     changed = sum(
         not np.array_equal(value, atoms.arrays.get(name))
-        for name, value in subject.atoms.arrays.items()
+        for name, value in system.atoms.arrays.items()
     )
-    changed += not np.array_equal(atoms.cell.array, subject.atoms.cell.array)
+    changed += not np.array_equal(atoms.cell.array, system.atoms.cell.array)
     yield Figure("arrays changed", float(changed), "", 0.0)
 
 
 @check("float32 and float64")
-def precisions(subject: Subject) -> Iterator[Figure]:
+def precisions(system: SystemUnderTest) -> Iterator[Figure]:
     """Single precision is close to double precision."""
-    calculator = _ours(subject)
+    calculator = _ours(system)
     found = {}
     for dtype in ("float32", "float64"):
         other = PotentialCalculator(
             calculator.potential, device=calculator.potential.device, dtype=dtype
         )
-        atoms = subject.atoms.copy()
+        atoms = system.atoms.copy()
         found[dtype] = (
             other.get_property("energy", atoms) / len(atoms),
             other.get_property("forces", atoms),
@@ -63,9 +63,9 @@ def precisions(subject: Subject) -> Iterator[Figure]:
 
 
 @check("radial tables")
-def tables(subject: Subject) -> Iterator[Figure]:
+def tables(system: SystemUnderTest) -> Iterator[Figure]:
     """Splines in place of the filters' networks change next to nothing."""
-    potential = _ours(subject).potential
+    potential = _ours(system).potential
     if not can_tabulate(potential):
         raise NotApplicableError("the architecture has no filters of the distance alone")
     found = [
@@ -75,7 +75,7 @@ def tables(subject: Subject) -> Iterator[Figure]:
         for tables in (True, False)
     ]
     energies, forces = (
-        [calculator.get_property(name, subject.atoms) for calculator in found]
+        [calculator.get_property(name, system.atoms) for calculator in found]
         for name in ("energies", "forces")
     )
     yield Figure("energy", float(np.abs(np.subtract(*energies)).max()), "eV/atom", TABLE_ENERGY)
@@ -83,20 +83,20 @@ def tables(subject: Subject) -> Iterator[Figure]:
 
 
 @check("batch")
-def batch(subject: Subject) -> Iterator[Figure]:
+def batch(system: SystemUnderTest) -> Iterator[Figure]:
     """Structures evaluated together give what each gives alone."""
-    evaluate = BatchEvaluator(_ours(subject))
-    structures = [subject.scattered(), subject.atoms.copy(), subject.scattered(0.1)]
+    evaluate = BatchEvaluator(_ours(system))
+    structures = [system.scattered(), system.atoms.copy(), system.scattered(0.1)]
     second = evaluate(structures)[1]
-    yield from differences(subject, second["energy"], second["forces"])
+    yield from differences(system, second["energy"], second["forces"])
 
 
 @check("neighbour list")
-def neighbor_list(subject: Subject) -> Iterator[Figure]:
+def neighbor_list(system: SystemUnderTest) -> Iterator[Figure]:
     """The list that is kept while atoms move misses no neighbour."""
-    calculator = _ours(subject)
-    rng = subject.rng()
-    atoms = subject.atoms.copy()
+    calculator = _ours(system)
+    rng = system.rng()
+    atoms = system.atoms.copy()
     by_atom = apart = 0.0
     fresh = PotentialCalculator(calculator.potential, device=calculator.potential.device, skin=0.0)
     for _ in range(10):
@@ -107,14 +107,14 @@ def neighbor_list(subject: Subject) -> Iterator[Figure]:
         energy, forces = fresh.get_property("energy", atoms), fresh.get_property("forces", atoms)
         by_atom = max(by_atom, abs(kept[0] - energy) / len(atoms))
         apart = max(apart, float(np.abs(kept[1] - forces).max()))
-    yield Figure("energy", by_atom, "eV/atom", subject.limits.energy)
-    yield Figure("forces", apart, "eV/Å", subject.limits.forces)
+    yield Figure("energy", by_atom, "eV/atom", system.limits.energy)
+    yield Figure("forces", apart, "eV/Å", system.limits.forces)
 
 
 @check("golden vectors")
-def golden(subject: Subject) -> Iterator[Figure]:
+def golden(system: SystemUnderTest) -> Iterator[Figure]:
     """The potential gives what its card says it gave where it was made."""
-    potential = _ours(subject).potential
+    potential = _ours(system).potential
     try:
         found = verify(potential)
     except CheckpointError as error:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ase_geomformer.trust.check import Figure, NotApplicableError, check
-from ase_geomformer.trust.system_under_test import Subject
+from ase_geomformer.trust.system_under_test import SystemUnderTest
 
 # Components of the forces that are compared.
 COMPONENTS = 6
@@ -15,11 +15,11 @@ PATH_A, PATH_STEPS = 0.5, 50
 
 
 @check("forces")
-def forces(subject: Subject) -> Iterator[Figure]:
+def forces(system: SystemUnderTest) -> Iterator[Figure]:
     """Forces are the slope of the energy."""
-    atoms = subject.scattered()
-    exact = subject.forces(atoms)
-    chosen = subject.rng().choice(exact.size, size=min(COMPONENTS, exact.size), replace=False)
+    atoms = system.scattered()
+    exact = system.forces(atoms)
+    chosen = system.rng().choice(exact.size, size=min(COMPONENTS, exact.size), replace=False)
     largest = 0.0
     for component in chosen:
         index, axis = divmod(int(component), 3)
@@ -27,19 +27,19 @@ def forces(subject: Subject) -> Iterator[Figure]:
         def energy(step: float, index: int = index, axis: int = axis) -> float:
             moved = atoms.copy()
             moved.positions[index, axis] += step
-            return subject.energy(moved)
+            return system.energy(moved)
 
-        largest = max(largest, abs(_slope(energy, subject.limits.step) + exact[index, axis]))
-    yield Figure("forces", largest, "eV/Å", subject.limits.slope_forces)
+        largest = max(largest, abs(_slope(energy, system.limits.step) + exact[index, axis]))
+    yield Figure("forces", largest, "eV/Å", system.limits.slope_forces)
 
 
 @check("stress")
-def stress(subject: Subject) -> Iterator[Figure]:
+def stress(system: SystemUnderTest) -> Iterator[Figure]:
     """Stress is the slope of the energy with strain, tensile positive."""
-    if not subject.has_stress:
+    if not system.has_stress:
         raise NotApplicableError("the calculator or the structure has no stress")
-    atoms = subject.scattered()
-    exact = subject.stress(atoms)
+    atoms = system.scattered()
+    exact = system.stress(atoms)
     largest = 0.0
     for component, (row, column) in enumerate(_VOIGT):
 
@@ -49,51 +49,51 @@ def stress(subject: Subject) -> Iterator[Figure]:
             deformation[column, row] += strain / 2
             strained = atoms.copy()
             strained.set_cell(atoms.cell.array @ deformation, scale_atoms=True)
-            return subject.energy(strained)
+            return system.energy(strained)
 
-        slope = _slope(energy, subject.limits.strain) / atoms.get_volume()
+        slope = _slope(energy, system.limits.strain) / atoms.get_volume()
         largest = max(largest, abs(slope - exact[component]))
-    yield Figure("stress", largest, "eV/Å³", subject.limits.slope_stress)
+    yield Figure("stress", largest, "eV/Å³", system.limits.slope_stress)
 
 
 _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 
 @check("net force")
-def net_force(subject: Subject) -> Iterator[Figure]:
+def net_force(system: SystemUnderTest) -> Iterator[Figure]:
     """Forces add up to zero; those of a molecule have no torque."""
-    forces = subject.reference_forces
+    forces = system.reference_forces
     share = np.sqrt(len(forces))  # of rounding, which adds up at random
     total = float(np.abs(forces.sum(axis=0)).max() / share)
-    yield Figure("sum of forces", total, "eV/Å", subject.limits.forces)
-    if not subject.atoms.pbc.any():
-        arms = subject.atoms.positions - subject.atoms.positions.mean(axis=0)
+    yield Figure("sum of forces", total, "eV/Å", system.limits.forces)
+    if not system.atoms.pbc.any():
+        arms = system.atoms.positions - system.atoms.positions.mean(axis=0)
         length = max(float(np.abs(arms).max()), 1.0)
         torque = float(np.abs(np.cross(arms, forces).sum(axis=0)).max() / length / share)
-        yield Figure("torque / size", torque, "eV/Å", subject.limits.forces)
+        yield Figure("torque / size", torque, "eV/Å", system.limits.forces)
 
 
 @check("smooth path")
-def smooth_path(subject: Subject) -> Iterator[Figure]:
+def smooth_path(system: SystemUnderTest) -> Iterator[Figure]:
     """No jump where neighbours come and go: energy is the work of the forces.
 
     Simpson's rule over pairs of steps of an atom's straight path.
     """
-    rng = subject.rng()
-    index = int(rng.integers(len(subject.atoms)))
+    rng = system.rng()
+    index = int(rng.integers(len(system.atoms)))
     direction = rng.normal(size=3)
     direction /= np.linalg.norm(direction)
     places = np.linspace(-PATH_A / 2, PATH_A / 2, PATH_STEPS + 1)
     energies, pulls = np.empty_like(places), np.empty_like(places)
     for number, place in enumerate(places):
-        atoms = subject.atoms.copy()
+        atoms = system.atoms.copy()
         atoms.positions[index] += place * direction
-        energies[number] = subject.energy(atoms)
-        pulls[number] = subject.forces(atoms)[index] @ direction
+        energies[number] = system.energy(atoms)
+        pulls[number] = system.forces(atoms)[index] @ direction
     step = PATH_A / PATH_STEPS
     work = step / 3 * (pulls[:-2:2] + 4 * pulls[1:-1:2] + pulls[2::2])
     jumps = np.abs(np.diff(energies[::2]) + work)
-    yield Figure("energy - work", float(jumps.max()), "eV", subject.limits.path)
+    yield Figure("energy - work", float(jumps.max()), "eV", system.limits.path)
 
 
 def _slope(function: Callable[[float], float], step: float) -> float:

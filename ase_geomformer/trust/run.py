@@ -17,7 +17,7 @@ from ase_geomformer.runs.report import progress_bar
 from ase_geomformer.trust.check import Check
 from ase_geomformer.trust.limits import LIMITS
 from ase_geomformer.trust.report import SelfTest
-from ase_geomformer.trust.system_under_test import Subject
+from ase_geomformer.trust.system_under_test import SystemUnderTest
 
 
 @cache
@@ -77,30 +77,30 @@ def selftest(
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise ValueError(f"there is no check {unknown[0]!r}; choose from {', '.join(known)}")
-    subject = _subject(potential, atoms, device, dtype, seed)
+    system = _system_under_test(potential, atoms, device, dtype, seed)
     start = time.perf_counter()
     findings = []
     with progress_bar("selftest", len(chosen), progress) as advance:
         for done, name in enumerate(chosen):
             advance(done, name)
-            findings.append(known[name](subject))
+            findings.append(known[name](system))
         advance(len(chosen))
     return SelfTest(
         formula=atoms.get_chemical_formula(),
-        precision=subject.precision,
+        precision=system.precision,
         findings=tuple(findings),
         wall_time=time.perf_counter() - start,
     )
 
 
-def _subject(
+def _system_under_test(
     potential: Any,
     atoms: Atoms,
     device: torch.device | str,
     dtype: torch.dtype | str | None,
     seed: int,
-) -> Subject:
-    """The subject, once its calculator has evaluated the structure."""
+) -> SystemUnderTest:
+    """The system, once its calculator has evaluated the structure."""
     if isinstance(potential, str | os.PathLike | Potential):
         potential = PotentialCalculator(potential, device=device, dtype=dtype)
     elif not hasattr(potential, "get_property"):
@@ -116,7 +116,7 @@ def _subject(
         raise ValueError(f"there are no limits for {precision}; choose from {', '.join(LIMITS)}")
     atoms = atoms.copy()
     atoms.calc = None
-    subject = Subject(atoms, potential, precision, seed)
+    system = SystemUnderTest(atoms, potential, precision, seed)
     # What is wrong with the structure itself is an error, not a failed check.
-    _ = subject.reference_energy, subject.reference_forces
-    return subject
+    _ = system.reference_energy, system.reference_forces
+    return system

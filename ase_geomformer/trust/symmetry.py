@@ -10,44 +10,44 @@ from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from scipy.spatial.transform import Rotation
 
 from ase_geomformer.trust.check import Figure, NotApplicableError, check
-from ase_geomformer.trust.system_under_test import Subject
+from ase_geomformer.trust.system_under_test import SystemUnderTest
 
 # A supercell is doubled along every periodic direction only up to this many atoms.
 LARGE = 1000
 
 
-def differences(subject: Subject, energy: float, forces: np.ndarray) -> Iterator[Figure]:
+def differences(system: SystemUnderTest, energy: float, forces: np.ndarray) -> Iterator[Figure]:
     """Energy and forces (N, 3) beside those of the structure itself."""
-    limits, atoms = subject.limits, subject.atoms
-    by_atom = abs(energy - subject.reference_energy) / len(atoms)
+    limits, atoms = system.limits, system.atoms
+    by_atom = abs(energy - system.reference_energy) / len(atoms)
     yield Figure("energy", by_atom, "eV/atom", limits.energy)
-    apart = float(np.abs(forces - subject.reference_forces).max())
+    apart = float(np.abs(forces - system.reference_forces).max())
     yield Figure("forces", apart, "eV/Å", limits.forces)
 
 
 @check("translation")
-def translation(subject: Subject) -> Iterator[Figure]:
+def translation(system: SystemUnderTest) -> Iterator[Figure]:
     """Moving everything changes nothing."""
-    shift = subject.rng().normal(scale=10.0, size=3)
-    atoms = subject.moved(subject.atoms.positions + shift)
-    yield from differences(subject, subject.energy(atoms), subject.forces(atoms))
+    shift = system.rng().normal(scale=10.0, size=3)
+    atoms = system.moved(system.atoms.positions + shift)
+    yield from differences(system, system.energy(atoms), system.forces(atoms))
 
 
 @check("rotation")
-def rotation(subject: Subject) -> Iterator[Figure]:
+def rotation(system: SystemUnderTest) -> Iterator[Figure]:
     """Forces and stress turn with the structure, also with its mirror image."""
-    turn = Rotation.random(rng=subject.rng()).as_matrix()
+    turn = Rotation.random(rng=system.rng()).as_matrix()
     largest: dict[str, Figure] = {}
     for matrix in (turn, -turn):
-        atoms = subject.atoms.copy()
+        atoms = system.atoms.copy()
         atoms.positions = atoms.positions @ matrix.T
         atoms.cell.array[:] = atoms.cell.array @ matrix.T
-        figures = list(differences(subject, subject.energy(atoms), subject.forces(atoms) @ matrix))
-        if subject.has_stress:
-            tensor = voigt_6_to_full_3x3_stress(subject.stress(atoms))
+        figures = list(differences(system, system.energy(atoms), system.forces(atoms) @ matrix))
+        if system.has_stress:
+            tensor = voigt_6_to_full_3x3_stress(system.stress(atoms))
             back = full_3x3_to_voigt_6_stress(matrix.T @ tensor @ matrix)
-            apart = float(np.abs(back - subject.stress(subject.atoms)).max())
-            figures.append(Figure("stress", apart, "eV/Å³", subject.limits.stress))
+            apart = float(np.abs(back - system.stress(system.atoms)).max())
+            figures.append(Figure("stress", apart, "eV/Å³", system.limits.stress))
         for figure in figures:
             known = largest.get(figure.quantity, figure)
             largest[figure.quantity] = max(known, figure, key=lambda entry: entry.value)
@@ -55,31 +55,31 @@ def rotation(subject: Subject) -> Iterator[Figure]:
 
 
 @check("permutation")
-def permutation(subject: Subject) -> Iterator[Figure]:
+def permutation(system: SystemUnderTest) -> Iterator[Figure]:
     """The order of the atoms does not matter."""
-    if len(subject.atoms) < 2:
+    if len(system.atoms) < 2:
         raise NotApplicableError("there is only one atom")
-    order = subject.rng().permutation(len(subject.atoms))
-    atoms = subject.atoms[order]
-    forces = np.empty_like(subject.reference_forces)
-    forces[order] = subject.forces(atoms)
-    yield from differences(subject, subject.energy(atoms), forces)
+    order = system.rng().permutation(len(system.atoms))
+    atoms = system.atoms[order]
+    forces = np.empty_like(system.reference_forces)
+    forces[order] = system.forces(atoms)
+    yield from differences(system, system.energy(atoms), forces)
 
 
 @check("periodic images")
-def images(subject: Subject) -> Iterator[Figure]:
+def images(system: SystemUnderTest) -> Iterator[Figure]:
     """Atoms outside of the cell count as their images inside."""
-    if not subject.atoms.pbc.any():
+    if not system.atoms.pbc.any():
         raise NotApplicableError("the structure is not periodic")
-    cells = subject.rng().integers(-3, 4, size=(len(subject.atoms), 3)) * subject.atoms.pbc
-    atoms = subject.moved(subject.atoms.positions + cells @ subject.atoms.cell.array)
-    yield from differences(subject, subject.energy(atoms), subject.forces(atoms))
+    cells = system.rng().integers(-3, 4, size=(len(system.atoms), 3)) * system.atoms.pbc
+    atoms = system.moved(system.atoms.positions + cells @ system.atoms.cell.array)
+    yield from differences(system, system.energy(atoms), system.forces(atoms))
 
 
 @check("supercell")
-def supercell(subject: Subject) -> Iterator[Figure]:
+def supercell(system: SystemUnderTest) -> Iterator[Figure]:
     """A repeated cell has as much energy for each atom, and the same forces."""
-    atoms = subject.atoms
+    atoms = system.atoms
     if not atoms.pbc.any():
         raise NotApplicableError("the structure is not periodic")
     if any(np.asarray(atoms.info.get(key, default)) != default for key, default in _NEUTRAL):
@@ -90,27 +90,27 @@ def supercell(subject: Subject) -> Iterator[Figure]:
         repeats = np.where(np.arange(3) == lengths.argmin(), 2, 1)
     larger = atoms.repeat(tuple(repeats))
     copies = int(repeats.prod())
-    forces = subject.forces(larger).reshape(copies, len(atoms), 3)
-    farthest = np.abs(forces - subject.reference_forces).max(axis=(1, 2)).argmax()
-    yield from differences(subject, subject.energy(larger) / copies, forces[farthest])
+    forces = system.forces(larger).reshape(copies, len(atoms), 3)
+    farthest = np.abs(forces - system.reference_forces).max(axis=(1, 2)).argmax()
+    yield from differences(system, system.energy(larger) / copies, forces[farthest])
 
 
 _NEUTRAL = (("charge", 0), ("spin", 1))
 
 
 @check("open boundaries")
-def open_boundaries(subject: Subject) -> Iterator[Figure]:
+def open_boundaries(system: SystemUnderTest) -> Iterator[Figure]:
     """Beyond a wide gap it does not matter whether the cell is periodic."""
-    if not subject.is_local:
+    if not system.is_local:
         raise NotApplicableError("atoms see each other at any distance")
-    gap = subject.reach + 1.0
-    closed = _with_gap(subject.atoms, gap)
+    gap = system.reach + 1.0
+    closed = _with_gap(system.atoms, gap)
     opened = closed.copy()
-    opened.pbc = subject.atoms.pbc & (np.arange(3) != 2)
-    by_atom = abs(subject.energy(closed) - subject.energy(opened)) / len(closed)
-    yield Figure("energy", by_atom, "eV/atom", subject.limits.energy)
-    apart = float(np.abs(subject.forces(closed) - subject.forces(opened)).max())
-    yield Figure("forces", apart, "eV/Å", subject.limits.forces)
+    opened.pbc = system.atoms.pbc & (np.arange(3) != 2)
+    by_atom = abs(system.energy(closed) - system.energy(opened)) / len(closed)
+    yield Figure("energy", by_atom, "eV/atom", system.limits.energy)
+    apart = float(np.abs(system.forces(closed) - system.forces(opened)).max())
+    yield Figure("forces", apart, "eV/Å", system.limits.forces)
 
 
 def _with_gap(atoms: Atoms, gap: float) -> Atoms:

@@ -19,7 +19,7 @@ UNKNOWN_REACH = 20.0
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class SystemUnderTest:
     """A calculator, a structure, and what checks want to know about both.
 
     Attributes

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from ase_geomformer.acceleration.buckets import COMPILATION, FEW, STEP, WASTE, Buckets, Size, bucket
 from ase_geomformer.graph.atom_graph import AtomGraph
 
+pytestmark = pytest.mark.quick
+
 counts = st.builds(
     Size,
     st.integers(0, 10**6),

@@ -11,6 +11,8 @@ from ase import Atoms
 from ase_geomformer.acceleration.padding import GhostFilling
 from ase_geomformer.graph.atom_graph import AtomGraph
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def graph(ethanol: Atoms) -> AtomGraph:

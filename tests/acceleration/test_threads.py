@@ -13,6 +13,8 @@ from ase_geomformer.acceleration.threads import FEW_EDGES, threads_worth
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:

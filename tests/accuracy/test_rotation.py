@@ -14,6 +14,8 @@ from ase_geomformer.architectures import build
 from ase_geomformer.checkpoint.folder import Card, read_card, save_potential
 from ase_geomformer.potential import Potential
 
+pytestmark = pytest.mark.quick
+
 
 def est(kernel: str) -> Potential:
     torch.manual_seed(0)

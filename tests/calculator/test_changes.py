@@ -14,6 +14,8 @@ from ase_geomformer import PotentialCalculator
 from ase_geomformer.potential import Potential
 from tests.calculator.counting import evaluations
 
+pytestmark = pytest.mark.quick
+
 CHANGES: dict[str, Callable[[Atoms], object]] = {
     "position": lambda atoms: atoms.positions.__setitem__((0, 0), atoms.positions[0, 0] + 1e-6),
     "cell": lambda atoms: atoms.set_cell(atoms.cell * 1.001),

@@ -13,6 +13,8 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 from tests.calculator.counting import evaluations
 
+pytestmark = pytest.mark.quick
+
 
 def test_results_are_those_of_the_potential(
     calculator: PotentialCalculator, silicon: Atoms

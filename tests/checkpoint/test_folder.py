@@ -34,6 +34,8 @@ from ase_geomformer.checkpoint.folder import (
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def card() -> Card:

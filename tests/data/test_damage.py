@@ -17,6 +17,8 @@ from ase_geomformer.data.labels import DataError, DataWarning
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture
 def frames(silicon: Atoms, rng: np.random.Generator) -> list[Atoms]:

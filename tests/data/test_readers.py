@@ -17,7 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from rich.console import Console
 
-from ase_geomformer.data.frames import Frame, elements, fingerprint, label_table
+from ase_geomformer.data.frames import Frame, elements, geometry_checksum, label_table
 from ase_geomformer.data.labels import DataError
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
@@ -407,9 +407,9 @@ def test_fingerprint_sees_geometry_only(silicon: Atoms) -> None:
     strained.cell[0, 1] += 1e-9
     other.numbers[0] = 32
     changed = (moved, periodic, strained, other)
-    prints = {fingerprint([Frame(atoms)]) for atoms in (silicon, *changed)}
+    prints = {geometry_checksum([Frame(atoms)]) for atoms in (silicon, *changed)}
     assert len(prints) == 5
-    assert fingerprint([Frame(silicon, energy=1.0)]) in prints
+    assert geometry_checksum([Frame(silicon, energy=1.0)]) in prints
 
 
 def test_table_counts_labels(silicon: Atoms, ethanol: Atoms) -> None:

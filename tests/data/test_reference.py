@@ -12,6 +12,8 @@ from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.reference import force_rms, reference_energies
 from ase_geomformer.data.sources import DataSettings
 
+pytestmark = pytest.mark.quick
+
 TRUE = {"H": -13.6, "C": -1027.5, "O": -2041.2}
 
 

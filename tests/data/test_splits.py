@@ -11,6 +11,8 @@ from ase import Atoms
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.splits import Split, SplitSettings, check_stored, split_frames
 
+pytestmark = pytest.mark.quick
+
 
 def dimers(count: int) -> list[Frame]:
     return [Frame(Atoms("H2", [[0, 0, 0], [0, 0, 0.7 + 0.01 * i]])) for i in range(count)]

@@ -12,6 +12,8 @@ from ase import Atoms
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 
+pytestmark = pytest.mark.quick
+
 
 def assert_equal(first: AtomGraph, second: AtomGraph) -> None:
     for one, other in zip(first.tensors, second.tensors, strict=True):

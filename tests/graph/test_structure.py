@@ -8,6 +8,8 @@ from ase import Atoms
 
 from ase_geomformer.graph.structure import geometry, info_number
 
+pytestmark = pytest.mark.quick
+
 
 def test_geometry_copies(ethanol: Atoms) -> None:
     before = ethanol.get_positions()

@@ -5,6 +5,8 @@ import torch
 
 from ase_geomformer.layers.activation import ACTIVATIONS
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_smooth(name: str) -> None:

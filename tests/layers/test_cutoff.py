@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ase_geomformer.layers.cutoff import CUTOFFS, polynomial_cutoff
 
+pytestmark = pytest.mark.quick
+
 CUTOFF = 4.5
 NAMES = sorted(CUTOFFS)
 # How many derivatives are continuous at the cutoff.

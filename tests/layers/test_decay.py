@@ -12,6 +12,8 @@ from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.decay import LEAST_EXPONENT, decaying_exp
 from ase_geomformer.layers.radial import RADIAL_BASES
 
+pytestmark = pytest.mark.quick
+
 CUTOFF = 5.0
 
 

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 
 from ase_geomformer.layers.dense import HeadLinear, dense, lecun_normal_
+
+pytestmark = pytest.mark.quick
 
 
 def test_lecun_normal_keeps_the_variance_of_its_input() -> None:

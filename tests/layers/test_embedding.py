@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from ase import Atoms
 
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
+
+pytestmark = pytest.mark.quick
 
 
 def test_elements_start_with_the_variance_of_the_original_codes() -> None:

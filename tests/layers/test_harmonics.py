@@ -18,6 +18,8 @@ from ase_geomformer.layers.harmonics import (
     distances_and_directions,
 )
 
+pytestmark = pytest.mark.quick
+
 DEGREES = (0, 1, 2, 3, 4, 5, 6)
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 

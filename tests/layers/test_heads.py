@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from ase_geomformer.layers.heads import REGISTER, head_spread, head_sum
+
+pytestmark = pytest.mark.quick
 
 WEIGHTS = torch.tensor([[2.0, 3.0], [5.0, 7.0]], dtype=torch.float64)
 

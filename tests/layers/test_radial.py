@@ -10,6 +10,8 @@ from torch import nn
 
 from ase_geomformer.layers.radial import RADIAL_BASES, BernsteinBasis, BesselBasis, GaussianBasis
 
+pytestmark = pytest.mark.quick
+
 CUTOFF = 4.5
 
 

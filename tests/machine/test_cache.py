@@ -10,6 +10,8 @@ import pytest
 
 from ase_geomformer.machine.cache import ENTRY_FILE, Cache, CacheError, cache_folder
 
+pytestmark = pytest.mark.quick
+
 
 def write(folder: Path) -> None:
     (folder / "content").write_bytes(b"numbers")

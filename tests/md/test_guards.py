@@ -20,6 +20,8 @@ from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.md import GuardSettings, MDResult, MDSettings, run_md
 
+pytestmark = pytest.mark.quick
+
 SETTINGS = MDSettings(ensemble="nve", steps=60, log_interval=5, checkpoint_interval=20)
 
 

@@ -11,6 +11,8 @@ from ase_geomformer.md import ENSEMBLES, GuardSettings, HarvestSettings, MDSetti
 from ase_geomformer.md.settings import EnsembleName, TrajectoryFormat
 from ase_geomformer.md.trajectories import TRAJECTORIES
 
+pytestmark = pytest.mark.quick
+
 
 def test_every_ensemble_can_be_named() -> None:
     assert get_args(EnsembleName) == tuple(ENSEMBLES)

@@ -8,6 +8,8 @@ from ase.constraints import FixAtoms
 
 from ase_geomformer.md.velocities import degrees_of_freedom, draw_velocities, temperature
 
+pytestmark = pytest.mark.quick
+
 
 def test_a_molecule_neither_drifts_nor_turns(ethanol: Atoms, rng: np.random.Generator) -> None:
     ethanol.positions += 100.0

@@ -20,6 +20,8 @@ from ase_geomformer.neighbors.backend_torch import (
 from ase_geomformer.neighbors.problem import pose
 from tests.neighbors.structures import Structure, gas, random_structure, rows
 
+pytestmark = pytest.mark.quick
+
 
 def join(structures: list[Structure]) -> tuple[torch.Tensor, ...]:
     """Positions, cells, pbcs and batch of the structures."""

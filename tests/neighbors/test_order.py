@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from ase_geomformer.neighbors.order import EdgeOrder
 from tests.neighbors.structures import rows
 
+pytestmark = pytest.mark.quick
+
 
 @given(
     atoms=st.integers(1, 2**20),

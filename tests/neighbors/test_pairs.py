@@ -13,6 +13,8 @@ from ase.build import bulk, molecule
 from ase_geomformer.graph.structure import geometry
 from ase_geomformer.neighbors import VerletList, neighbor_list, pair_list
 
+pytestmark = pytest.mark.quick
+
 
 def small_cell() -> Atoms:
     """Two atoms, triclinic, with images of both within reach."""

@@ -13,6 +13,8 @@ import torch
 from ase_geomformer.neighbors import VerletList, neighbor_list
 from tests.neighbors.structures import Structure, gas, random_structure, rows
 
+pytestmark = pytest.mark.quick
+
 
 def agree(verlet: VerletList, structure: Structure) -> None:
     x, cell, pbc = structure.tensors

@@ -8,6 +8,8 @@ import torch
 
 from ase_geomformer.physics.switch import smooth_switch
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(("on", "off"), [(10, 12), (0, 1.5)])
 def test_tables_of_the_original_code(shared: Path, on: float, off: float) -> None:

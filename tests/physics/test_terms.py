@@ -14,6 +14,8 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import TERMS, build_terms
 from ase_geomformer.potential import Potential
 
+pytestmark = pytest.mark.quick
+
 SMALL = {
     "cutoff": 4.0,
     "num_features": 8,

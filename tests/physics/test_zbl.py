@@ -12,6 +12,8 @@ from ase.data import atomic_numbers, covalent_radii
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import ZBL, ZBLSettings
 
+pytestmark = pytest.mark.quick
+
 COULOMB = 14.3996454  # eV Å
 EVERYWHERE = {"switch_on": 90.0, "switch_off": 100.0}
 

@@ -20,6 +20,8 @@ from ase_geomformer.recipes.base import Run, recipe_evaluator
 from ase_geomformer.runs.result import RecipeResult
 from ase_geomformer.settings.checks import check_settings
 
+pytestmark = pytest.mark.quick
+
 
 @dataclass(frozen=True)
 class Settings:

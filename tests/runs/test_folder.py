@@ -21,6 +21,8 @@ from ase_geomformer.runs.folder import (
 from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import PACKAGES, provenance
 
+pytestmark = pytest.mark.quick
+
 
 @dataclass
 class Pair:

@@ -9,6 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from ase_geomformer.training.losses import LossSettings, TargetLoss
 
+pytestmark = pytest.mark.quick
+
 ERRORS = torch.tensor([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from ase_geomformer.training.sampler import BatchSampler
 
+pytestmark = pytest.mark.quick
+
 COSTS = [5, 3, 8, 1, 1, 9, 4, 2, 7, 6, 5, 5, 3]
 
 

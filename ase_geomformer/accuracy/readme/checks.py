@@ -24,7 +24,7 @@ SHORT_TRAINING = "short_training"
 
 
 @dataclass(frozen=True)
-class Check:
+class CardCheck:
     """One physical check.
 
     Attributes
@@ -59,23 +59,23 @@ class Check:
     date: str = ""
 
 
-def read_checks(folder: str | os.PathLike[str]) -> dict[str, Check]:
+def read_checks(folder: str | os.PathLike[str]) -> dict[str, CardCheck]:
     """The checks of a potential's folder by name, of whatever weights; none without the file."""
     path = Path(folder) / CHECKS_FILE
     if not path.exists():
         return {}
     content = read_json(path)
-    return {name: Check(**entry) for name, entry in content.items()}
+    return {name: CardCheck(**entry) for name, entry in content.items()}
 
 
-def write_checks(folder: str | os.PathLike[str], checks: Mapping[str, Check]) -> None:
+def write_checks(folder: str | os.PathLike[str], checks: Mapping[str, CardCheck]) -> None:
     """Put checks into a potential's folder in place of older ones of the same names."""
     merged = {**read_checks(folder), **checks}
     content = {name: asdict(merged[name]) for name in sorted(merged)}
     write_text(Path(folder) / CHECKS_FILE, to_json(content))
 
 
-def describe(check: Check) -> str:
+def describe(check: CardCheck) -> str:
     """Title, outcome, conditions, values and picture as Markdown."""
     columns = [check.values, *([check.references] if check.references else [])]
     rows = [(*readable(name), *(_number(it.get(name)) for it in columns)) for name in check.values]

@@ -11,7 +11,7 @@ from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.accuracy.figures import errors_by_element, parity
 from ase_geomformer.accuracy.readme.checks import (
     SHORT_TRAINING,
-    Check,
+    CardCheck,
     describe,
     read_checks,
     write_checks,
@@ -80,7 +80,7 @@ def write_evaluations(
             save_figure(errors_by_element(evaluation), folder / f"errors_by_element{ending}")
 
 
-def add_checks(folder: str | os.PathLike[str], checks: Mapping[str, Check]) -> Path:
+def add_checks(folder: str | os.PathLike[str], checks: Mapping[str, CardCheck]) -> Path:
     """Put physical checks into a potential's folder, and write its README anew."""
     write_checks(folder, checks)
     return write_readme(folder)
@@ -284,7 +284,7 @@ def _further(card: Card, evaluations: Mapping[str, Mapping[str, Any]]) -> str:
     return table(["what", "unit", "value"], rows)
 
 
-def _reproduce(card: Card, folder: Path, short: Check | None) -> str:
+def _reproduce(card: Card, folder: Path, short: CardCheck | None) -> str:
     blocks = [
         "Results on your machine against those on the card:",
         f"```\nase-geomformer models verify {card.name}\n```",

@@ -43,7 +43,11 @@ class ForceStore:
     def __init__(self, path: Path, structures: Sequence[Atoms], identity: dict[str, Any]) -> None:
         self.shape = (len(structures), len(structures[0]), 3)
         self.file, self._facts = path.with_suffix(".forces"), path.with_suffix(".json")
-        facts = {"structures": fingerprint(structures), "shape": list(self.shape), **identity}
+        facts = {
+            "structures": _structures_checksum(structures),
+            "shape": list(self.shape),
+            **identity,
+        }
         if not self._facts.is_file():
             self.file.unlink(missing_ok=True)
             write_text(self._facts, json.dumps(facts, indent=1) + "\n")
@@ -80,7 +84,7 @@ class ForceStore:
         return size // record
 
 
-def fingerprint(structures: Sequence[Atoms]) -> str:
+def _structures_checksum(structures: Sequence[Atoms]) -> str:
     """A sum that changes with any atom of any structure, beyond 1e-10 Å."""
     total = hashlib.sha256()
     for atoms in structures:

@@ -58,14 +58,14 @@ class Replay(Calculator):
         return super().get_property(name, atoms, allow_calculation)
 
 
-class Frames:
+class StoredFrames:
     """The trajectory of a relaxation, which a resumed one adds to.
 
     Parameters
     ----------
     path : Path
     number : int
-        Frames that it holds already.
+        StoredFrames that it holds already.
     """
 
     def __init__(self, path: Path, number: int = 0) -> None:

@@ -10,7 +10,7 @@ from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.relaxation.figure import plot
 from ase_geomformer.recipes.relaxation.minimizer import Relaxation
 from ase_geomformer.recipes.relaxation.result import RelaxResult
-from ase_geomformer.recipes.relaxation.resume import Frames, Replay, read_frames
+from ase_geomformer.recipes.relaxation.resume import Replay, StoredFrames, read_frames
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 
 TRAJECTORY_FILE = "trajectory.traj"
@@ -72,14 +72,14 @@ def relax(
     frames = read_frames(path) if path is not None and folder.resumed else []
     _check_same_structure(relaxation.atoms, frames)
     relaxation.atoms.calc = Replay(calculator, frames)
-    _minimize(run, relaxation, None if path is None else Frames(path, len(frames)))
+    _minimize(run, relaxation, None if path is None else StoredFrames(path, len(frames)))
     result = relaxation.result(run.wall_time, run.folder.path)
     folder.save_atoms(FINAL_FILE, result.atoms)
     folder.save_figure(FIGURE_FILE, lambda: plot(result.history, settings))
     return run.finish(result, f"{result.atoms.get_chemical_formula()}, relaxed")
 
 
-def _minimize(run: Run, relaxation: Relaxation, files: Frames | None) -> None:
+def _minimize(run: Run, relaxation: Relaxation, files: StoredFrames | None) -> None:
     """Observe, write and make steps until there is nothing more to do."""
     with run.bar("relax", relaxation.settings.steps) as advance:
         while True:

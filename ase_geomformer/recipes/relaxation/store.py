@@ -48,7 +48,7 @@ class RelaxStore:
             return
         record = {
             "index": index,
-            "structure": fingerprint(self.structures[index]),
+            "structure": _structure_checksum(self.structures[index]),
             **{name: getattr(result, name) for name in _PLAIN},
             "history": result.history,
             "positions": result.atoms.positions,
@@ -70,7 +70,7 @@ class RelaxStore:
         for line in whole.decode("utf-8").splitlines():
             record = json.loads(line)
             index = record["index"]
-            if index >= len(self.structures) or record["structure"] != fingerprint(
+            if index >= len(self.structures) or record["structure"] != _structure_checksum(
                 self.structures[index]
             ):
                 raise ValueError(
@@ -80,7 +80,7 @@ class RelaxStore:
             self.finished[index] = _result(record, self.structures[index])
 
 
-def fingerprint(atoms: Atoms) -> str:
+def _structure_checksum(atoms: Atoms) -> str:
     """A short text that is the same for structures of the same atoms in the same places."""
     parts = (atoms.numbers, atoms.positions.round(8), atoms.cell.array.round(8), atoms.pbc)
     content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)

@@ -14,7 +14,7 @@ from ase.build import molecule
 from ase.io import write
 
 from ase_geomformer.accuracy.evaluation import Evaluation, evaluate_frames
-from ase_geomformer.accuracy.readme.checks import Check, read_checks
+from ase_geomformer.accuracy.readme.checks import CardCheck, read_checks
 from ase_geomformer.accuracy.readme.naming import heading, readable
 from ase_geomformer.accuracy.readme.page import add_checks, write_evaluations, write_readme
 from ase_geomformer.calculator import PotentialCalculator
@@ -167,13 +167,13 @@ def test_figures_of_the_card_are_not_given_twice(folder: Path, evaluation: Evalu
 
 def test_physical_checks_are_told_of_the_weights_they_were_made_with(folder: Path) -> None:
     sha256 = read_card(folder).sha256
-    crystal = Check(
+    crystal = CardCheck(
         sha256, "Crystal", "At rest.", "Stable.", {"C11_GPa": 151.23, "zener_anisotropy": 1.5},
         {"C11_GPa": 153.2}, "PBE", "curve.png",
     )  # fmt: skip
     (folder / "curve.png").touch()
-    add_checks(folder, {"crystal": crystal, "other": Check("0" * 64, "Other weights", "Old.")})
-    readme = add_checks(folder, {"speed": Check(sha256, "Speed", "Idle.")}).read_text("utf-8")
+    add_checks(folder, {"crystal": crystal, "other": CardCheck("0" * 64, "Other weights", "Old.")})
+    readme = add_checks(folder, {"speed": CardCheck(sha256, "Speed", "Idle.")}).read_text("utf-8")
     physical = section(readme, "Physical checks")
     assert re.findall(r"^### (.*)$", physical, flags=re.M) == ["Crystal", "Speed"]
     assert rows(physical)[-4:] == [
@@ -188,7 +188,7 @@ def test_physical_checks_are_told_of_the_weights_they_were_made_with(folder: Pat
 
 
 def test_short_training_is_told_under_reproduce(folder: Path) -> None:
-    short = Check(
+    short = CardCheck(
         read_card(folder).sha256, "In short", "Minutes.", "", {"forces_mae_meV_per_A": 40}
     )
     readme = add_checks(folder, {"short_training": short}).read_text("utf-8")

@@ -12,6 +12,8 @@ from ase_geomformer.architectures.est.degree_linear import (
     SteerableNorm,
 )
 
+pytestmark = pytest.mark.quick
+
 LMAX, CHANNELS = 3, 5
 
 

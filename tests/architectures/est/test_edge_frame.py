@@ -15,6 +15,8 @@ from ase_geomformer.architectures.est.edge_frame import (
 )
 from ase_geomformer.layers.harmonics import SphericalHarmonics
 
+pytestmark = pytest.mark.quick
+
 LMAX = 4
 POLES = torch.cat([torch.eye(3), -torch.eye(3)]).double()
 

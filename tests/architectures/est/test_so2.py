@@ -9,6 +9,8 @@ from torch import Tensor
 from ase_geomformer.architectures.est.edge_frame import from_frames, signed_orders, to_frames
 from ase_geomformer.architectures.est.so2 import SO2Linear
 
+pytestmark = pytest.mark.quick
+
 LMAX, MMAX = 3, 2
 COMPONENTS = [(l, m) for l in range(LMAX + 1) for m in range(-l, l + 1)]
 NUMBER = 6

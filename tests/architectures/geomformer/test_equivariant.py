@@ -13,6 +13,8 @@ from ase_geomformer.architectures.geomformer.equivariant import (
     inverse_root,
 )
 
+pytestmark = pytest.mark.quick
+
 GENERATOR = torch.Generator().manual_seed(0)
 ROTATION = torch.linalg.qr(torch.randn(3, 3, generator=GENERATOR, dtype=torch.float64))[0]
 

@@ -7,6 +7,8 @@ from ase_geomformer.architectures.geomformer.masked_softmax import Heads, attend
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.attention import Edges
 
+pytestmark = pytest.mark.quick
+
 ATOMS, HEADS = 4, Heads((1, 4), num_heads=2, num_features=6)
 
 

@@ -12,6 +12,8 @@ from ase_geomformer.architectures.so3krates.self_mix import SelfMix
 from ase_geomformer.convert.so3krates_2022 import FLIPPED_PRODUCTS
 from ase_geomformer.layers.harmonics import SphericalHarmonics
 
+pytestmark = pytest.mark.quick
+
 DEGREES = (0, 1, 2, 3)
 TURN = Rotation.from_rotvec([0.3, -1.1, 0.7]).as_matrix()
 EXACT = {"rtol": 0.0, "atol": 1e-12}

@@ -7,6 +7,8 @@ from ase.build import bulk, make_supercell
 
 from ase_geomformer.recipes.lattice.cells import heights, supercell_matrix, to_ase, to_phonopy
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("crystal", "atoms"),

@@ -7,6 +7,8 @@ from ase.build import molecule
 
 from ase_geomformer.recipes.modes.thermochemistry import harmonic, ideal_gas, symmetry_number
 
+pytestmark = pytest.mark.quick
+
 # Atkins, Physical Chemistry: rotational symmetry numbers.
 SYMMETRY = {
     "H2O": 2, "NH3": 3, "CH4": 12, "C2H6": 6, "C6H6": 12, "C2H4": 4, "CO": 1, "CO2": 2, "C2H2": 2,

@@ -9,6 +9,8 @@ from ase.constraints import FixAtoms
 from ase_geomformer.recipes import NEBSettings
 from ase_geomformer.recipes.path.ends import check_different, checked_path, interpolated
 
+pytestmark = pytest.mark.quick
+
 SETTINGS = NEBSettings(images=5)
 
 
