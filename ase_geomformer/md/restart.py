@@ -185,7 +185,7 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
         If settings that must not change do, or the calculator is of another potential.
     """
     facts = checkpoint.facts
-    check_settings(facts["settings"], settings, facts["step"])
+    check_same_settings(facts["settings"], settings, facts["step"])
     atoms = checkpoint.atoms()
     atoms.calc = as_calculator(calculator)
     check_spread(atoms.calc, settings)
@@ -223,7 +223,7 @@ def check_structure(checkpoint: Checkpoint, atoms: Atoms | None) -> None:
         )
 
 
-def check_settings(before: Mapping[str, Any], now: MDSettings, step: int) -> None:
+def check_same_settings(before: Mapping[str, Any], now: MDSettings, step: int) -> None:
     """Refuse to resume, from a step, with settings that a run cannot change on its way."""
     # A ramp of the temperature goes by the number of steps.
     check_same(before, now, free=FREE if now.temperature_end_K is None else FREE - {"steps"})

@@ -48,7 +48,7 @@ class SavedSet:
         self, settings: MDSettings, replicas: ReplicaSettings, structures: Sequence[Atoms]
     ) -> None:
         """Refuse to go on with another set; ValueError says in what it differs."""
-        restart.check_settings(self.facts["settings"], settings, self.facts["step"])
+        restart.check_same_settings(self.facts["settings"], settings, self.facts["step"])
         check_same(self.facts["replicas"], replicas)
         for index, checkpoint in self.checkpoints.items():
             restart.check_structure(checkpoint, structures[index])
