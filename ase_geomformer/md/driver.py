@@ -9,6 +9,7 @@ from typing import Any
 from ase import Atoms
 
 from ase_geomformer.md import guards, report, restart
+from ase_geomformer.md.constraints import NotHeld
 from ase_geomformer.md.observer import Observer
 from ase_geomformer.md.output import FIGURE_FILE, Output, find_checkpoint, run_folder, start
 from ase_geomformer.md.result import MDResult, averages, drift
@@ -16,6 +17,9 @@ from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, begin
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.report import show
+
+# What ends a run as a run, with its files and its reason.
+STOPS = (guards.RunStopped, NotHeld)
 
 
 def run_md(
@@ -121,7 +125,7 @@ def _run(
         dynamics.attach(advance, 1)
         try:
             dynamics.run(settings.steps - simulation.step)
-        except guards.RunStopped as stop:
+        except STOPS as stop:
             return f"{stop}{files.whereabouts()}", True
         except KeyboardInterrupt:
             return f"interrupted at step {simulation.step}", False

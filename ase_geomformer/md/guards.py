@@ -37,7 +37,7 @@ def _finite(simulation: Simulation, _: dict[str, Any]) -> str | None:
     energy = atoms.get_potential_energy()
     if not np.isfinite(energy):
         return f"the potential energy is {energy} eV"
-    for name, values in {"forces": atoms.get_forces(), "positions": atoms.positions}.items():
+    for name, values in {"forces": simulation.forces(), "positions": atoms.positions}.items():
         bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if bad.size:
             first = _name(atoms, bad[0])
@@ -62,7 +62,7 @@ def _largest_force(simulation: Simulation, _: dict[str, Any]) -> str | None:
     limit = simulation.settings.guards.max_force_eV_per_A
     if limit is None:
         return None
-    sizes = np.linalg.norm(simulation.atoms.get_forces(), axis=1)
+    sizes = np.linalg.norm(simulation.forces(), axis=1)
     if sizes.max() <= limit:
         return None
     first = _name(simulation.atoms, sizes.argmax())

@@ -47,7 +47,7 @@ class H5MDTrajectory:
             "time": self.simulation.time_fs,
             "position": atoms.positions.astype(_SINGLE),
             "velocity": (atoms.get_velocities() * units.fs).astype(_SINGLE),
-            "force": (atoms.get_forces() / (units.kJ / units.mol)).astype(_SINGLE),
+            "force": (self.simulation.forces() / (units.kJ / units.mol)).astype(_SINGLE),
             _CELL: atoms.cell.array.copy(),
         }
         self._frames.append(frame)

@@ -57,6 +57,12 @@ _CELL_CHAIN = ("_q", "_thermostat._eta", "_barostat._xi", *_CELL_MOMENTA)
 INTEGRATORS: dict[str, IntegratorState] = {
     "VelocityVerlet": IntegratorState(),
     "MeteredLangevin": IntegratorState(("accel", "heat")),
+    "ConstrainedVerlet": IntegratorState(),
+    "ConstrainedLangevin": IntegratorState(("heat",)),
+    "ConstrainedBussi": IntegratorState(("transferred_energy",)),
+    "ConstrainedNoseHoover": IntegratorState(
+        ("_thermostat._eta", "_thermostat._p_eta"), ("_thermostat._p_eta",)
+    ),
     "Bussi": IntegratorState(("transferred_energy",)),
     "NoseHooverChainNVT": IntegratorState(_CHAIN, _CHAIN_MOMENTA),
     "IsotropicMTKNPT": IntegratorState(

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from ase_geomformer.md.constraints.manifold import Manifold
+from ase_geomformer.md.constraints.motion import ConstrainedMotion
+
 try:
     from ase.md.langevinbaoab import LangevinBAOAB
 except ImportError as error:
@@ -32,3 +37,40 @@ class MeteredLangevin(LangevinBAOAB):
         before = self.atoms.get_kinetic_energy()
         super()._BAOAB_OU(drag_gamma_mod)
         self.heat += self.atoms.get_kinetic_energy() - before
+
+
+class ConstrainedLangevin(ConstrainedMotion, MeteredLangevin):
+    """The same along the surface of constraints: g-BAOAB.
+
+    Forces and noise act on the momenta that the constraints allow, and the half steps of the
+    positions stay on the surface (Leimkuhler and Matthews, Proc. R. Soc. A 472, 20160138 (2016)).
+
+    Parameters
+    ----------
+    manifold : Manifold
+    *args, **kwargs
+        As of :class:`MeteredLangevin`.
+    """
+
+    def __init__(self, manifold: Manifold, *args: Any, **kwargs: Any) -> None:
+        self.manifold = manifold
+        super().__init__(*args, **kwargs)
+
+    def step(self) -> None:
+        """Make one time step."""
+        self.kick(0.5 * self.dt)
+        self.drift(0.5 * self.dt)
+        self._BAOAB_OU()
+        self.drift(0.5 * self.dt)
+        self.kick(0.5 * self.dt)
+
+    def _BAOAB_OU(self, drag_gamma_mod: float = 0.0) -> None:
+        before = self.atoms.get_kinetic_energy()
+        momenta = self.atoms.get_momenta() * np.exp(-self.gamma * self.dt)
+        noise = self.rng.normal(size=momenta.shape) * np.sqrt(self.masses)
+        momenta += self.BAOAB_prefactor * noise
+        self.set_momenta(self.manifold.project(self.atoms.positions, momenta))
+        self.heat += self.atoms.get_kinetic_energy() - before
+
+    def _update_accel(self) -> None:
+        """The constraints' forces are not among those that :meth:`kick` takes."""

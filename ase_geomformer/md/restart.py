@@ -18,6 +18,7 @@ from ase.io.jsonio import decode, encode
 from ase_geomformer.machine.bounded import parse_json, read_arrays
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.machine.memory import free_memory
+from ase_geomformer.md import constraints
 from ase_geomformer.md.ensembles import ENSEMBLES
 from ase_geomformer.md.guard_memory import GuardMemory
 from ase_geomformer.md.integrators import INTEGRATORS
@@ -47,7 +48,8 @@ class Checkpoint:
         Everything that is not an array: step, settings, random state, offsets, lengths of the
         files.
     arrays : dict of str to dict of str to array
-        By what they belong to: "atoms", "results" of the calculator, "integrator", "guards".
+        By what they belong to: "atoms", "results" of the calculator, "integrator", "guards",
+        "manifold" of the constraints.
     """
 
     facts: dict[str, Any]
@@ -69,7 +71,8 @@ class Checkpoint:
         )
         for name, values in arrays.items():
             atoms.set_array(name, values)
-        atoms.set_constraint([dict2constraint(entry) for entry in self.facts["constraints"]])
+        entries = decode(json.dumps(self.facts["constraints"]))
+        atoms.set_constraint([dict2constraint(entry) for entry in entries])
         return atoms
 
 
@@ -112,6 +115,7 @@ def snapshot(simulation: Simulation, files: Mapping[str, Any], wall_time: float)
         "results": _numbers(getattr(atoms.calc, "results", {})),
         "integrator": INTEGRATORS[type(dynamics).__name__].save(dynamics),
         "guards": simulation.guard_memory.values,
+        "manifold": simulation.manifold.state() if simulation.manifold else {},
     }
     return Checkpoint(facts, arrays)
 
@@ -168,7 +172,7 @@ def _facts_text(stored: np.ndarray) -> bytes:
 def assemble(facts: dict[str, Any], found: Mapping[str, np.ndarray]) -> Checkpoint:
     """A checkpoint of its facts and of arrays as :func:`flat` names them."""
     arrays: dict[str, dict[str, np.ndarray]] = {
-        group: {} for group in ("atoms", "results", "integrator", "guards")
+        group: {} for group in ("atoms", "results", "integrator", "guards", "manifold")
     }
     for name, values in found.items():
         group, _, entry = name.partition("/")
@@ -193,7 +197,10 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
     _restore_results(atoms, checkpoint.arrays["results"])
     rng = np.random.default_rng()
     number = facts["degrees_of_freedom"]
-    dynamics = ENSEMBLES[settings.ensemble].build(atoms, settings, rng, number)
+    manifold = constraints.manifold(atoms)
+    if manifold is not None:
+        manifold.restore(checkpoint.arrays["manifold"])
+    dynamics = ENSEMBLES[settings.ensemble].build(atoms, settings, rng, number, manifold)
     dynamics.nsteps = facts["step"]
     INTEGRATORS[type(dynamics).__name__].restore(dynamics, checkpoint.arrays["integrator"])
     rng.bit_generator.state = facts["random_state"]
@@ -203,6 +210,7 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
         rng,
         number,
         facts["initial_velocities"],
+        manifold,
         GuardMemory(checkpoint.arrays["guards"]),
         facts["conserved_offset_eV"],
         facts["wall_time_s"],
@@ -236,7 +244,8 @@ def _restore_results(atoms: Atoms, saved: Mapping[str, np.ndarray]) -> None:
 
     Another number of threads, or a GPU, may change the last bits of a sum.
     """
-    energy = float(atoms.get_potential_energy())
+    # Of the calculator alone: constraints may add to the energy of the atoms.
+    energy = float(atoms.get_potential_energy(apply_constraint=False))
     before = float(saved.get("energy", energy))
     if abs(energy - before) > _SAME_ENERGY_EV * len(atoms):
         raise ValueError(

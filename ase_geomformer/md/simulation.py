@@ -12,7 +12,8 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.md import MolecularDynamics
 
-from ase_geomformer.md import velocities
+from ase_geomformer.md import constraints, velocities
+from ase_geomformer.md.constraints import Manifold
 from ase_geomformer.md.ensembles import ENSEMBLES, Ensemble
 from ase_geomformer.md.guard_memory import GuardMemory
 from ase_geomformer.md.integrators import INTEGRATORS
@@ -33,6 +34,8 @@ class Simulation:
         Number of motions that the temperature refers to.
     initial_velocities : str
         Whether they were "drawn" or came with the "structure".
+    manifold : Manifold or None
+        The motions that the constraints leave; None without constraints.
     guard_memory : GuardMemory
     conserved_offset : float
         Energy in eV that changes of the target temperature put into the thermostat's variables;
@@ -50,6 +53,7 @@ class Simulation:
     rng: np.random.Generator
     degrees_of_freedom: int
     initial_velocities: str
+    manifold: Manifold | None = None
     guard_memory: GuardMemory = field(default_factory=GuardMemory)
     conserved_offset: float = 0.0
     wall_time: float = 0.0
@@ -82,6 +86,13 @@ class Simulation:
     def temperature(self) -> float:
         """Present temperature in K."""
         return velocities.temperature(self.atoms, self.degrees_of_freedom)
+
+    def forces(self) -> np.ndarray:
+        """Present forces (N, 3) in eV/Å, those of the constraints included."""
+        forces = constraints.driving_forces(self.atoms)
+        if self.manifold is not None:
+            forces = self.manifold.project(self.atoms.positions, forces)
+        return forces
 
     def pressure_GPa(self) -> float:
         """Present pressure, the motion of the atoms included."""
@@ -151,7 +162,8 @@ def begin(atoms: Atoms, calculator: Any, settings: MDSettings) -> Simulation:
     Raises
     ------
     ValueError
-        If the structure is empty, or structure and ensemble do not fit each other.
+        If the structure is empty, or structure and ensemble do not fit each other, or the
+        structure is far from satisfying its constraints.
     """
     ensemble = ENSEMBLES[settings.ensemble]
     if len(atoms) == 0:
@@ -160,15 +172,17 @@ def begin(atoms: Atoms, calculator: Any, settings: MDSettings) -> Simulation:
     atoms.calc = as_calculator(calculator)
     check_spread(atoms.calc, settings)
     ensemble.check(atoms, settings)
+    manifold = constraints.constrain(atoms)
     rng = np.random.default_rng(settings.seed)
     drawn = not atoms.get_momenta().any()
     if drawn:
-        velocities.draw_velocities(atoms, settings.temperature_K, rng)
-    number = velocities.degrees_of_freedom(atoms, ensemble.conserves_momentum)
+        velocities.draw_velocities(atoms, settings.temperature_K, rng, manifold)
+    number = velocities.degrees_of_freedom(atoms, ensemble.conserves_momentum, manifold)
     # The first evaluation finds what is wrong with the structure before any file is made.
     reset(atoms)
-    dynamics = ensemble.build(atoms, settings, rng, number)
-    return Simulation(settings, dynamics, rng, number, "drawn" if drawn else "structure")
+    dynamics = ensemble.build(atoms, settings, rng, number, manifold)
+    source = "drawn" if drawn else "structure"
+    return Simulation(settings, dynamics, rng, number, source, manifold)
 
 
 def as_calculator(calculator: Any) -> Any:
@@ -198,4 +212,4 @@ def reset(atoms: Atoms) -> None:
     """Evaluate atoms with a calculator that has forgotten what it knew."""
     if hasattr(atoms.calc, "reset"):
         atoms.calc.reset()
-    atoms.get_forces()
+    atoms.get_forces(apply_constraint=False)

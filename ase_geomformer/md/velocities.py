@@ -5,22 +5,46 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms, units
 
+from ase_geomformer.md import constraints
+from ase_geomformer.md.constraints import Manifold
+
 # A total momentum below this fraction of the sum of its parts is zero up to rounding.
 _AT_REST = 1e-8
 # Moments of inertia below this fraction of the largest belong to the axis of a linear molecule.
 _NO_INERTIA = 1e-8
 
 
-def draw_velocities(atoms: Atoms, temperature_K: float, rng: np.random.Generator) -> None:
+def draw_velocities(
+    atoms: Atoms,
+    temperature_K: float,
+    rng: np.random.Generator,
+    manifold: Manifold | None = None,
+) -> None:
     """Give atoms Maxwell-Boltzmann velocities without drift, and a molecule without rotation.
 
     The velocities are not rescaled: the kinetic energy has its canonical spread about the
-    temperature. Structures with constraints keep their drift, which the constraints govern.
+    temperature. Those of constrained atoms are canonical among the motions that the constraints
+    allow; drift and rotation are taken out where constraints let them be conserved.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    temperature_K : float
+    rng : numpy.random.Generator
+    manifold : Manifold, optional
+        That of the atoms' constraints, if it is at hand.
     """
     spread = np.sqrt(atoms.get_masses() * units.kB * temperature_K)
-    atoms.set_momenta(rng.standard_normal((len(atoms), 3)) * spread[:, None])
+    momenta = rng.standard_normal((len(atoms), 3)) * spread[:, None]
     if atoms.constraints:
+        manifold = manifold or constraints.manifold(atoms)
+        assert manifold is not None
+        momenta = manifold.project(atoms.positions, momenta)
+        for motions in _common_motions(atoms, manifold):
+            momenta = _without(atoms, momenta, motions)
+        atoms.set_momenta(momenta, apply_constraint=False)
         return
+    atoms.set_momenta(momenta)
     masses = atoms.get_masses()[:, None]
     velocity = atoms.get_momenta().sum(axis=0) / masses.sum()
     momenta = atoms.get_momenta() - masses * velocity
@@ -32,7 +56,9 @@ def draw_velocities(atoms: Atoms, temperature_K: float, rng: np.random.Generator
     atoms.set_momenta(momenta)
 
 
-def degrees_of_freedom(atoms: Atoms, conserves_momentum: bool) -> int:
+def degrees_of_freedom(
+    atoms: Atoms, conserves_momentum: bool, manifold: Manifold | None = None
+) -> int:
     """Number of motions that share the kinetic energy.
 
     Three for every atom, less those held by constraints; and, where the dynamics conserves
@@ -44,8 +70,14 @@ def degrees_of_freedom(atoms: Atoms, conserves_momentum: bool) -> int:
     ValueError
         If no motion is left.
     """
-    number = int(atoms.get_number_of_degrees_of_freedom())
-    if conserves_momentum and not atoms.constraints:
+    number = 3 * len(atoms)
+    if atoms.constraints:
+        manifold = manifold or constraints.manifold(atoms)
+        assert manifold is not None
+        number -= manifold.removed
+        if conserves_momentum:
+            number -= _conserved_at_rest(atoms, manifold)
+    elif conserves_momentum:
         momenta = atoms.get_momenta()
         sizes = np.linalg.norm(momenta, axis=1)
         if _vanishes(momenta, sizes):
@@ -78,3 +110,38 @@ def _inertia(atoms: Atoms) -> np.ndarray:
 def _vanishes(vectors: np.ndarray, sizes: np.ndarray) -> bool:
     """Whether vectors (N, 3) made of parts of these sizes (N,) sum to zero up to rounding."""
     return bool(np.linalg.norm(vectors.sum(axis=0)) <= _AT_REST * sizes.sum())
+
+
+def _common_motions(atoms: Atoms, manifold: Manifold) -> list[np.ndarray]:
+    """Velocities (k, N, 3) of the translations, then of the rotations, of all constrained atoms.
+
+    Only of those that neither constraints nor, for any potential that knows no place or
+    direction, forces change.
+    """
+    translations = constraints.translations(atoms, manifold)
+    motions = [np.repeat(translations[:, None], len(atoms), axis=1)]
+    if constraints.lets_rotate(atoms, manifold):
+        arms = atoms.get_positions() - atoms.get_center_of_mass()
+        axes = np.linalg.eigh(_inertia(atoms))
+        turning = axes.eigenvectors.T[axes.eigenvalues > _NO_INERTIA * axes.eigenvalues.max()]
+        motions.append(np.cross(turning[:, None], arms))
+    return motions
+
+
+def _without(atoms: Atoms, momenta: np.ndarray, motions: np.ndarray) -> np.ndarray:
+    """Momenta (N, 3) without their part along motions (k, N, 3), in the metric of the masses."""
+    carried = atoms.get_masses()[:, None] * motions
+    inertia = np.einsum("iac,jac->ij", motions, carried)
+    rates = np.linalg.solve(inertia, np.einsum("iac,ac->i", motions, momenta))
+    return np.asarray(momenta - np.einsum("i,iac->ac", rates, carried))
+
+
+def _conserved_at_rest(atoms: Atoms, manifold: Manifold) -> int:
+    """Number of conserved motions of all constrained atoms together that are zero."""
+    number, momenta = 0, atoms.get_momenta()
+    for motions in _common_motions(atoms, manifold):
+        parts = motions * momenta
+        if np.any(np.abs(parts.sum(axis=(1, 2))) > _AT_REST * np.abs(parts).sum(axis=(1, 2))):
+            break
+        number += len(motions)
+    return number

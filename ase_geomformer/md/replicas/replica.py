@@ -10,7 +10,6 @@ from typing import Any
 from ase import Atoms
 
 from ase_geomformer.md import driver, restart
-from ase_geomformer.md.guards import RunStopped
 from ase_geomformer.md.output import Output, run_folder, start
 from ase_geomformer.md.replicas.lockstep import ReplicaCalculator
 from ase_geomformer.md.result import MDResult
@@ -59,7 +58,7 @@ class Replica:
     def end(self, error: Exception | None, reason: str = "") -> MDResult:
         """Close the files and give the result; raise an error that is no guard's."""
         self.files.close()
-        if error is not None and not isinstance(error, RunStopped):
+        if error is not None and not isinstance(error, driver.STOPS):
             raise error
         if error is not None:
             reason = f"{error}{self.files.whereabouts()}"
