@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ase import Atoms
 from ase.md.bussi import Bussi
 
 from ase_geomformer.md.constraints.manifold import Manifold
@@ -18,13 +19,18 @@ class ConstrainedBussi(ConstrainedMotion, Bussi):
     Parameters
     ----------
     manifold : Manifold
+    atoms : ase.Atoms
     *args, **kwargs
         As of ASE's integrator.
     """
 
-    def __init__(self, manifold: Manifold, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, manifold: Manifold, atoms: Atoms, *args: Any, **kwargs: Any) -> None:
         self.manifold = manifold
-        super().__init__(*args, **kwargs)
+        # ASE counts degrees of freedom here, which some of its constraints refuse to tell.
+        kept = atoms.constraints
+        atoms.set_constraint()
+        super().__init__(atoms, *args, **kwargs)
+        atoms.set_constraint(kept)
 
     def step(self, forces: Any = None) -> None:
         """Make one time step."""

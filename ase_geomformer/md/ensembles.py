@@ -77,6 +77,14 @@ class Ensemble:
             barostats.check_axes(atoms, settings)
 
 
+def _chain_energy(dynamics: Any) -> float:
+    """Energy of atoms and thermostat; ASE's own sum refuses calculators without a free energy."""
+    atoms = dynamics.atoms
+    consistent = "free_energy" in atoms.calc.implemented_properties
+    energy = atoms.get_potential_energy(force_consistent=consistent) + atoms.get_kinetic_energy()
+    return float(energy + dynamics._thermostat.get_thermostat_energy())
+
+
 ENSEMBLES: dict[str, Ensemble] = {
     "nve": Ensemble(
         thermostats.nve,
@@ -96,7 +104,7 @@ ENSEMBLES: dict[str, Ensemble] = {
     ),
     "nvt-nose-hoover": Ensemble(
         thermostats.nose_hoover,
-        lambda dynamics: dynamics.get_conserved_energy(),
+        _chain_energy,
         set_temperature=thermostats.set_nose_hoover,
     ),
     "npt-mtk": Ensemble(

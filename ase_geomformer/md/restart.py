@@ -197,7 +197,7 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
     _restore_results(atoms, checkpoint.arrays["results"])
     rng = np.random.default_rng()
     number = facts["degrees_of_freedom"]
-    manifold = constraints.manifold(atoms)
+    manifold = constraints.manifold_of(atoms)
     if manifold is not None:
         manifold.restore(checkpoint.arrays["manifold"])
     dynamics = ENSEMBLES[settings.ensemble].build(atoms, settings, rng, number, manifold)

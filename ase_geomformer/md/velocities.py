@@ -10,6 +10,8 @@ from ase_geomformer.md.constraints import Manifold
 
 # A total momentum below this fraction of the sum of its parts is zero up to rounding.
 _AT_REST = 1e-8
+# Momenta below this, in ASE's units, are rounding errors of none at all.
+_NO_MOMENTUM = 1e-6
 # Moments of inertia below this fraction of the largest belong to the axis of a linear molecule.
 _NO_INERTIA = 1e-8
 
@@ -37,7 +39,7 @@ def draw_velocities(
     spread = np.sqrt(atoms.get_masses() * units.kB * temperature_K)
     momenta = rng.standard_normal((len(atoms), 3)) * spread[:, None]
     if atoms.constraints:
-        manifold = manifold or constraints.manifold(atoms)
+        manifold = manifold or constraints.manifold_of(atoms)
         assert manifold is not None
         momenta = manifold.project(atoms.positions, momenta)
         for motions in _common_motions(atoms, manifold):
@@ -72,7 +74,7 @@ def degrees_of_freedom(
     """
     number = 3 * len(atoms)
     if atoms.constraints:
-        manifold = manifold or constraints.manifold(atoms)
+        manifold = manifold or constraints.manifold_of(atoms)
         assert manifold is not None
         number -= manifold.removed
         if conserves_momentum:
@@ -141,7 +143,8 @@ def _conserved_at_rest(atoms: Atoms, manifold: Manifold) -> int:
     number, momenta = 0, atoms.get_momenta()
     for motions in _common_motions(atoms, manifold):
         parts = motions * momenta
-        if np.any(np.abs(parts.sum(axis=(1, 2))) > _AT_REST * np.abs(parts).sum(axis=(1, 2))):
+        sizes = np.maximum(np.abs(parts).sum(axis=(1, 2)), _NO_MOMENTUM)
+        if np.any(np.abs(parts.sum(axis=(1, 2))) > _AT_REST * sizes):
             break
         number += len(motions)
     return number

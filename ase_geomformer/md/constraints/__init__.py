@@ -7,7 +7,7 @@ from ase_geomformer.md.constraints.table import (
     check,
     constrain,
     lets_rotate,
-    manifold,
+    manifold_of,
     markdown,
     translations,
 )
@@ -20,7 +20,7 @@ __all__ = [
     "constrain",
     "driving_forces",
     "lets_rotate",
-    "manifold",
+    "manifold_of",
     "markdown",
     "translations",
 ]

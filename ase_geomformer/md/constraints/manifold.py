@@ -147,23 +147,22 @@ class Manifold:
 
     def state(self) -> dict[str, np.ndarray]:
         """What cannot be found again, to the last bit, from later positions."""
-        found: dict[str, np.ndarray] = {}
+        found = {}
         for index, (entry, targets) in enumerate(zip(self.equations, self.targets, strict=True)):
-            found[f"targets_{index}"] = targets
-            if hasattr(entry, "offsets"):
-                found[f"offsets_{index}"] = entry.offsets
+            found[f"{index}/targets"] = targets
+            for name, values in vars(entry).items():
+                if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+                    found[f"{index}/{name}"] = values
         return found
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Hold what :meth:`state` gave."""
-        for name, values in state.items():
-            kind, _, number = name.partition("_")
-            index = int(number)
-            if kind == "targets":
-                self.targets[index] = values
-            else:
-                self.equations[index] = replace(self.equations[index], offsets=values)  # type: ignore[type-var]
-        self._update(self._curved)
+        for index, entry in enumerate(self.equations):
+            prefix = f"{index}/"
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            self.targets[index] = own.pop("targets", self.targets[index])
+            self.equations[index] = replace(entry, **own)  # type: ignore[type-var]
+        self._update(self._blocks)
 
     def _turn(self, positions: np.ndarray) -> None:
         """Take the gradients at these positions."""

@@ -97,7 +97,7 @@ def check(atoms: Atoms, ensemble: str) -> None:
             )
 
 
-def manifold(atoms: Atoms) -> Manifold | None:
+def manifold_of(atoms: Atoms) -> Manifold | None:
     """The motions that the constraints of atoms leave; None without constraints."""
     if not atoms.constraints:
         return None
@@ -119,7 +119,7 @@ def constrain(atoms: Atoms) -> Manifold | None:
     ValueError
         If the atoms are far from satisfying the constraints, or these contradict each other.
     """
-    held = manifold(atoms)
+    held = manifold_of(atoms)
     if held is None:
         return None
     before, momenta = atoms.get_positions(), atoms.get_momenta()
