@@ -23,6 +23,8 @@ from ase_geomformer.md.constraints.equations import Equations, Frozen, Held
 # Largest error of a constraint after a step, Å or radians; some hundred times the rounding.
 _TOLERANCE = 1e-12
 _ITERATIONS = 500
+# Errors beyond this grow with every correction, or are not finite.
+_LOST = 100.0
 # Below this the constraints are so nearly dependent that a small displacement decides, Å.
 _SINGULAR, _DISPLACEMENT = 1e-4, 0.1
 
@@ -107,7 +109,7 @@ class Manifold:
             largest = max((np.abs(residual[b.rows]).max() for b in self._curved), default=0.0)
             if largest <= tolerance:
                 return moved, self.project(moved, momenta)
-            if not np.isfinite(largest):
+            if not largest < _LOST:
                 break
             change = self._change(self._curved, residual)
             moved += change * self.mobility
