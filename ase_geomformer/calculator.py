@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator, CalculatorSetupError, all_changes
+from ase.calculators.calculator import CalculatorSetupError, all_changes
 
 from ase_geomformer.acceleration import TableErrors
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.structure import ELECTRON_DEFAULTS, electrons, geometry
 from ase_geomformer.neighbors import VerletList
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
+from ase_geomformer.runtime.locked import LockedCalculator
 from ase_geomformer.runtime.prepared import Source, prepare
 from ase_geomformer.runtime.results import (
     ASE_PROPERTIES,
@@ -30,7 +31,7 @@ from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
 
 @takes_settings
-class PotentialCalculator(Calculator):
+class PotentialCalculator(LockedCalculator):
     """ASE calculator of a potential.
 
     Energy alone costs no gradient. Any request that needs the gradient gives energy, energies,
@@ -42,6 +43,9 @@ class PotentialCalculator(Calculator):
 
     The total charge (e) and the spin multiplicity 2S+1 are read from ``atoms.info["charge"]``
     (default 0) and ``atoms.info["spin"]`` (default 1); nothing else in ``info`` matters.
+
+    Several threads may share a calculator: it answers one request at a time. Threads that should
+    compute at the same time need calculators of their own.
 
     Parameters
     ----------
@@ -148,16 +152,21 @@ class PotentialCalculator(Calculator):
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
             raise CalculatorSetupError("no structure to calculate: pass atoms")
+        # A caller's inference mode would forbid the gradient.
+        with self._lock, torch.inference_mode(False):
+            self._calculate(atoms, tuple(properties), system_changes)
+
+    def _calculate(
+        self, atoms: Atoms, properties: tuple[str, ...], system_changes: Sequence[str]
+    ) -> None:
         if system_changes:
             self.reset()
         if set(system_changes) - {"positions"}:
             # Should the evaluation fail, nothing is known of either structure.
             self.atoms, self._granted, self._last_graph = None, {}, None
-        wanted = self._wanted(atoms, tuple(properties))
-        # A caller's inference mode would forbid the gradient.
-        with torch.inference_mode(False):
-            results = self.prepared(self._graph(atoms), needed(wanted))
-            (converted,) = to_ase(results, [atoms], wanted)
+        wanted = self._wanted(atoms, properties)
+        results = self.prepared(self._graph(atoms), needed(wanted))
+        (converted,) = to_ase(results, [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()
         # The copy shares the values in info, and an array there could be changed in place.

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.outputs import Properties, all_outputs
 
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.checkpoint.folder import CARD_FILE
 from ase_geomformer.machine.files import expanded
 from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.locked import LockedCalculator
 from ase_geomformer.runtime.results import ASE_PROPERTIES, CHARGE_PROPERTIES
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
@@ -25,7 +27,7 @@ _AVERAGED = (*ASE_PROPERTIES, *CHARGE_PROPERTIES)
 
 
 @takes_settings
-class CommitteeCalculator(Calculator):
+class CommitteeCalculator(LockedCalculator):
     """ASE calculator of the mean of several potentials, with their spread.
 
     Potentials that were trained alike, but from different random weights or on different parts of
@@ -88,20 +90,33 @@ class CommitteeCalculator(Calculator):
         """Ask every member, and store means and spreads."""
         super().calculate(atoms, properties, system_changes)
         wanted = {name for name in properties if name not in SPREADS} | {"energy", "forces"}
-        for member in self.members:
-            for name in sorted(wanted, reverse=True):  # forces, which give all, before energy
-                member.get_property(name, self.atoms)
-        # What came along with what was asked for costs nothing, such as stress.
-        found = [name for name in self._shared if all(name in m.results for m in self.members)]
-        for name in found:
-            values = np.array([member.results[name] for member in self.members])
-            mean = values.mean(axis=0)
-            self.results[name] = float(mean) if mean.ndim == 0 else mean
-        energies = np.array([member.results["energy"] for member in self.members])
-        forces = np.array([member.results["forces"] for member in self.members])
+        answers = [self._ask(member, wanted) for member in self.members]
+        for name in self._shared:
+            if all(name in answer for answer in answers):
+                mean = np.array([answer[name] for answer in answers]).mean(axis=0)
+                self.results[name] = float(mean) if mean.ndim == 0 else mean
+        energies = np.array([answer["energy"] for answer in answers])
+        forces = np.array([answer["forces"] for answer in answers])
         self.results["energy_spread"] = float(energies.std(ddof=1))
         variances = forces.var(axis=0, ddof=1).sum(axis=1)
         self.results["forces_spread"] = np.sqrt(variances)
+
+    def _ask(self, member: Calculator, wanted: set[str]) -> dict[str, Any]:
+        """What a member gives for the present structure."""
+        # Forces, which give all, before energy.
+        answer = {name: member.get_property(name, self.atoms) for name in sorted(wanted)[::-1]}
+        # What came along with what was asked for costs nothing, such as stress.
+        for name in set(self._shared) - wanted:
+            value = member.get_property(name, self.atoms, allow_calculation=False)
+            if value is not None:
+                answer[name] = value
+        return answer
+
+    def export_properties(self) -> Properties:
+        """The results that ASE has names for, without the spreads."""
+        return Properties(
+            {name: self.results[name] for name in self.results if name in all_outputs}
+        )
 
     def reset(self) -> None:
         """Forget results, the members' too."""

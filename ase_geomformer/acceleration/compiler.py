@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.acceleration.decompositions import decompositions
+from ase_geomformer.acceleration.threads import compiling
 
 Compiled = Callable[..., Sequence[Tensor]]
 
@@ -79,7 +80,7 @@ def compile_with_gradient(
         for node in graph.graph.find_nodes(op="placeholder"):
             node.meta.clear()
         captured = inputs[0].is_cuda
-        with _quiet():
+        with _quiet(), compiling():
             compiler = compiler_backend(backend, few_edges=few_edges, captured=captured)
             compiled: Any = compiler(graph, list(inputs))
         for _ in range(2 if captured else 0):  # The second call is captured, the third played.

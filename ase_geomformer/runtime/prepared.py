@@ -20,6 +20,7 @@ from ase_geomformer.acceleration import (
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.machine.allocator import keep_freed_memory
 from ase_geomformer.machine.devices import resolve_device, resolve_dtype
+from ase_geomformer.machine.lock import Lock
 from ase_geomformer.neighbors.search import choose
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential
@@ -34,7 +35,7 @@ class PreparedPotential:
     """A frozen copy of a potential with all that its evaluation needs.
 
     Calculators, batches, committees and recipes share it: it holds nothing of the structures that
-    it evaluates. Copies, also through pickle, are independent.
+    it evaluates, and evaluates one graph at a time. Copies, also through pickle, are independent.
 
     Parameters
     ----------
@@ -91,6 +92,7 @@ class PreparedPotential:
         if given.compile:
             self.function = CompiledPotential(self.potential)
         self.memory = MemoryGuard(self.potential)
+        self._lock = Lock()
         self.settings = given.updated(
             {"device": device, "dtype": self.dtype, "radial_tables": tables}
         )
@@ -103,11 +105,12 @@ class PreparedPotential:
         ValueError
             If it would take more memory than is free.
         """
-        self.memory.check(GraphSize.of(graph))
         if self.settings.keep_memory and graph.edge_vectors.is_cpu:
             keep_freed_memory()
-        with threads_worth(graph):
-            return self.function(graph, names)
+        with self._lock:
+            self.memory.check(GraphSize.of(graph))
+            with threads_worth(graph):
+                return self.function(graph, names)
 
     def with_settings(self, **changes: Any) -> PreparedPotential:
         """The same potential with other settings; it shares what they do not change.
