@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from ase_geomformer.machine.text import printable
 from ase_geomformer.runs.result import RunResult
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def show(result: RunResult, title: str, table: Table | None = None) -> None:
     console = Console()
     console.print(_table(result, title) if table is None else table)
     if result.output is not None:
-        console.print(f"files in {result.output}", highlight=False)
+        console.print(f"files in {printable(str(result.output))}", highlight=False, markup=False)
     complain(result.problem)
 
 
@@ -123,17 +124,18 @@ def complain(problem: str) -> None:
 
     if problem:
         console = Console(stderr=True)
-        console.print(problem, style="bold red", highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(problem), style="bold red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(result: RunResult, title: str) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, show_header=False)
     table.add_column("quantity", style="bold")
     table.add_column("value", justify="right")
     table.add_column("unit")
-    for row in result.rows():
-        table.add_row(*row)
+    for row in result.rows():  # names of files and the like are text, not markup
+        table.add_row(*(Text(printable(cell)) for cell in row))
     table.add_row("wall time", f"{result.wall_time:.1f}", "s")
     return table

@@ -90,7 +90,7 @@ class ElasticResult(RecipeResult):
         rows.append(("universal anisotropy", f"{found.universal_anisotropy:.4f}", ""))
         if self.zener_anisotropy is not None:
             rows.append(("Zener anisotropy", f"{self.zener_anisotropy:.4f}", ""))
-        rows.append(("stable", "yes" if self.stable else "[bold red]no[/]", ""))
+        rows.append(("stable", "yes" if self.stable else "no", ""))
         return rows
 
 

@@ -10,6 +10,9 @@ from ase import Atoms
 
 from ase_geomformer.runs.result import RecipeResult, Row
 
+# Damaged structures that the table at the end names.
+_DAMAGED_SHOWN = 20
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RelaxManyResult(RecipeResult):
@@ -47,10 +50,17 @@ class RelaxManyResult(RecipeResult):
 
     def rows(self) -> list[Row]:
         steps = [result.steps for result in self.results]
-        damaged = sum(result.damage is not None for result in self.results)
+        damaged = [
+            (name, result.damage, "")
+            for name, result in zip(self.names, self.results, strict=True)
+            if result.damage is not None
+        ]
+        more = len(damaged) - _DAMAGED_SHOWN
         return [
             ("converged", f"{sum(r.converged for r in self.results)} of {len(self.results)}", ""),
-            ("damaged", f"{damaged}", ""),
+            ("damaged", str(len(damaged)), ""),
+            *damaged[:_DAMAGED_SHOWN],
+            *([("", f"and {more} more in result.json", "")] if more > 0 else []),
             ("steps", f"{min(steps)} to {max(steps)}, {sum(steps)} in all", ""),
         ]
 
@@ -131,5 +141,5 @@ class RelaxResult(RecipeResult):
             change = f"{self.space_group_before} → {self.space_group_after}"
             rows.append(("space group", change, ""))
         if self.damage is not None:
-            rows.append(("damage", f"[bold red]{self.damage}[/]", ""))
+            rows.append(("damage", self.damage, ""))
         return rows
