@@ -56,10 +56,10 @@ def run_md(
     settings : MDSettings, optional
         Defaults are those of the run to resume, if any.
     output : path, optional
-        Folder for the trajectory, ``log.csv``, ``restart.npz``, ``final.extxyz``, ``md.png``,
-        ``settings.yaml`` and ``result.json``; nothing is written without it. When a guard stops
-        the run, ``offending.extxyz`` takes the place of ``final.extxyz``, and the frames before
-        it are in ``last_good.traj``.
+        Folder for the trajectory, ``log.csv``, ``restart.npz``, ``final.extxyz``, ``final.traj``
+        (with all constraints), ``md.png``, ``settings.yaml`` and ``result.json``; nothing is
+        written without it. When a guard stops the run, ``offending.extxyz`` takes the place of
+        the final structure, and the frames before it are in ``last_good.traj``.
     resume : bool
         Go on with the run in ``output``, or begin it if there is none yet.
     observers : sequence of Observer

@@ -15,16 +15,15 @@ from ase_geomformer.md.recorder import Recorder
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation
 from ase_geomformer.md.trajectories import TRAJECTORIES, TrajectoryFile
-from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.folder import FINAL_FILES, RunFolder
 
 LOG_FILE = "log.csv"
 RESTART_FILE = "restart.npz"
-FINAL_FILE = "final.extxyz"
 OFFENDING_FILE = "offending.extxyz"
 LAST_GOOD_FILE = "last_good.traj"
 FIGURE_FILE = "md.png"
 # What a run writes at its end, and what it adds to on its way.
-END_FILES = (FINAL_FILE, OFFENDING_FILE, LAST_GOOD_FILE, FIGURE_FILE)
+END_FILES = (*FINAL_FILES, OFFENDING_FILE, LAST_GOOD_FILE, FIGURE_FILE)
 # The restart file first: what is left of a run that is only half removed cannot be resumed.
 FILES = (
     RESTART_FILE,
@@ -122,8 +121,10 @@ class Output:
 
     def write_end(self, stopped: bool) -> None:
         """Write the last structure; those before it too when a guard stopped the run."""
-        name = OFFENDING_FILE if stopped else FINAL_FILE
-        self.run_folder.save_atoms(name, self.simulation.atoms)
+        if stopped:
+            self.run_folder.save_atoms(OFFENDING_FILE, self.simulation.atoms)
+        else:
+            self.run_folder.save_final(self.simulation.atoms)
         frames = self.simulation.guard_memory.last_good(self.simulation.atoms) if stopped else []
         if frames:
             self.run_folder.save_atoms(LAST_GOOD_FILE, frames)

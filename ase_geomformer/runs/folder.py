@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SETTINGS_FILE = "settings.yaml"
 RESULT_FILE = "result.json"
+# The last structure: for other programs, and for the next verb with every constraint, which
+# extended XYZ does not keep.
+FINAL_FILES = ("final.extxyz", "final.traj")
 # What a run was started from that does not change its result: names of files, which are checked
 # by their content, and how fast the potential is evaluated.
 _NOT_COMPARED = frozenset({
@@ -163,6 +166,11 @@ class RunFolder:
         from ase.io import write
 
         self.save(name, lambda path: write(path, atoms))
+
+    def save_final(self, atoms: Atoms) -> None:
+        """Write the structure that a run ends with, in all formats."""
+        for name in FINAL_FILES:
+            self.save_atoms(name, atoms)
 
     def save_figure(self, name: str, draw: Callable[[], Figure]) -> None:
         """Draw a figure and write it."""

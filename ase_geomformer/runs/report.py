@@ -124,7 +124,9 @@ def complain(problem: str) -> None:
 
     if problem:
         console = Console(stderr=True)
-        console.print(printable(problem), style="bold red", highlight=False, markup=False, soft_wrap=True)
+        console.print(
+            printable(problem), style="bold red", highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _table(result: RunResult, title: str) -> Table:

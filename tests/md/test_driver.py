@@ -115,7 +115,8 @@ def test_the_folder_holds_what_is_promised(cluster: Atoms, springs: Any, tmp_pat
         cluster, springs, SHORT, output=output, progress=False, inputs={"potential": "springs"}
     )
     assert {file.name for file in output.iterdir()} == {
-        "trajectory.traj", "log.csv", "final.extxyz", "md.png", "settings.yaml", "result.json",
+        "trajectory.traj", "log.csv", "final.extxyz", "final.traj", "md.png", "settings.yaml",
+        "result.json",
         "restart.npz",
     }  # fmt: skip
     frames = read(output / "trajectory.traj", index=":")

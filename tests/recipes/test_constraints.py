@@ -32,6 +32,7 @@ from ase_geomformer.recipes import (
 )
 from ase_geomformer.recipes.constraints import exact, joint_constraints, set_aside
 from ase_geomformer.recipes.modes.normal_modes import PER_CM
+from ase_geomformer.runs.reader import read_atoms
 from tests.recipes.constraint_table import (
     CONSTRAINTS,
     IN_FIXED_DIRECTIONS,
@@ -74,6 +75,16 @@ def test_relaxations_honour_every_constraint(name: str) -> None:
         again.set_constraint(exact(again.constraints))
         again.calc = EMT()
         assert np.linalg.norm(again.get_forces(), axis=1).max() < FMAX
+
+
+@pytest.mark.parametrize("name", CONSTRAINTS)
+def test_the_next_verb_reads_every_constraint_back(name: str, tmp_path: Path) -> None:
+    start = constrained(name)
+    relax(start, EMT(), RelaxSettings(steps=0), output=tmp_path, progress=False)
+    (found,) = read_atoms(tmp_path / "final.traj", "-1")
+    assert [one.todict()["name"] for one in found.constraints] == [
+        one.todict()["name"] for one in start.constraints
+    ]
 
 
 def test_scaled_coordinates_of_an_oblique_cell_relax_to_their_minimum() -> None:

@@ -36,6 +36,7 @@ def test_eos_and_elasticity_of_a_pair_crystal_agree_with_its_lattice_sums(tmp_pa
     assert found.fit.bulk_modulus_GPa == pytest.approx(bulk_modulus, rel=2e-3)
     assert found.atoms.get_volume() == pytest.approx(found.fit.volume_A3)
     names = {"settings.yaml", "result.json", "eos.png", "scan.traj", "final.extxyz"}
+    names.add("final.traj")
     assert {file.name for file in tmp_path.iterdir()} == names
     assert len(read(tmp_path / "scan.traj", index=":")) == 9
     constants = run_elastic(atoms, pair, max_strain=0.002)
@@ -70,5 +71,5 @@ def test_commands(potential: Potential, silicon: Atoms, tmp_path: Path) -> None:
     content = json.loads((tmp_path / "elastic" / "result.json").read_text())
     assert content["crystal_class"] == "cubic"
     assert {file.name for file in (tmp_path / "elastic").iterdir()} == {
-        "settings.yaml", "result.json", "elastic.png", "strains.npz", "final.extxyz",
+        "settings.yaml", "result.json", "elastic.png", "strains.npz", "final.extxyz", "final.traj",
     }  # fmt: skip

@@ -19,9 +19,9 @@ from ase_geomformer.recipes.elasticity.result import ElasticResult
 from ase_geomformer.recipes.elasticity.settings import ElasticSettings
 from ase_geomformer.recipes.relaxation.batch import relax_all
 from ase_geomformer.recipes.symmetry import symmetry_dataset
+from ase_geomformer.runs.folder import FINAL_FILES
 
 ARRAYS_FILE = "strains.npz"
-FINAL_FILE = "final.extxyz"
 FIGURE_FILE = "elastic.png"
 
 
@@ -46,7 +46,7 @@ def elastic(
     settings : ElasticSettings, optional
     **keywords
         :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``strains.npz``,
-        ``final.extxyz``, ``elastic.png``, ``settings.yaml`` and ``result.json``.
+        ``final.extxyz``, ``final.traj``, ``elastic.png``, ``settings.yaml`` and ``result.json``.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def elastic(
     evaluator = run.evaluator
     if not settings.relax_first:
         _check_relaxed(start, evaluator, settings)
-    folder = run.start((ARRAYS_FILE, FINAL_FILE, FIGURE_FILE))
+    folder = run.start((ARRAYS_FILE, *FINAL_FILES, FIGURE_FILE))
     problems: list[str] = []
     with run.bar("strains", 6 * settings.points) as advance:
         if settings.relax_first:
@@ -75,7 +75,7 @@ def elastic(
     result = _result(run, start, strained, settings, problems)
     strains, stresses = _strains_and_stresses(strained, settings)
     folder.save_arrays(ARRAYS_FILE, {"strain": strains, "stress_GPa": stresses})
-    folder.save_atoms(FINAL_FILE, start)
+    folder.save_final(start)
     folder.save_figure(FIGURE_FILE, lambda: plot(strains, stresses, result.constants_GPa))
     return run.finish(result, f"{result.atoms.symbols}, elastic constants")
 

@@ -14,9 +14,9 @@ from ase_geomformer.recipes.equation_of_state.fit import EOSFit, fit_all
 from ase_geomformer.recipes.equation_of_state.result import EOSResult
 from ase_geomformer.recipes.equation_of_state.settings import EOSSettings
 from ase_geomformer.recipes.relaxation.batch import relax_all
+from ase_geomformer.runs.folder import FINAL_FILES
 
 SCAN_FILE = "scan.traj"
-FINAL_FILE = "final.extxyz"
 FIGURE_FILE = "eos.png"
 
 
@@ -37,7 +37,7 @@ def eos(
     settings : EOSSettings, optional
     **keywords
         :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``scan.traj``,
-        ``final.extxyz``, ``eos.png``, ``settings.yaml`` and ``result.json``.
+        ``final.extxyz``, ``final.traj``, ``eos.png``, ``settings.yaml`` and ``result.json``.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def eos(
     settings = settings or EOSSettings()
     run = Run(potential, settings, **keywords)
     start = free_crystal(atoms, run, "an equation of state")
-    folder = run.start((SCAN_FILE, FINAL_FILE, FIGURE_FILE))
+    folder = run.start((SCAN_FILE, *FINAL_FILES, FIGURE_FILE))
     problems: list[str] = []
     with run.bar("volumes", settings.points) as advance:
         if settings.relax_first:
@@ -79,7 +79,7 @@ def eos(
         atoms=_at_minimum([found.atoms for found in scan], volumes, chosen),
     )
     folder.save_atoms(SCAN_FILE, [found.atoms for found in scan])
-    folder.save_atoms(FINAL_FILE, result.atoms)
+    folder.save_final(result.atoms)
     folder.save_figure(FIGURE_FILE, lambda: plot(result))
     return run.finish(
         result, f"{result.atoms.get_chemical_formula()}, equation of state {settings.equation}"

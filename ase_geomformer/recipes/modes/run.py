@@ -23,11 +23,10 @@ from ase_geomformer.recipes.modes.settings import VibrationsSettings
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow, symmetry_number
 from ase_geomformer.recipes.relaxation.run import relax
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
-from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.folder import FINAL_FILES, RunFolder
 
 ARRAYS_FILE = "vibrations.npz"
 FIGURE_FILE = "vibrations.png"
-FINAL_FILE = "final.extxyz"
 MODES_FOLDER = "modes"
 # Å; how far the atom that moves most goes in the file of a mode.
 AMPLITUDE = 0.4
@@ -55,7 +54,7 @@ def vibrations(
     **keywords
         :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``vibrations.npz``
         (Hessian, frequencies, modes), ``vibrations.png``, one file for each mode in ``modes``,
-        ``final.extxyz``, ``settings.yaml`` and ``result.json``.
+        ``final.extxyz``, ``final.traj``, ``settings.yaml`` and ``result.json``.
 
     Returns
     -------
@@ -174,7 +173,7 @@ def _files(modes: Path | None) -> list[str]:
     """Files of this recipe, and those that an earlier run left for its modes."""
     earlier = [] if modes is None else list(modes.glob("mode_*.extxyz"))
     listed = [f"{MODES_FOLDER}/{path.name}" for path in earlier]
-    return [ARRAYS_FILE, FIGURE_FILE, FINAL_FILE, *listed]
+    return [ARRAYS_FILE, FIGURE_FILE, *FINAL_FILES, *listed]
 
 
 def _write(
@@ -194,7 +193,7 @@ def _write(
             "positions_A": atoms.positions,
         },
     )
-    folder.save_atoms(FINAL_FILE, atoms)
+    folder.save_final(atoms)
     if settings.mode_frames:
         for index, frequency in enumerate(modes.frequencies_per_cm):
             name = f"{MODES_FOLDER}/mode_{index + 1:03d}.extxyz"

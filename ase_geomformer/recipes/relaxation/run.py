@@ -12,9 +12,9 @@ from ase_geomformer.recipes.relaxation.minimizer import Relaxation
 from ase_geomformer.recipes.relaxation.result import RelaxResult
 from ase_geomformer.recipes.relaxation.resume import Replay, StoredFrames, read_frames
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
+from ase_geomformer.runs.folder import FINAL_FILES
 
 TRAJECTORY_FILE = "trajectory.traj"
-FINAL_FILE = "final.extxyz"
 FIGURE_FILE = "relax.png"
 # What a resumed run may ask for otherwise than before.
 FREE = ("steps", "fmax", "smax_GPa")
@@ -44,8 +44,9 @@ def relax(
     settings : RelaxSettings, optional
     **keywords
         :class:`~ase_geomformer.recipes.base.RunKeywords`: ``output``, a folder for
-        ``trajectory.traj`` (every step), ``final.extxyz``, ``relax.png``, ``settings.yaml`` and
-        ``result.json``; ``resume``, ``overwrite``, ``progress`` and ``inputs``.
+        ``trajectory.traj`` (every step), ``final.extxyz``, ``final.traj`` (with all constraints),
+        ``relax.png``, ``settings.yaml`` and ``result.json``; ``resume``,
+        ``overwrite``, ``progress`` and ``inputs``.
 
     Returns
     -------
@@ -66,7 +67,7 @@ def relax(
     relaxation = Relaxation(atoms, settings)
     relaxation.atoms.calc = calculator
     relaxation.atoms.get_forces()  # finds what is wrong with the structure before any file is made
-    files = (TRAJECTORY_FILE, FINAL_FILE, FIGURE_FILE)
+    files = (TRAJECTORY_FILE, *FINAL_FILES, FIGURE_FILE)
     folder = run.start(files, kept=(TRAJECTORY_FILE,), free=FREE)
     path = folder.file(TRAJECTORY_FILE)
     frames = read_frames(path) if path is not None and folder.resumed else []
@@ -74,7 +75,7 @@ def relax(
     relaxation.atoms.calc = Replay(calculator, frames)
     _minimize(run, relaxation, None if path is None else StoredFrames(path, len(frames)))
     result = relaxation.result(run.wall_time, run.folder.path)
-    folder.save_atoms(FINAL_FILE, result.atoms)
+    folder.save_final(result.atoms)
     folder.save_figure(FIGURE_FILE, lambda: plot(result.history, settings))
     return run.finish(result, f"{result.atoms.get_chemical_formula()}, relaxed")
 

@@ -117,7 +117,8 @@ def test_the_folder_holds_what_is_promised(nitrogen: Atoms, tmp_path: Path) -> N
     output = tmp_path / "run"
     result = vibrations(nitrogen, EMT(), output=output, progress=False)
     assert {file.name for file in output.iterdir()} == {
-        "vibrations.npz", "vibrations.png", "modes", "final.extxyz", "settings.yaml", "result.json",
+        "vibrations.npz", "vibrations.png", "modes", "final.extxyz", "final.traj", "settings.yaml",
+        "result.json",
     }  # fmt: skip
     stored = json.loads((output / "result.json").read_text())
     assert stored["frequencies_per_cm"] == list(result.frequencies_per_cm)

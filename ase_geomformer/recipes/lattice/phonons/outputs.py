@@ -13,12 +13,11 @@ from ase_geomformer.recipes.lattice.phonons.figure import draw_bands, draw_therm
 from ase_geomformer.recipes.lattice.phonons.force_constants import FORCE_FILES
 from ase_geomformer.recipes.lattice.phonons.result import PhononResult
 from ase_geomformer.recipes.lattice.relaxation import RELAXED_FILE
-from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.folder import FINAL_FILES, RunFolder
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
 
-FINAL_FILE = "final.extxyz"
 ARRAYS_FILE = "phonons.npz"
 # What an interrupted run goes on with.
 KEPT_FILES = (RELAXED_FILE, *FORCE_FILES)
@@ -59,7 +58,7 @@ _WRITERS: dict[str, Callable[[Phonopy, Path], None]] = {
     "thermal_properties.yaml": lambda phonon, path: phonon.write_yaml_thermal_properties(path),
 }
 _FIGURES = {"bands.png": draw_bands, "thermal.png": draw_thermal}
-FILES = (*KEPT_FILES, FINAL_FILE, ARRAYS_FILE, *_WRITERS, *_FIGURES)
+FILES = (*KEPT_FILES, *FINAL_FILES, ARRAYS_FILE, *_WRITERS, *_FIGURES)
 
 
 def write_phonopy_files(phonon: Phonopy, folder: RunFolder) -> None:
@@ -72,7 +71,7 @@ def write_phonopy_files(phonon: Phonopy, folder: RunFolder) -> None:
 def write_files(result: PhononResult, folder: RunFolder) -> None:
     """Write all files but ``result.json``."""
     write_phonopy_files(result.phonon, folder)
-    folder.save_atoms(FINAL_FILE, result.atoms)
+    folder.save_final(result.atoms)
     folder.save_arrays(ARRAYS_FILE, result.arrays())
     for name, draw in _FIGURES.items():
         folder.save_figure(name, partial(draw, result))
