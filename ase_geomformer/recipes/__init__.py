@@ -1,4 +1,4 @@
-"""Recipes: what is done with a potential besides molecular dynamics.
+"""Recipes: relaxation, equations of state, phonons, reaction paths and other calculations.
 
 Every recipe is a function of a structure, a potential and a settings class; it gives a result with
 ``converged`` and ``reason`` and, with an output folder, leaves its files there. The potential is

@@ -87,9 +87,7 @@ class FreeDirections:
             owners += [index] * len(allowed)
             vectors.append(allowed)
         if not owners:
-            raise ValueError(
-                f"all atoms are fixed, which leaves nothing to {purpose}; release some"
-            )
+            raise ValueError(f"all atoms are fixed, so that none can {purpose}; release some")
         return cls(np.array(owners), np.concatenate(vectors), len(atoms))
 
     @property

@@ -75,7 +75,7 @@ def vacancy_formation_energy(
     if len(set(atoms.numbers)) > 1:
         raise ValueError(
             f"{atoms.symbols} has several elements; the energy of a vacancy needs the chemical "
-            "potential of what is taken out, so combine relaxations of your own"
+            "potential of what is taken out, so combine relaxations yourself"
         )
     if len(atoms) < 2:
         raise ValueError("the crystal has one atom; give a supercell")

@@ -8,7 +8,7 @@ from ase import Atoms
 
 
 def symmetry_dataset(atoms: Atoms, symprec_A: float) -> Any:
-    """What spglib knows of a crystal's symmetry; None where it is no crystal, or none is found."""
+    """The symmetry dataset of spglib; None for structures that are not crystals."""
     import spglib
 
     if not len(atoms) or not atoms.pbc.all() or atoms.cell.rank < 3:

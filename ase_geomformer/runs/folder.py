@@ -302,8 +302,8 @@ def _check_own(folder: Path, checkpoint: str, own: Iterable[str]) -> None:
     others = _others(folder, (*own, SETTINGS_FILE, ".*"))
     if others:
         raise FileNotFoundError(
-            f"there is no {checkpoint} in {folder} to resume from, and {others[0]} is not of a run "
-            "that has just begun; give the folder of the run, or a new one"
+            f"there is no {checkpoint} in {folder} to resume from, and {others[0]} is no file of "
+            "such a run; give the folder of the run, or a new one"
         )
 
 

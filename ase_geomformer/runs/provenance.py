@@ -1,4 +1,4 @@
-"""The folder a run leaves behind, and where its numbers come from."""
+"""Provenance of results: potential, device, versions, seed, command."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def provenance(calculator: Any, *, seed: int | None = None) -> dict[str, Any]:
-    """What made a result: potential, device, type, versions, seed and command.
+    """What made a result: potential, device, dtype, versions, seed and command.
 
     ``tf32`` tells whether float32 products on a GPU may be rounded to ten bits; ``threads`` is
     what sums on a CPU are shared among.

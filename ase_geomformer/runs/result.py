@@ -1,4 +1,4 @@
-"""What every run gives back."""
+"""Results of runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Row = tuple[str, str, str]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunResult:
-    """What every run gives back.
+    """Result of a run.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class RunResult:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RecipeResult(RunResult):
-    """What every recipe gives back.
+    """Result of a recipe.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class RecipeResult(RunResult):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DynamicsResult(RunResult):
-    """What every run of molecular dynamics gives back.
+    """Result of a run of molecular dynamics.
 
     Attributes
     ----------

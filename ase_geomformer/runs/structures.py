@@ -1,4 +1,4 @@
-"""Structures from wherever they lie."""
+"""Structures from files, folders, databases and lists."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
 
 def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(FileNotFoundError, match=r"no settings.yaml in .*notes.txt is not of"):
+    with pytest.raises(FileNotFoundError, match=r"no settings.yaml in .*notes.txt is no file of"):
         RunFolder(tmp_path, resume=True)
     assert not RunFolder(tmp_path, resume=True, own=("notes.*",)).resumed
     with pytest.raises(ValueError, match="needs the output folder"):

@@ -81,15 +81,15 @@ def elastic(
 
 
 def _check_relaxed(atoms: Atoms, evaluator: Evaluator, settings: ElasticSettings) -> None:
-    """Refuse a start whose own stress or forces would pass for those of the strain."""
+    """Refuse a start whose residual stress or forces would add to those of the strain."""
     (found,) = evaluator([atoms], ("forces", "stress"))
     fmax = float(np.linalg.norm(found["forces"], axis=1).max())
     smax = float(np.abs(found["stress"]).max()) / units.GPa
     if fmax > settings.fmax or smax > settings.smax_GPa:
         raise ValueError(
             f"the crystal is not relaxed: its largest force is {fmax:.2g} eV/Å and its largest "
-            f"stress {smax:.2g} GPa, beside fmax = {settings.fmax:g} and smax_GPa = "
-            f"{settings.smax_GPa:g}; relax it, or set relax_first"
+            f"stress {smax:.2g} GPa, above fmax = {settings.fmax:g} eV/Å or smax_GPa = "
+            f"{settings.smax_GPa:g} GPa; relax it, or set relax_first"
         )
 
 

@@ -32,7 +32,7 @@ class EOSResult(RecipeResult):
     energies : array (points,)
         eV.
     atoms : ase.Atoms
-        The structure of the scan at the volume of least energy by the fit, atoms not relaxed anew.
+        The structure at the fitted equilibrium volume, scaled from the nearest one of the scan.
     """
 
     equation: str

@@ -1,4 +1,4 @@
-"""Forces on many structures of one size, kept on disk so that no finished one is lost."""
+"""Forces on many structures of one size, written to disk as they are evaluated."""
 
 from __future__ import annotations
 
@@ -53,9 +53,8 @@ class ForceStore:
             write_text(self._facts, json.dumps(facts, indent=1) + "\n")
         elif read_json(self._facts) != facts:
             raise ValueError(
-                f"the forces in {self.file} are of other structures, or another potential, than "
-                "this run's; give the settings that the run was begun with, or start it anew in "
-                "another folder"
+                f"the forces in {self.file} are of other structures, or of another potential; "
+                "give the settings of the run to resume, or start a new run in another folder"
             )
         self.done = self._whole_records()
 

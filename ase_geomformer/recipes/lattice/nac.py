@@ -54,7 +54,7 @@ class BornCharges:
         if excess > _NEUTRAL:
             raise ValueError(
                 f"Born charges must add up to zero over the primitive cell, and these leave "
-                f"{excess:.3f} e by atom"
+                f"{excess:.3f} e per atom"
             )
         # The small rest is shared out, or the acoustic modes would feel a field.
         object.__setattr__(self, "charges_e", charges - charges.mean(axis=0))

@@ -72,7 +72,7 @@ def stability(q_points: np.ndarray, frequencies_THz: np.ndarray, tolerance_THz: 
 
 
 def report(found: Stability, what: OnImaginary) -> None:
-    """Raise, warn or keep silent about imaginary modes.
+    """Raise an error, warn or do nothing about imaginary modes.
 
     Raises
     ------

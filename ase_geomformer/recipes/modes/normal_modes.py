@@ -102,7 +102,7 @@ def curvature(
         if not isinstance(evaluate, BatchEvaluator):
             raise ValueError(
                 "hessian = 'exact' needs a potential of this package, and "
-                f"{type(evaluate.calculator).__name__} is another calculator; choose "
+                f"{type(evaluate.calculator).__name__} is another calculator; use "
                 "'finite-difference'"
             )
         rows = hessian(evaluate, atoms, rows=free.free_atoms, dtype=None, progress=progress)
@@ -137,7 +137,7 @@ def normal_modes(
     free = FreeDirections.of(atoms, VIBRATE)
     masses = atoms.get_masses()
     if not (masses[free.atoms] > 0).all():
-        raise ValueError("an atom without mass cannot vibrate; give it one with atoms.set_masses")
+        raise ValueError("all masses must be positive; set them with atoms.set_masses")
     if whole_motions == "auto":
         whole_motions = default_motions(atoms)
     roots = np.sqrt(masses[free.atoms])

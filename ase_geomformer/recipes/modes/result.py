@@ -1,4 +1,4 @@
-"""What a calculation of vibrations gives back."""
+"""Result of vibrations."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ class VibrationsResult(RecipeResult):
             if abs(row.temperature_K - temperature_K) < 1e-6:
                 return row
         known = ", ".join(f"{row.temperature_K:g}" for row in self.thermochemistry)
-        raise ValueError(f"there is no row at {temperature_K} K; there is {known or 'none'}")
+        raise ValueError(
+            f"no thermochemistry at {temperature_K} K; temperatures are {known or 'none'}"
+        )
 
     def summary(self) -> dict[str, Any]:
         modes = self.modes

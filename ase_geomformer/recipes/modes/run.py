@@ -119,14 +119,13 @@ def _check_relaxed(
     if not sizes.max() <= settings.fmax:  # NaN is refused, too
         worst = int(np.argmax(sizes))
         remedy = (
-            f"allow it more than relax_steps = {settings.relax_steps}"
+            f"increase relax_steps = {settings.relax_steps}"
             if settings.relax
-            else "relax it first (relax = true does)"
+            else "relax it first (relax = true)"
         )
         raise ValueError(
-            f"the structure is not relaxed: atom {worst} ({atoms.symbols[worst]}) feels a force of "
-            f"{sizes.max():.3g} eV/Å, and fmax is {settings.fmax:g}; {remedy}, "
-            "or set a higher limit if its vibrations are wanted all the same"
+            f"the structure is not relaxed: the force on atom {worst} ({atoms.symbols[worst]}) is "
+            f"{sizes.max():.3g} eV/Å, above fmax = {settings.fmax:g} eV/Å; {remedy}, or raise fmax"
         )
     return float(found["energy"]), float(sizes.max())
 
@@ -134,7 +133,7 @@ def _check_relaxed(
 def _thermochemistry(
     atoms: Atoms, modes: NormalModes, energy: float, settings: VibrationsSettings
 ) -> tuple[int | None, list[ThermochemistryRow]]:
-    """Symmetry number and table; none of a structure with imaginary modes that should not be."""
+    """Symmetry number and table; none where the number of imaginary modes is not as expected."""
     model = settings.thermochemistry
     if model == "auto":
         isolated = not (atoms.constraints or atoms.pbc.any())

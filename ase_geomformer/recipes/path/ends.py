@@ -45,7 +45,7 @@ def checked_path(path: Sequence[Atoms], settings: NEBSettings) -> list[Atoms]:
     if len(images) < 2:
         raise ValueError(
             f"a path needs two ends, and {len(images)} structure is given; give the initial and "
-            "the final one, or all images"
+            "the final structure, or all images"
         )
     for index, atoms in enumerate(images[1:], start=1):
         _check_pair(images[0], atoms, f"structure {index}")
@@ -92,21 +92,23 @@ def _check_pair(first: Atoms, other: Atoms, name: str) -> None:
     if sorted(first.numbers) != sorted(other.numbers):
         raise ValueError(
             f"{name} is {other.get_chemical_formula()}, and the first is "
-            f"{first.get_chemical_formula()}; a reaction keeps its atoms"
+            f"{first.get_chemical_formula()}; all must have the same atoms"
         )
     wrong = np.flatnonzero(first.numbers != other.numbers)
     if wrong.size:
         raise ValueError(
             f"{name} has its atoms in another order: atom {wrong[0]} is "
-            f"{other.symbols[wrong[0]]} there and {first.symbols[wrong[0]]} in the first; sort "
-            "them alike"
+            f"{other.symbols[wrong[0]]} there and {first.symbols[wrong[0]]} in the first; "
+            "give all structures with the same order of atoms"
         )
     if (first.pbc != other.pbc).any():
-        raise ValueError(f"{name} has the boundaries {other.pbc}, and the first has {first.pbc}")
+        raise ValueError(
+            f"{name} has the periodic boundaries {other.pbc}, and the first has {first.pbc}"
+        )
     if np.abs(first.cell.array - other.cell.array)[first.pbc].max(initial=0.0) > 1e-6:
         raise ValueError(
-            f"{name} has another cell than the first; relax both in the same cell, as a band does "
-            "not change it"
+            f"{name} has another cell than the first; relax both in the same cell, which is fixed "
+            "along a path"
         )
 
 
@@ -119,9 +121,9 @@ def _unwrap(before: Atoms, after: Atoms, *, check: bool) -> None:
     if check and parts.max() > LONGEST_WAY:
         worst = int(np.argmax(parts.max(axis=1)))
         raise ValueError(
-            f"atom {worst} ({before.symbols[worst]}) goes {parts.max():.2f} of a lattice vector, "
-            "so that it could as well go the other way round; take a larger cell, or give some "
-            "images between"
+            f"atom {worst} ({before.symbols[worst]}) moves by {parts.max():.2f} of a lattice "
+            "vector, so that its direction is ambiguous; use a larger cell, or give intermediate "
+            "images"
         )
     after.positions = before.positions + way
 
@@ -140,9 +142,9 @@ def _check_order(initial: Atoms, final: Atoms) -> None:
     if moved.size and total > SAME and best < EXCHANGED * total:
         some = ", ".join(f"{i} and {order[i]} ({initial.symbols[i]})" for i in moved[:4])
         raise ValueError(
-            f"atoms seem to be exchanged between the ends, such as {some}: in another order all "
-            f"ways together are {best:.2f} Å instead of {total:.2f} Å; sort the atoms alike, or "
-            "set exchanged_atoms if the reaction exchanges them"
+            f"atoms seem to be exchanged between the ends, such as {some}: in another order the "
+            f"displacements add up to {best:.2f} Å instead of {total:.2f} Å; give both ends the "
+            "same order of atoms, or set exchanged_atoms if the reaction exchanges them"
         )
 
 

@@ -1,4 +1,4 @@
-"""A band on its way, step by step."""
+"""Optimization of a band."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPTIMIZERS: dict[str, Callable[..., Any]] = {"fire": FIRE, "ode": NEBOptimizer}
 
 @dataclass(eq=False)
 class BandRelaxation:
-    """A band on its way to the path of least energy.
+    """A band under optimization.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class BandRelaxation:
         self.good = self.band.get_positions()
 
     def optimize(self, advance: Advance) -> str:
-        """Relax the band, first without a climbing image; what stopped it, if not its goal."""
+        """Relax the band, first without climbing; return why it stopped early, if it did."""
         settings, band = self.settings, self.band
         phases = [(False, settings.fmax)]
         if settings.climb:
@@ -101,7 +101,7 @@ class BandRelaxation:
             optimizer.run(fmax=goal, steps=settings.steps - first)
 
     def save(self) -> None:
-        """Write the images, from which the run can go on."""
+        """Write the images, from which a run resumes."""
         for image in self.band.images:
             image.info[STEP_KEY] = self.step
         self.folder.save_atoms(IMAGES_FILE, self.band.images)

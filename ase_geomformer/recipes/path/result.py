@@ -1,4 +1,4 @@
-"""What the search for a reaction path gives back."""
+"""Result of a reaction path."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def neb(
     settings: NEBSettings | None = None,
     **keywords: Unpack[RunKeywords],
 ) -> NEBResult:
-    """Find the path of least energy between two minima, and its barrier.
+    """Find the minimum-energy path between two minima, and its barrier.
 
     All images are evaluated together at each step. Convergence is measured on the forces after
     the last step. The highest image is then refined to the saddle point, whose vibrations must
@@ -89,14 +89,14 @@ def neb(
 def _images(
     given: list[Atoms], evaluate: Evaluator, settings: NEBSettings, folder: RunFolder
 ) -> tuple[list[Atoms], int]:
-    """The images to begin with, and the step that they are of."""
+    """The initial images, and their step."""
     file = folder.file(IMAGES_FILE)
     if folder.resumed and file is not None and file.exists():
         images = list(iread(file))
         if (images[0].numbers != given[0].numbers).any():
             raise ValueError(
-                f"the run to resume is of {images[0].symbols}, and the structures given are of "
-                f"{given[0].symbols}; give the same, or start a new run"
+                f"the run to resume has {images[0].symbols}, and the structures given have "
+                f"{given[0].symbols}; give the same structures, or start a new run"
             )
         step = int(images[0].info.get(STEP_KEY, 0))
         for image in images:
@@ -154,7 +154,7 @@ def _result(run: Run, relaxation: BandRelaxation, reason: str) -> NEBResult:
 
 
 def _saddle(images: list[Atoms], top: int, evaluate: Evaluator, settings: NEBSettings) -> Saddle:
-    """The saddle point next to the highest image, or that image itself."""
+    """The saddle point refined from the highest image, or that image itself."""
     return refine_saddle(
         images[top],
         evaluate,

@@ -92,13 +92,13 @@ def cell_filter(atoms: Atoms, settings: RelaxSettings) -> LogStrainFilter | None
     if atoms.cell.rank < 3:
         raise ValueError(
             f"cell = {settings.cell!r} needs a cell of three vectors, and {atoms.symbols} has "
-            f"{atoms.cell.rank}; relax it with cell = 'none'"
+            f"{atoms.cell.rank}; use cell = 'none'"
         )
     if not atoms.pbc.all() and settings.cell_mask is None:
         raise ValueError(
             f"{atoms.symbols} is periodic along {atoms.pbc.tolist()} only, and cell = "
-            f"{settings.cell!r} would change its vacuum; name the components that may change in "
-            "cell_mask, or take cell = 'none'"
+            f"{settings.cell!r} would change its vacuum; name the strain components that may "
+            "change in cell_mask, or use cell = 'none'"
         )
     return LogStrainFilter(
         atoms,

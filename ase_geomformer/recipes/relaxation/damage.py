@@ -1,4 +1,4 @@
-"""Whether a structure is still the one it was."""
+"""Whether a structure exploded, collapsed or dissociated in a relaxation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fragments(atoms: Atoms) -> int:
 
 
 def damage(start: Atoms, end: Atoms) -> str | None:
-    """What has become of a structure that is no longer the one it was; None if it is.
+    """How a structure was damaged by a relaxation; None if it was not.
 
     An end is damaged where it exploded (an atom has left all others), collapsed (two atoms lie on
     top of each other) or dissociated (it has more fragments than the start).
@@ -50,7 +50,7 @@ def damage(start: Atoms, end: Atoms) -> str | None:
 
 
 def blow_up(start: Atoms, atoms: Atoms, energy: float, forces: np.ndarray) -> str | None:
-    """Why a relaxation cannot go on, if so."""
+    """Why a relaxation cannot continue, or None."""
     if not (np.isfinite(energy) and np.isfinite(forces).all()):
         return "exploded: the energy or a force is not finite"
     if atoms.cell.rank == 3:

@@ -28,13 +28,11 @@ def relax_many(
     index: str = ":",
     **keywords: Unpack[RunKeywords],
 ) -> RelaxManyResult:
-    """Relax many structures, all that are under way in one evaluation per step.
+    """Relax many structures, several at the same time with one batched evaluation per step.
 
-    The results are those of :func:`~ase_geomformer.recipes.relax` with each structure, to
-    rounding; what has converged leaves and the next takes its place.
-
-    Every structure is on disk when it is done: a run that was killed goes on with the others, and
-    begins those again that were under way.
+    The results are those of :func:`~ase_geomformer.recipes.relax` for each structure, to rounding.
+    Each result is written when it is done: a run that was killed resumes with the structures that
+    were not.
 
     Parameters
     ----------

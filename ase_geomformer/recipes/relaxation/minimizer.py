@@ -40,7 +40,7 @@ class Relaxation:
 
     def __init__(self, atoms: Atoms, settings: RelaxSettings, *, batched: bool = False) -> None:
         if not len(atoms):
-            raise ValueError("the structure has no atoms; give one with at least one")
+            raise ValueError("the structure has no atoms")
         self.settings, self.start = settings, atoms
         self.atoms = atoms.copy()
         self.constraints = list(self.atoms.constraints)
@@ -157,7 +157,7 @@ class Relaxation:
             state = f"{self.gave_up}; {state}"
         text = f"{state} after {self.steps} steps"
         if not self.converged and self.steps >= self.settings.steps:
-            text += ", the most allowed"
+            text += ", the maximum"
         return text if harm is None else f"{harm}; {text}"
 
 

@@ -84,7 +84,7 @@ class RelaxResult(RecipeResult):
         Largest component of the stress, beside the external pressure, that the cell is free to
         follow; None where the cell was fixed.
     damage : str or None
-        What has become of a structure that exploded, collapsed or dissociated.
+        How the structure exploded, collapsed or dissociated; None if it did not.
     space_group_before, space_group_after : str or None
         With their numbers; None for what is no crystal.
     history : dict of str to array

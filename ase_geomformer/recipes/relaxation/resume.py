@@ -1,4 +1,4 @@
-"""Going on with a relaxation as if it had never stopped."""
+"""Resuming a relaxation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ase_geomformer.machine.files import atomic_file
 
 
 class Replay(Calculator):
-    """Answers from the frames of a trajectory where it can, and asks a calculator elsewhere.
+    """Takes results from the frames of a trajectory, and from a calculator elsewhere.
 
-    Optimizers have no chance in them: made again from its start, a relaxation takes the very
-    steps it took before, and the frames spare it their evaluation. Whatever an optimizer
-    remembers is then as it was when the run stopped.
+    Optimizers are deterministic: repeated from its start, a relaxation takes the same steps, and
+    the frames replace their evaluation. The internal state of the optimizer is then what it was
+    when the run stopped.
 
     Parameters
     ----------

@@ -31,9 +31,9 @@ def relax(
     The atoms' constraints are honoured. Whether the relaxation converged is measured on the
     forces and the stress of the last structure.
 
-    A run in a folder can be resumed, after it was killed or with more steps or tighter limits: it
-    is made again from the start with the results in its trajectory, which costs no evaluation,
-    and so goes on as if it had never stopped, to the rounding of the potential.
+    A run in a folder can be resumed, after it was killed or with more steps or tighter thresholds:
+    its steps are repeated with the results in the trajectory, without evaluations, so that it
+    continues as if it had never stopped, to the rounding of the potential.
 
     Parameters
     ----------
@@ -58,8 +58,8 @@ def relax(
     FileExistsError
         If the output folder is not empty.
     ValueError
-        If structure and settings do not fit each other, or a run is resumed with another
-        structure, potential or settings.
+        If the settings do not apply to the structure, or a run is resumed with another structure,
+        potential or settings.
     """
     settings = settings or RelaxSettings()
     run = Run(potential, settings, **keywords)
@@ -101,6 +101,6 @@ def _check_same_structure(atoms: Atoms, frames: list[Atoms]) -> None:
         and abs(frames[0].cell.array - atoms.cell.array).max() < 1e-8
     ):
         raise ValueError(
-            f"the run to resume began with another structure ({frames[0].symbols}) than the one "
-            f"given ({atoms.symbols}); give the same one, or start a new run"
+            f"the run to resume started from another structure ({frames[0].symbols}) than the one "
+            f"given ({atoms.symbols}); give the same structure, or start a new run"
         )

@@ -1,4 +1,4 @@
-"""Finished relaxations on disk, so that none is ever lost."""
+"""Finished relaxations on disk."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class RelaxStore:
                 self.structures[index]
             ):
                 raise ValueError(
-                    f"structure {index} in {path} is not the one given now; resume with the same "
-                    "structures in the same order, or start a new run"
+                    f"structure {index} in {path} differs from the one given now; resume with the "
+                    "same structures in the same order, or start a new run"
                 )
             self.finished[index] = _result(record, self.structures[index])
 

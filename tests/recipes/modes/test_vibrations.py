@@ -79,7 +79,7 @@ def test_as_ase_has_it_with_emt(nitrogen: Atoms, tmp_path: Path) -> None:
 
 def test_a_structure_that_is_not_relaxed_is_refused(tmp_path: Path) -> None:
     atoms = molecule("N2")
-    with pytest.raises(ValueError, match=r"atom 0 \(N\) feels a force of .* relax it first"):
+    with pytest.raises(ValueError, match=r"the force on atom 0 \(N\) is .* relax it first"):
         vibrations(atoms, EMT(), output=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
     short = VibrationsSettings(relax=True, relax_steps=1)
@@ -146,7 +146,7 @@ def test_an_atom_has_thermochemistry_without_vibrations(tmp_path: Path) -> None:
     assert result.at(298.15).enthalpy_eV - result.energy_eV == pytest.approx(
         2.5 * 0.025693, rel=1e-3
     )
-    with pytest.raises(ValueError, match=r"no row at 5\.0 K"):
+    with pytest.raises(ValueError, match=r"no thermochemistry at 5\.0 K"):
         result.at(5.0)
 
 

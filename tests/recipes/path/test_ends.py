@@ -96,7 +96,7 @@ def test_atoms_cross_boundaries_by_the_short_way() -> None:
     np.testing.assert_allclose(steps, [[-0.2, 0.0, -0.125]] * 4)
     far = cell.copy()
     far.positions[0, 0] += 0.48 * cell.cell[0, 0]
-    with pytest.raises(ValueError, match=r"atom 0 \(Cu\) goes 0.48 of a lattice vector"):
+    with pytest.raises(ValueError, match=r"atom 0 \(Cu\) moves by 0.48 of a lattice vector"):
         checked_path([cell, far], SETTINGS)
 
 

@@ -48,10 +48,10 @@ def thermal_conductivity(
     born: nac.BornCharges | None = None,
     **keywords: Unpack[RunKeywords],
 ) -> ConductivityResult:
-    """Heat that the phonons of a crystal carry, limited by their scattering of each other.
+    """Lattice thermal conductivity, limited by phonon-phonon scattering.
 
-    The crystal is relaxed; supercells with one and with two displaced atoms, hundreds of them, are
-    evaluated in batches; phono3py makes third-order force constants of the forces and solves the
+    The crystal is relaxed; supercells with one and with two displaced atoms are evaluated in
+    batches; phono3py computes third-order force constants from the forces and solves the
     Boltzmann equation: Togo, Chaput, Tanaka, Phys. Rev. B 91, 094306 (2015). It is part of the
     extra ``thermal``.
 
@@ -85,7 +85,7 @@ def thermal_conductivity(
     _check_installed()
     atoms = free_crystal(atoms, run)
     evaluator = run.evaluator
-    # Finds what does not fit before any work is done.
+    # An error in these settings is found before any work is done.
     nac.parameters(make_phono3py(atoms, settings).primitive, evaluator, settings, born)
     files = (*KEPT_FILES, *_WRITERS, ARRAYS_FILE, FIGURE_FILE)
     folder = run.start(files, kept=KEPT_FILES, free=FREE)

@@ -27,7 +27,7 @@ def displacements_and_forces(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run dynamics at constant temperature and collect frames.
 
-    With a folder, the run is in ``md`` there and goes on where it was killed.
+    With a folder, the run is in ``md`` there and can be resumed.
 
     Parameters
     ----------

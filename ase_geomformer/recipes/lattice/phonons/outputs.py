@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from phonopy import Phonopy
 
 ARRAYS_FILE = "phonons.npz"
-# What an interrupted run goes on with.
+# Files that a resumed run needs.
 KEPT_FILES = (RELAXED_FILE, *FORCE_FILES)
 
 
 def save_phonopy(phonon: Phonopy, path: Path) -> None:
-    """All that phonopy needs to go on: crystal, force sets or constants, Born charges."""
+    """Write phonopy.yaml: crystal, force sets or force constants, Born charges."""
     settings = {"force_sets": True, "displacements": True}
     if not _has_force_sets(phonon):
         settings = {"force_sets": False, "displacements": False, "force_constants": True}
@@ -62,7 +62,7 @@ FILES = (*KEPT_FILES, *FINAL_FILES, ARRAYS_FILE, *_WRITERS, *_FIGURES)
 
 
 def write_phonopy_files(phonon: Phonopy, folder: RunFolder) -> None:
-    """Write what phonopy's own scripts go on from."""
+    """Write the files that phonopy's own scripts read."""
     for name, write in _WRITERS.items():
         if name != "FORCE_SETS" or _has_force_sets(phonon):
             folder.save(name, partial(write, phonon))

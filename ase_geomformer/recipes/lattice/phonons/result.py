@@ -1,4 +1,4 @@
-"""What a phonon calculation gives back."""
+"""Result of a phonon calculation."""
 
 from __future__ import annotations
 

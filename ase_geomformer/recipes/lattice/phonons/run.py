@@ -44,12 +44,11 @@ def phonons(
     born: nac.BornCharges | None = None,
     **keywords: Unpack[RunKeywords],
 ) -> PhononResult:
-    """Vibrations of a crystal.
+    """Phonons of a crystal.
 
-    The structure is relaxed, atoms of a supercell are displaced, all displaced supercells are
-    evaluated in batches, and phonopy makes of the forces what there is to know: bands along
-    seekpath's path with group velocities, densities of states, thermodynamics, mean square
-    displacements, and whether any mode is imaginary.
+    The structure is relaxed, the displaced supercells are evaluated in batches, and phonopy
+    computes from the forces: bands along seekpath's path with group velocities, densities of
+    states, thermodynamics, mean square displacements and imaginary modes.
 
     Parameters
     ----------
@@ -119,7 +118,7 @@ def check_feasible(
     settings: PhononSettings,
     born: nac.BornCharges | None = None,
 ) -> None:
-    """Refuse what would fail only after the work is done.
+    """Check before any work what would otherwise fail at the end.
 
     Raises
     ------
@@ -149,7 +148,7 @@ def finish_force_constants(
 def _analyse(
     run: Run, phonon: Phonopy, relaxed: Relaxed, settings: PhononSettings, evaluated: int
 ) -> PhononResult:
-    """All that follows from force constants."""
+    """Everything that follows from the force constants."""
     bands = band_structure(phonon, settings.band_points)
     modes = modes_on_mesh(phonon, settings.q_mesh)
     cutoff = max(settings.imaginary_tolerance_THz, _LOWEST_CUTOFF_THZ)

@@ -1,4 +1,4 @@
-"""What a quasi-harmonic calculation gives back."""
+"""Result of a quasi-harmonic calculation."""
 
 from __future__ import annotations
 
