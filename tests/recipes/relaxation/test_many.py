@@ -177,7 +177,7 @@ def test_a_killed_run_keeps_what_is_finished(tmp_path: Path) -> None:
     content = json.loads((run / "result.json").read_text())
     assert content["number_of_structures"] == 12
     assert content["number_converged"] == 12
-    with pytest.raises(ValueError, match="not the one given now"):
+    with pytest.raises(ValueError, match="differs from the one given now"):
         relax_many(structures[::-1], EMT(), settings, output=run, resume=True, progress=False)
 
 
@@ -190,3 +190,17 @@ def test_command(potential: Potential, tmp_path: Path, capsys: Any) -> None:
     assert "0 of 2 structures converged" in capsys.readouterr().err
     names = {"settings.yaml", "result.json", "relax_many.png", "finished.jsonl", "relaxed.extxyz"}
     assert set(os.listdir(output)) == names
+
+
+def test_damaged_structures_are_named_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    """Copper with two atoms on top of each other stays there in no steps."""
+    sound, broken = bulk("Cu", cubic=True), bulk("Cu", cubic=True)
+    broken.positions[1] = broken.positions[0] + [0.3, 0.0, 0.0]
+    settings = RelaxManySettings(fmax=1e9, steps=0)
+    result = relax_many([sound, broken], EMT(), settings)
+    named = [row for row in result.rows() if row[0] == "structure 1 (Cu4)"]
+    assert len(named) == 1
+    assert named[0][1].startswith("collapsed: atoms 0 and 1 are 0.30 Å apart")
+    shown = capsys.readouterr().out
+    assert "structure 1 (Cu4)" in shown
+    assert "structure 0" not in shown
