@@ -102,30 +102,33 @@ class _Version(argparse.Action):
 def _run_verb(verb: str, arguments: list[str]) -> int:
     from jsonargparse import ArgumentParser
 
+    from ase_geomformer.settings.parser import FLAGS_HELP, instantiate, spell_out_flags
+
     module = load(verb)
-    arguments = _named_config(arguments)
     parser = ArgumentParser(
         prog=f"{PROGRAM} {verb}",
         usage=f"{PROGRAM} {verb} {module.USAGE}",
         description=module.DESCRIPTION,
+        epilog=FLAGS_HELP,
         exit_on_error=False,
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--config", action="config", metavar="FILE.yaml", help="the same options from a file"
-    )
+        "--config", action="config", metavar="FILE.yaml",
+        help="File of options, under the same names.",
+    )  # fmt: skip
     module.add_arguments(parser)
+    arguments = _named_config(spell_out_flags(parser, arguments))
     _check_configs(arguments)
-    # instantiate_classes is what jsonargparse called it before 4.49.
-    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
-    code: int = module.run(instantiate(parser.parse_args(arguments)))
+    code: int = module.run(instantiate(parser, parser.parse_args(arguments)))
     return code
 
 
 def _named_config(arguments: list[str]) -> list[str]:
     """Turn a bare CONFIG.yaml into ``--config CONFIG.yaml``, first, so that options win over it."""
     for place, word in enumerate(arguments):
-        is_value = place > 0 and arguments[place - 1].startswith("-")
+        before = arguments[place - 1] if place else ""
+        is_value = before.startswith("-") and "=" not in before
         if word.endswith((".yaml", ".yml")) and not is_value:
             return ["--config", word, *arguments[:place], *arguments[place + 1 :]]
     return arguments
@@ -150,4 +153,18 @@ def _one_line(message: str) -> str:
     message = re.sub(r"Parser key \"(.*?)\":", r"--\1:", message)
     message = re.sub(r"Expected an? <class '(\w+)'>", r"expected \1", message)
     message = re.sub(r"Expected a typing\.Literal\[(.*?)\]", r"expected one of \1", message)
-    return " ".join(printable(message).split())
+    return re.sub(_UNION, _either, " ".join(printable(message).split()))
+
+
+_UNION = (
+    r"Does not validate against any of the Union subtypes Subtypes: .*? Errors: - (.*?) "
+    r"Given value type: .*? Given value: "
+)
+
+
+def _either(found: re.Match[str]) -> str:
+    """What the parser says of a value that may be of several types."""
+    expected = re.split(r"\s*- ", found[1])
+    names = [re.sub(r"expected (one of )?", "", text) for text in expected]
+    names = ["null" if name == "NoneType" else name for name in names]
+    return f"expected {', '.join(names[:-1])} or {names[-1]}. Got value: "

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -7,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 import yaml
 from ase import Atoms
 from ase.io import read, write
+from jsonargparse import ArgumentParser
 
 from ase_geomformer import Potential, PotentialCalculator, __version__
 from ase_geomformer.architectures.base import build
@@ -25,6 +27,7 @@ from ase_geomformer.cli import main
 from ase_geomformer.commands import VERBS, load
 from ase_geomformer.md import MDSettings, run_md
 from ase_geomformer.registry import FOLDERS_VARIABLE
+from ase_geomformer.runtime.settings import CalculatorSettings
 
 NAME = "random-weights"
 MD = ["--steps", "8", "--seed", "5", "--log_interval", "2", "--progress", "false"]
@@ -115,6 +118,26 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     assert load(verb).DESCRIPTION.split()[0] in shown
     unexplained = r"(--\w+)(?: \S+)? \((?:type|default|required)\b"
     assert re.findall(unexplained, " ".join(shown.split())) == []
+
+
+def options_of(verb: str) -> dict[str, argparse.Action]:
+    parser = ArgumentParser(exit_on_error=False)
+    load(verb).add_arguments(parser)
+    return {action.dest: action for action in parser._actions}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_verbs_that_evaluate_take_every_setting_of_the_calculator(verb: str) -> None:
+    others = {"models", "train", "finetune", "convert"}
+    missing = {field.name for field in fields(CalculatorSettings)} - options_of(verb).keys()
+    assert not missing or verb in others
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_is_true_or_false_takes_a_value_everywhere(verb: str) -> None:
+    """Then ``--x`` and ``--no-x`` are understood, too."""
+    valueless = [name for name, action in options_of(verb).items() if action.nargs == 0]
+    assert {name.rpartition(".")[2] for name in valueless} == {"help"}
 
 
 def test_help_of_md_explains_settings_with_units(capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,6 +266,26 @@ def test_the_same_command_with_resume_goes_on(structure: str, tmp_path: Path) ->
     assert "resume" not in (tmp_path / "halves" / "settings.yaml").read_text()
 
 
+def test_a_run_is_resumed_with_the_calculator_that_results_depend_on(
+    structure: str, tmp_path: Path, error_of: Callable
+) -> None:
+    output = tmp_path / "out"
+    command = ["md", "--potential", NAME, "--structure", structure, *MD, "--output", str(output)]
+    assert main([*command, "--steps", "2"]) == 0
+    stored = yaml.safe_load((output / "settings.yaml").read_text())
+    assert stored["skin"] == 0.5
+    resumed = [*command, "--resume"]
+    message = error_of(*resumed, "--dtype", "float64")
+    assert "cannot resume: dtype was 'auto' in the run in" in message
+    assert "Only compile, device, keep_memory, neighbors, skin may change" in message
+    # Folders of earlier versions lack settings, which then had their defaults.
+    del stored["ewald"], stored["skin"]
+    (output / "settings.yaml").write_text(yaml.safe_dump(stored))
+    assert "cannot resume: ewald was False" in error_of(*resumed, "--ewald")
+    assert main([*resumed, "--skin", "0.2", "--neighbors", "torch", "--no-keep_memory"]) == 0
+    assert yaml.safe_load((output / "settings.yaml").read_text())["skin"] == 0.2
+
+
 def test_flags_go_before_the_file(structure: str, tmp_path: Path) -> None:
     config = tmp_path / "md.yaml"
     config.write_text(yaml.safe_dump({"steps": 8, "temperature_K": 500.0, "log_interval": 2}))
@@ -259,9 +302,18 @@ def test_flags_go_before_the_file(structure: str, tmp_path: Path) -> None:
     ("changes", "fragment"),
     [
         ({"--potential": "random-weihgts"}, "Did you mean 'random-weights'?"),
-        ({"--structure": "nowhere.xyz"}, "no structure file 'nowhere.xyz'"),
-        ({"--index": "7"}, "no structure '7' can be read"),
-        ({"--index": "5:"}, "no structure '5:'"),
+        ({"--structure": "nowhere.xyz"}, "no structure file or folder 'nowhere.xyz'"),
+        ({"--index": "7"}, "cannot read index '7' of"),
+        ({"--index": "5:"}, "no structures with index '5:'"),
+        ({"--skin": "-1"}, "skin = -1.0 must be zero or positive"),
+        ({"--neighbors": "magic"}, "backend 'magic' is unknown"),
+        ({"--long_range_cutoff": "9"}, "long_range_cutoff=9.0 has nothing to act on"),
+        ({"--ewald": "true"}, "ewald=True has nothing to act on"),
+        ({"--overwrite": "perhaps"}, "unrecognized arguments: perhaps"),
+        (
+            {"--long_range_cutoff": "far"},
+            "--long_range_cutoff: expected float, 'auto' or null. Got",
+        ),
         ({"--device": "abacus"}, "no device 'abacus'"),
         ({"--dtype": "float8"}, "float8"),
         ({"--steps": "-3"}, "steps = -3 must be positive"),
@@ -307,7 +359,7 @@ def test_unknown_verbs_and_missing_options(error_of: Callable) -> None:
 
 def test_md_of_several_frames_is_refused(frames: str, tmp_path: Path, error_of: Callable) -> None:
     arguments = ("--potential", NAME, "--structure", frames, "--output", str(tmp_path / "out"))
-    assert "gives 2" in error_of("md", *arguments, "--index", ":")
+    assert "there are 2 with index ':'" in error_of("md", *arguments, "--index", ":")
 
 
 def test_a_folder_with_results_is_refused_first(

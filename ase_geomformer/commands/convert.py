@@ -25,18 +25,18 @@ DESCRIPTION = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("kind", choices=list(KINDS), help="what the checkpoint is of")
-    parser.add_argument("path", metavar="PATH", help="checkpoint, or a folder that holds it")
+    parser.add_argument("kind", choices=list(KINDS), help="Kind of checkpoint.")
+    parser.add_argument("path", metavar="PATH", help="Checkpoint, or the folder that holds it.")
     parser.add_argument(
         "--hyperparameters", type=str | None, default=None, metavar="FILE",
-        help="hyperparameters.json of the checkpoint; the one beside it when left out",
+        help="hyperparameters.json of the checkpoint; by default the one beside it.",
     )  # fmt: skip
     parser.add_argument(
         "--long_range_cutoff", type=float | None, default=12.0, metavar="RADIUS",
-        help="of electrostatics and dispersion in Å, null for none; it can be changed whenever "
-        "the potential is loaded",
+        help="Cutoff of electrostatics and dispersion in Å, null for none; can be changed whenever "
+        "the potential is loaded.",
     )  # fmt: skip
-    common.add_output(parser, required=True)
+    common.add_output(parser, required=True, shown=None)
 
 
 def run(options: Namespace) -> int:

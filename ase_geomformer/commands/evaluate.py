@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 USAGE = "--potential NAME --data FILE --output DIR [OPTION ...]"
 DESCRIPTION = (
-    "Errors of a potential on labelled structures: energies, forces and stresses, wherever FILE "
-    "has them. DIR receives result.json, predictions.npz, parity.png, errors_by_element.png and "
+    "Errors of a potential on labelled structures: energies, forces and stresses, as far as FILE "
+    "has them. Writes result.json, predictions.npz, parity.png, errors_by_element.png and "
     "settings.yaml."
 )
 # The path is --data, and potentials give neither charges nor dipoles to compare.
@@ -26,21 +26,15 @@ FILES = ("predictions.npz", "parity.png", "errors_by_element.png")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    group = parser.add_argument_group("what to compute, and where")
-    group.add_argument(
-        "--potential", required=True, metavar="NAME", help="name or path of a potential"
-    )
+    group = parser.add_argument_group("Input")
+    common.add_potential(group)
     group.add_argument(
         "--data", required=True, type=str | list[str], metavar="FILE",
-        help="labelled structures: extended XYZ, ASE db, npz, or what else ASE reads; several "
-        "as [FILE, ...]",
+        help="Labelled structures: extended XYZ, ASE db, npz, or any other format that ASE reads; "
+        "several as [FILE, ...].",
     )  # fmt: skip
-    group.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
-    group.add_argument(
-        "--dtype", default="auto", help="float32, float64, or auto: the potential's own type"
-    )
+    common.add_calculator(parser)
     common.add_output(parser, required=True)
-    parser.add_argument("--progress", type=bool, default=True, help="show bar and tables")
     parser.add_class_arguments(DataSettings, as_group=True, skip=NOT_OPTIONS)
 
 

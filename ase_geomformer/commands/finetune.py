@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import train
-from ase_geomformer.commands.options import settings_of
+from ase_geomformer.commands.options import add_potential, settings_of
 from ase_geomformer.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -14,18 +14,16 @@ if TYPE_CHECKING:
 
 USAGE = "--potential NAME CONFIG.yaml --output DIR [--resume] [OPTION ...]"
 DESCRIPTION = (
-    "Train a potential further on other structures. CONFIG.yaml is that of 'train' without "
-    "model.settings and model.terms, which NAME brings with it; model.freeze keeps parameters as "
-    "they are, and model.refit_references or model.reference_energies_eV fit the energies to "
-    "another level of theory. DIR and the exit code are those of 'train', too."
+    "Continue the training of a potential on other structures. CONFIG.yaml is that of 'train' "
+    "without model.settings and model.terms, which are taken from the potential; model.freeze "
+    "keeps parameters fixed, and model.refit_references or model.reference_energies_eV adapt the "
+    "reference energies to another level of theory. Files and exit code are those of 'train'."
 )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--potential", required=True, metavar="NAME", help="name or path of a potential"
-    )
+    add_potential(parser)
     train.add_arguments(parser)
 
 

@@ -13,23 +13,16 @@ if TYPE_CHECKING:
 USAGE = "--potential NAME --structure FILE --output DIR [OPTION ...]"
 DESCRIPTION = (
     "Molecular dynamics of one structure. Writes trajectory.FORMAT, log.csv, final.extxyz, "
-    "md.png, settings.yaml, result.json and restart.npz, from which the same command with "
-    "--resume goes on to the last bit. With several potentials, frames that they disagree about "
-    "are kept in harvest.extxyz. The exit code is 1 when the run had to stop early."
+    "md.png, settings.yaml, result.json and restart.npz, from which --resume continues the run, "
+    "also to more --steps, bit for bit. With several potentials, frames on which they disagree are "
+    "kept in harvest.extxyz. The exit code is 1 if the run stopped early."
 )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index="-1", committee=True)
-    common.add_compile(parser)
-    common.add_output(parser, required=True)
-    parser.add_argument(
-        "--resume", action="store_true",
-        help="go on with the run in DIR after it was killed, or to more --steps; "
-        "begin it if there is none",
-    )  # fmt: skip
-    parser.add_argument("--progress", type=bool, default=True, help="show bar and table")
+    common.add_output(parser, required=True, resume=True)
     parser.add_class_arguments(MDSettings, as_group=True)
 
 

@@ -27,17 +27,20 @@ VERIFY_TOLERANCE = 1e-8
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "action", nargs="?", default="list", choices=[*ACTIONS, "get"], help="what to do"
+        "action", nargs="?", default="list", choices=[*ACTIONS, "get"], help="What to do."
     )
-    parser.add_argument("names", nargs="*", default=[], metavar="NAME", help="names or paths")
+    parser.add_argument(
+        "names", nargs="*", default=[], metavar="NAME", help="Names or paths of potentials."
+    )
     parser.add_argument(
         "--from", type=str | None, default=None, metavar="FILE",
-        help="get: checkpoint or wheel on this machine, instead of downloading it",
+        help="get: checkpoint or wheel on this machine, instead of downloading it.",
     )  # fmt: skip
     parser.add_argument(
-        "--overwrite", action="store_true", help="get: make the potential anew if it is there"
-    )
-    parser.add_argument("--json", action="store_true", help="print as JSON")
+        "--overwrite", type=bool, default=False,
+        help="get: replace the potential if it exists already.",
+    )  # fmt: skip
+    parser.add_argument("--json", type=bool, default=False, help="Print as JSON.")
 
 
 def run(options: Namespace) -> int:

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ase_geomformer.machine.files import expanded
+from ase_geomformer.runtime.settings import MAY_CHANGE, CalculatorSettings
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -21,53 +21,83 @@ if TYPE_CHECKING:
 
 # What says where a run's files go and how it is shown, not what is computed.
 _NOT_INPUTS = {"config", "output", "overwrite", "resume", "progress", "json"}
+# Defaults and texts of the options for what is shown.
+_SHOWN = {
+    "progress": (True, "Show a progress bar and tables of the results."),
+    "json": (False, "Print the results as JSON instead of a table."),
+}
 
 
-def add_input(parser: ArgumentParser, index: str, *, committee: bool = False) -> None:
-    """Potential, structure, device and type.
+def add_input(
+    parser: ArgumentParser, index: str, *, committee: bool = False, dtype: str = "auto"
+) -> None:
+    """Potential and structure, and how the potential is evaluated.
 
-    ``index`` is the default choice of frames, and ``committee`` allows several potentials.
+    Parameters
+    ----------
+    parser : ArgumentParser
+    index : str
+        Default choice of frames.
+    committee : bool
+        Whether several potentials may be given.
+    dtype : str
+        Default of the dtype.
     """
-    group = parser.add_argument_group("what to compute, and where")
-    several = "; [NAME, ...], or a folder of potentials, for a committee" if committee else ""
+    group = parser.add_argument_group("Input")
+    add_potential(group, committee=committee)
     group.add_argument(
+        "--structure", required=True, metavar="FILE", help="File in any format that ASE reads."
+    )
+    group.add_argument("--index", default=index, help="Frame or frames to read, as in ase.io.read.")
+    add_calculator(parser, dtype=dtype)
+
+
+def add_calculator(parser: ArgumentParser, *, dtype: str = "auto") -> None:
+    """How the potential is evaluated."""
+    parser.add_class_arguments(CalculatorSettings, as_group=True)
+    parser.set_defaults(dtype=dtype)
+
+
+def add_potential(parser: Any, *, committee: bool = False) -> None:
+    """The potential, in a parser or a group; or several, where ``committee`` allows them."""
+    several = "; [NAME, ...] or a folder of potentials for a committee" if committee else ""
+    parser.add_argument(
         "--potential", type=list[str] | str if committee else str, required=True, metavar="NAME",
-        help=f"name or path of a potential{several}",
-    )  # fmt: skip
-    group.add_argument(
-        "--structure", required=True, metavar="FILE", help="file in any format that ASE reads"
-    )
-    group.add_argument("--index", default=index, help="frame or frames of it, as in ase.io.read")
-    group.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
-    group.add_argument(
-        "--dtype", default="auto", help="float32, float64, or auto: the potential's own type"
-    )
-
-
-def add_compile(parser: ArgumentParser) -> None:
-    """How to be fast, for verbs that evaluate structures of similar sizes many times."""
-    parser.add_argument(
-        "--compile", action="store_true",
-        help="compile the potential at the first step, for a minute or two, to be faster from then "
-        "on; results repeat to rounding, not to the bit",
-    )  # fmt: skip
-    parser.add_argument(
-        "--radial_tables", type=bool | Literal["auto"], default="auto",
-        help="read filters of the distance from tables, within 1e-6 eV/atom and 1e-5 eV/Å; "
-        "auto: in float32 on a CPU",
+        help=f"Name or path of a potential{several}.",
     )  # fmt: skip
 
 
-def add_output(parser: ArgumentParser, *, required: bool) -> None:
-    """Folder of the results."""
-    group = parser.add_argument_group("results")
+def add_output(
+    parser: ArgumentParser, *, required: bool, resume: bool = False, shown: str | None = "progress"
+) -> None:
+    """Folder of the results, and how they are shown.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+    required : bool
+        Whether there must be a folder.
+    resume : bool
+        Whether a run can be resumed.
+    shown : str or None
+        Which option there is for what is shown: ``progress`` or ``json``.
+    """
+    group = parser.add_argument_group("Output")
     group.add_argument(
         "--output", type=str if required else str | None, required=required, metavar="DIR",
-        help="new or empty folder for the results",
+        help="New or empty folder for the results.",
     )  # fmt: skip
     group.add_argument(
-        "--overwrite", action="store_true", help="replace the results that DIR already holds"
+        "--overwrite", type=bool, default=False, help="Overwrite existing results in DIR."
     )
+    if resume:
+        group.add_argument(
+            "--resume", type=bool, default=False,
+            help="Resume the run in DIR, or start it if none exists.",
+        )  # fmt: skip
+    if shown is not None:
+        default, text = _SHOWN[shown]
+        group.add_argument(f"--{shown}", type=bool, default=default, help=text)
 
 
 def inputs(options: Namespace) -> dict[str, Any]:
@@ -81,12 +111,21 @@ def settings_of(options: Namespace, kind: type) -> Any:
 
 
 def check_output(options: Namespace) -> Path | None:
-    """The folder that the options ask for, if any; refused before any work if it cannot be used."""
-    from ase_geomformer.runs.folder import check_folder
+    """The folder that the options ask for, if any, refused before any work if it cannot be used.
+
+    A run is resumed only with the settings of the calculator that its results depend on.
+    """
+    from ase_geomformer.machine.bounded import read_yaml
+    from ase_geomformer.runs.folder import SETTINGS_FILE, check_folder, check_same
 
     if options.output is None:
         return None
-    return check_folder(options.output, overwrite=options.overwrite or options.get("resume", False))
+    resume = options.get("resume", False)
+    folder = check_folder(options.output, overwrite=options.overwrite or resume)
+    if resume and (folder / SETTINGS_FILE).exists():
+        stored, given = read_yaml(folder / SETTINGS_FILE), settings_of(options, CalculatorSettings)
+        check_same(stored, given, free=MAY_CHANGE, run=f"in {folder}")
+    return folder
 
 
 def give_results(
@@ -114,7 +153,7 @@ def calculator(options: Namespace) -> PotentialCalculator:
     """The calculator that the options ask for."""
     from ase_geomformer.calculator import PotentialCalculator
 
-    return PotentialCalculator(options.potential, **_calculator_options(options))
+    return PotentialCalculator(options.potential, settings_of(options, CalculatorSettings))
 
 
 def calculator_or_committee(options: Namespace) -> Calculator:
@@ -122,17 +161,8 @@ def calculator_or_committee(options: Namespace) -> Calculator:
     from ase_geomformer.committee import CommitteeCalculator, is_committee
 
     if is_committee(options.potential):
-        return CommitteeCalculator(options.potential, **_calculator_options(options))
+        return CommitteeCalculator(options.potential, settings_of(options, CalculatorSettings))
     return calculator(options)
-
-
-def _calculator_options(options: Namespace) -> dict[str, Any]:
-    return {
-        "device": options.device,
-        "dtype": None if options.dtype == "auto" else options.dtype,
-        "compile": options.get("compile", False),
-        "radial_tables": options.get("radial_tables", "auto"),
-    }
 
 
 def exit_code(options: Namespace, result: RunResult) -> int:
@@ -145,40 +175,15 @@ def exit_code(options: Namespace, result: RunResult) -> int:
 
 
 def structures(options: Namespace) -> list[Atoms]:
-    """The structures that the options ask for, one at least.
+    """The structures that the options ask for, one at least."""
+    from ase_geomformer.runs.structures import read_structures
 
-    Raises
-    ------
-    ValueError
-        If the file cannot be read or has no structure in it.
-    FileNotFoundError
-        If there is no such file.
-    """
-    from ase_geomformer.machine.bounded import check_structure_file
-    from ase_geomformer.runs.reader import read_atoms
-
-    path = expanded(options.structure)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no structure file {options.structure!r}")
-    try:
-        check_structure_file(path)
-        found = read_atoms(path, str(options.index))
-    except Exception as error:  # each of ASE's readers has errors of its own
-        detail = str(error) or "it ends too early"
-        raise ValueError(
-            f"no structure {options.index!r} can be read from {options.structure!r}: {detail}"
-        ) from error
-    if not found:
-        raise ValueError(f"there is no structure {options.index!r} in {options.structure!r}")
+    found, _ = read_structures(options.structure, str(options.index))
     return found
 
 
 def single_structure(options: Namespace, verb: str) -> Atoms:
     """The one structure that the options ask for; ValueError if they ask for several."""
-    found = structures(options)
-    if len(found) > 1:
-        raise ValueError(
-            f"{verb} takes one structure, and --index {options.index} of {options.structure!r} "
-            f"gives {len(found)}"
-        )
-    return found[0]
+    from ase_geomformer.runs.structures import read_structure
+
+    return read_structure(options.structure, str(options.index), verb)

@@ -42,7 +42,11 @@ def _path(options: Namespace) -> Subject:
 
 def _add_final(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--final", type=str | None, default=None, metavar="FILE", help="file of the final structure"
+        "--final",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="File of the final structure.",
     )
 
 
@@ -79,16 +83,8 @@ class RecipeVerb:
         """Declare the options: those of all recipes, and the settings."""
         from ase_geomformer import recipes
 
-        common.add_input(parser, index=self.index)
-        parser.set_defaults(dtype="float64")
-        common.add_compile(parser)
-        common.add_output(parser, required=True)
-        if self.resumes:
-            parser.add_argument(
-                "--resume", action="store_true",
-                help="resume the run in DIR, or start it if there is none",
-            )  # fmt: skip
-        parser.add_argument("--progress", type=bool, default=True, help="show bar and table")
+        common.add_input(parser, index=self.index, dtype="float64")
+        common.add_output(parser, required=True, resume=self.resumes)
         self.add_more(parser)
         parser.add_class_arguments(getattr(recipes, self.settings), as_group=True)
 

@@ -16,22 +16,15 @@ DESCRIPTION = (
     "Molecular dynamics of several replicas of a structure (or of as many structures), at several "
     "temperatures or with several seeds, evaluated together; with --exchange_interval they "
     "exchange temperatures. Writes replica_0, replica_1 ..., each with the files of md, and "
-    "replicas.png, settings.yaml, result.json and restart.npz, from which the same command with "
-    "--resume goes on to the last bit. The exit code is 1 when a replica had to stop early."
+    "replicas.png, settings.yaml, result.json and restart.npz, from which --resume continues the "
+    "run, also to more --steps, bit for bit. The exit code is 1 if a replica stopped early."
 )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index="-1")
-    common.add_compile(parser)
-    common.add_output(parser, required=True)
-    parser.add_argument(
-        "--resume", action="store_true",
-        help="go on with the set in DIR after it was killed, or to more --steps; "
-        "begin it if there is none",
-    )  # fmt: skip
-    parser.add_argument("--progress", type=bool, default=True, help="show bar and table")
+    common.add_output(parser, required=True, resume=True)
     parser.add_class_arguments(ReplicaSettings, as_group=True)
     parser.add_class_arguments(MDSettings, as_group=True)
 

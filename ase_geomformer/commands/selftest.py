@@ -20,12 +20,14 @@ DESCRIPTION = (
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index="-1")
-    common.add_output(parser, required=False)
+    common.add_output(parser, required=False, shown="json")
     parser.add_argument(
-        "--checks", type=list[str] | None, metavar="NAMES", help="only these, as [NAME, ...]"
+        "--checks", type=list[str] | None, metavar="NAMES",
+        help="Run only these checks, as [NAME, ...].",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, default=0, help="Random seed of displacements and velocities."
     )
-    parser.add_argument("--seed", type=int, default=0, help="of displacements and velocities")
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def run(options: Namespace) -> int:

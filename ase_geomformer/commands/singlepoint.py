@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
     from rich.table import Table
 
+    from ase_geomformer.calculator import PotentialCalculator
+
 USAGE = "--potential NAME --structure FILE [OPTION ...]"
 DESCRIPTION = (
     "Energy, forces and, where the cell has a volume, stress (tensile positive; xx, yy, zz, yz, "
@@ -23,8 +25,7 @@ NO_STRESS = "stress_eV_per_A3 is null where the cell has no volume"
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index=":")
-    common.add_output(parser, required=False)
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    common.add_output(parser, required=False, shown="json")
 
 
 def run(options: Namespace) -> int:
@@ -34,7 +35,7 @@ def run(options: Namespace) -> int:
     folder = common.check_output(options)
     frames = common.structures(options)
     calculator = common.calculator(options)
-    results = evaluate(calculator, frames)
+    results = frame_results(calculator, frames)
     content: dict[str, Any] = results[0] if len(frames) == 1 else {"frames": results}
     if any(result["stress_eV_per_A3"] is None for result in results):
         content = {**content, "note": NO_STRESS}
@@ -43,7 +44,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def evaluate(calculator: Any, frames: list[Atoms]) -> list[dict[str, Any]]:
+def frame_results(calculator: PotentialCalculator, frames: list[Atoms]) -> list[dict[str, Any]]:
     """Results of every frame, with units in the names."""
     from ase_geomformer.evaluate import evaluate_many
     from ase_geomformer.runtime.results import has_volume

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 USAGE = "CONFIG.yaml --output DIR [--resume] [OPTION ...]"
 DESCRIPTION = (
-    "Train a potential on labelled structures. DIR receives the settings, the split, logs, "
-    "checkpoints and, at the end, a potential ready to use with its errors and figures. "
-    "--resume goes on after an interruption, exactly where the last checkpoint was written. The "
-    "exit code is 1 when the training was interrupted or diverged."
+    "Train a potential on labelled structures. Writes the settings, the split, logs, checkpoints "
+    "and, at the end, a potential ready to use with its errors and figures. --resume continues an "
+    "interrupted training from its last checkpoint, bit for bit. The exit code is 1 if the "
+    "training was interrupted or diverged."
 )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    group = parser.add_argument_group("results")
-    group.add_argument("--output", required=True, metavar="DIR", help="folder of the run")
-    group.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    group = parser.add_argument_group("Output")
+    group.add_argument("--output", required=True, metavar="DIR", help="Folder of the run.")
+    group.add_argument("--resume", type=bool, default=False, help="Resume the run in DIR.")
     parser.add_class_arguments(TrainSettings, as_group=False)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 # On a CPU more at once leaves the caches: 2**28 took a fifth longer, and 2**24 a quarter longer for
 # molecules. On a GPU the other half is left to its other users.
@@ -24,20 +26,33 @@ def budget_bytes(device: torch.device) -> float:
 def free_memory(device: torch.device) -> float:
     """Bytes that can still be taken on a device; infinite where it cannot be asked."""
     if device.type == "cuda":
+        import torch
+
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return float(torch.cuda.mem_get_info(device)[0] + unused)
-    report = Path("/proc/meminfo")
-    if device.type == "cpu" and report.is_file():
-        for line in report.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return 1024.0 * int(line.split()[1])
-    return total_memory(device)
+    return free_host_memory() if device.type == "cpu" else math.inf
 
 
 def total_memory(device: torch.device) -> float:
     """Memory of the device in bytes; infinite where it cannot be asked."""
     if device.type == "cuda":
+        import torch
+
         return float(torch.cuda.get_device_properties(device).total_memory)
-    if device.type == "cpu" and "SC_PHYS_PAGES" in os.sysconf_names:
+    return _total_host_memory() if device.type == "cpu" else math.inf
+
+
+def free_host_memory() -> float:
+    """Bytes that can still be taken beside a CPU; infinite where it cannot be asked."""
+    report = Path("/proc/meminfo")
+    if report.is_file():
+        for line in report.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024.0 * int(line.split()[1])
+    return _total_host_memory()
+
+
+def _total_host_memory() -> float:
+    if "SC_PHYS_PAGES" in os.sysconf_names:
         return float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
     return math.inf

@@ -16,6 +16,7 @@ from ase.io.jsonio import decode, encode
 
 from ase_geomformer.machine.bounded import parse_json, read_arrays
 from ase_geomformer.machine.files import atomic_file
+from ase_geomformer.machine.memory import free_host_memory
 from ase_geomformer.md import constraints
 from ase_geomformer.md.ensembles import ENSEMBLES
 from ase_geomformer.md.guard_memory import GuardMemory
@@ -149,13 +150,8 @@ def load(path: Path) -> Checkpoint:
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Facts and arrays of a file that :func:`write` wrote; ValueError if it is none."""
-    # Dynamics with another calculator need not load torch, unless it is resumed.
-    import torch
-
-    from ase_geomformer.machine.memory import free_memory
-
     try:
-        found = read_arrays(path, free_memory(torch.device("cpu")) / 3)
+        found = read_arrays(path, free_host_memory() / 3)
         facts = parse_json(_facts_text(found.pop("facts")))
     except Exception as error:  # numpy, zipfile and json each have their own
         raise ValueError(f"{path} is no restart file of molecular dynamics: {error}") from error

@@ -160,7 +160,8 @@ def complete_cells(cells: NDArray[np.float64], pbcs: NDArray[np.bool_]) -> NDArr
     completed = np.where(pbcs[:, :, None] & finite[:, None, None], cells, 0.0)
     dimensions = pbcs.sum(axis=1)
     completed[dimensions == 0] = np.eye(3)
-    for axis in range(3):
+    partly = bool(((dimensions == 1) | (dimensions == 2)).any())
+    for axis in range(3) if partly else ():
         following, last = (axis + 1) % 3, (axis + 2) % 3
         wire = (dimensions == 1) & pbcs[:, axis]
         along = completed[wire, axis]

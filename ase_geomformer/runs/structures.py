@@ -26,6 +26,10 @@ def read_structures(source: StructureSource, index: str = ":") -> tuple[list[Ato
     index : str
         Frames of each file, as in ase.io.read.
 
+    Returns
+    -------
+    list of ase.Atoms, list of str
+
     Raises
     ------
     FileNotFoundError
@@ -40,7 +44,7 @@ def read_structures(source: StructureSource, index: str = ":") -> tuple[list[Ato
         return given, [f"structure {i} ({atoms.symbols})" for i, atoms in enumerate(given)]
     path = expanded(source)
     if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {str(source)!r} with structures")
+        raise FileNotFoundError(f"there is no structure file or folder {str(source)!r}")
     files = _files(path) if path.is_dir() else [path]
     structures: list[Atoms] = []
     names: list[str] = []
@@ -50,8 +54,25 @@ def read_structures(source: StructureSource, index: str = ":") -> tuple[list[Ato
         several = len(frames) > 1
         names += [f"{file.name}:{i}" if several else file.name for i in range(len(frames))]
     if not structures:
-        raise ValueError(f"there are no structures in {str(source)!r}")
+        raise ValueError(f"there are no structures with index {index!r} in {str(source)!r}")
     return structures, names
+
+
+def read_structure(source: str | os.PathLike[str], index: str, verb: str) -> Atoms:
+    """The one structure that a verb takes.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`read_structures`, and if there are several.
+    """
+    structures, _ = read_structures(source, index)
+    if len(structures) > 1:
+        raise ValueError(
+            f"{verb} takes one structure, but there are {len(structures)} with index {index!r} in "
+            f"{str(source)!r}; choose one with --index"
+        )
+    return structures[0]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -64,4 +85,4 @@ def _read(file: Path, index: str) -> list[Atoms]:
         return read_atoms(file, index)
     except Exception as error:  # each of ASE's readers has errors of its own
         detail = str(error) or "it ends too early"
-        raise ValueError(f"no structures can be read from {str(file)!r}: {detail}") from error
+        raise ValueError(f"cannot read index {index!r} of {str(file)!r}: {detail}") from error

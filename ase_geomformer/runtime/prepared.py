@@ -123,6 +123,8 @@ class PreparedPotential:
             If a value is not possible, or an Ewald sum is to be undone.
         """
         given = self._given.updated(changes)
+        if given is self._given:
+            return self
         if self.settings.ewald and not given.ewald:
             raise ValueError(
                 "ewald=False: the prepared potential has an Ewald sum in place of its cutoff; "

@@ -84,7 +84,8 @@ class CalculatorSettings:
                 hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(known)}"
                 raise TypeError(f"unknown keyword {name!r}; {hint}")
         left = {name for name in ("device", "dtype") if changes.get(name) is None}
-        return replace(self, **{k: v for k, v in changes.items() if k not in left})
+        made = {name: value for name, value in changes.items() if name not in left}
+        return replace(self, **made) if made else self
 
 
 def takes_settings(target: T) -> T:

@@ -29,12 +29,12 @@ def from_yaml(path: Path) -> TrainSettings:
     """
     from jsonargparse import ArgumentParser
 
+    from ase_geomformer.settings.parser import instantiate
+
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(TrainSettings, as_group=False)
-    # instantiate_classes is what jsonargparse called it before 4.49.
-    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
     try:
-        found = instantiate(parser.parse_path(str(path)))
+        found = instantiate(parser, parser.parse_path(str(path)))
     except ArgumentError as error:
         raise ValueError(f"{path}: {error}") from error
     return TrainSettings(**{entry.name: found[entry.name] for entry in fields(TrainSettings)})

@@ -100,7 +100,7 @@ def test_structures_come_from_folder_file_and_database(
     for name in ("a.xyz", "gas.db"):
         formulas = [str(atoms.symbols) for atoms in found[name].structures]
         assert formulas == [str(atoms.symbols) for atoms in gas]
-    with pytest.raises(FileNotFoundError, match="no file or folder"):
+    with pytest.raises(FileNotFoundError, match="no structure file or folder"):
         relax_many(tmp_path / "none", EMT(), settings, progress=False)
     (folder / "c.txt").write_text("nonsense")
     with pytest.raises(ValueError, match=r"c\.txt"):
