@@ -8,6 +8,9 @@ from typing import Literal
 
 from ase import units
 
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
+
 Scalar = bool | int | float | str
 
 ENERGY_UNITS = {
@@ -88,7 +91,7 @@ class DataSettings:
     stress_unit: str = "eV/Angstrom^3"
     stress_sign: Literal["tension", "compression"] = "tension"
     select: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
-    max_force: float | None = None
+    max_force: float | None = ranged(None, 0, 1e9, "eV/Å", above=True)
     skip_damaged: bool = False
     positions_key: str = "auto"
     numbers_key: str = "auto"
@@ -104,8 +107,7 @@ class DataSettings:
             energy, _, length = self.forces_unit.rpartition("/")
             _check_known("the energy in forces_unit", energy, ENERGY_UNITS)
             _check_known("the length in forces_unit", length, LENGTH_UNITS)
-        if self.max_force is not None and not self.max_force > 0:
-            raise ValueError(f"max_force must be positive (eV/Å), not {self.max_force}")
+        check_settings(self)
         if not self.paths:
             raise ValueError("path is an empty list; name at least one file")
 

@@ -12,6 +12,8 @@ import numpy as np
 from ase_geomformer.data.frames import Frame, geometry_checksum
 from ase_geomformer.machine.bounded import read_regular_file
 from ase_geomformer.machine.files import write_text
+from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.ranges import ranged
 
 # A million frames take 8 MB.
 SPLIT_BYTES = 2**26
@@ -37,21 +39,18 @@ class SplitSettings:
         an earlier run has written; then the fields above do not matter.
     """
 
-    train: int | float | None = None
-    validation: int | float = 0.1
-    test: int | float = 0
-    seed: int = 0
+    train: int | float | None = ranged(None, 0, 10**9)
+    validation: int | float = ranged(0.1, 0, 10**9)
+    test: int | float = ranged(0, 0, 10**9)
+    seed: int = ranged(0, 0, 2**63 - 1)
     index_file: str | None = None
 
     def __post_init__(self) -> None:
+        check_settings(self)
         for name in ("train", "validation", "test"):
             size = getattr(self, name)
-            if size is not None and (size < 0 or (isinstance(size, float) and not size < 1)):
-                raise ValueError(
-                    f"{name} is {size}: give a count (0, 1, 2 ...) or a fraction below 1"
-                )
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, not {self.seed}")
+            met = size is None or isinstance(size, int) or size < 1
+            require(self, met, name, "a count (0, 1, 2 ...) or a fraction below 1")
 
 
 @dataclass(frozen=True)

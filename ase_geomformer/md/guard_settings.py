@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.ranges import ranged
 
 
 @dataclass(frozen=True)
@@ -43,37 +46,24 @@ class GuardSettings:
         If a limit is out of range.
     """
 
+    GROUP: ClassVar[str] = "guards."
+
     finite: bool = True
-    min_distance_A: float | None = 0.4
-    max_force_eV_per_A: float | None = 100.0
-    min_temperature_K: float | None = 0.0
-    max_temperature_K: float | None = 10000.0
-    min_pressure_GPa: float | None = -100.0
-    max_pressure_GPa: float | None = 1000.0
-    max_drift_meV_per_atom_per_ps: float | None = 50.0
-    drift_window_fs: float = 1000.0
-    max_gap_A: float | None = 6.0
-    max_forces_spread_eV_per_A: float | None = None
-    pair_interval: int = 10
+    min_distance_A: float | None = ranged(0.4, 0, 10, "Å", above=True)
+    max_force_eV_per_A: float | None = ranged(100.0, 0, 1e9, "eV/Å", above=True)
+    min_temperature_K: float | None = ranged(0.0, 0, 1e9, "K")
+    max_temperature_K: float | None = ranged(10000.0, 0, 1e9, "K", above=True)
+    min_pressure_GPa: float | None = ranged(-100.0, -1e9, 1e9, "GPa")
+    max_pressure_GPa: float | None = ranged(1000.0, -1e9, 1e9, "GPa")
+    max_drift_meV_per_atom_per_ps: float | None = ranged(50.0, 0, 1e12, "meV/atom/ps", above=True)
+    drift_window_fs: float = ranged(1000.0, 0, 1e12, "fs", above=True)
+    max_gap_A: float | None = ranged(6.0, 0, 1000.0, "Å", above=True)
+    max_forces_spread_eV_per_A: float | None = ranged(None, 0, 1e9, "eV/Å", above=True)
+    pair_interval: int = ranged(10, 1, 10**12)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            optional = field.type == "float | None"
-            if (optional and value is None) or field.type == "bool":
-                continue
-            wanted = "a finite number" + (" or null, which switches it off" if optional else "")
-            self._require(
-                isinstance(value, int | float) and math.isfinite(value), field.name, wanted
-            )
-            if not field.name.startswith("min_") or field.name == "min_distance_A":
-                self._require(value > 0, field.name, "positive")
-        self._require(self.pair_interval == int(self.pair_interval), "pair_interval", "whole")
+        check_settings(self)
         for name in ("temperature_K", "pressure_GPa"):
             low, high = getattr(self, f"min_{name}"), getattr(self, f"max_{name}")
             if None not in (low, high):
-                self._require(low < high, f"min_{name}", f"less than max_{name} = {high!r}")
-
-    def _require(self, met: bool, name: str, wanted: str) -> None:
-        if not met:
-            raise ValueError(f"guards.{name} = {getattr(self, name)!r} must be {wanted}")
+                require(self, low < high, f"min_{name}", f"less than max_{name} = {high!r}")

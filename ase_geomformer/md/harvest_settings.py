@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import ClassVar
+
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,11 @@ class HarvestSettings:
         If a value is out of range.
     """
 
-    min_forces_spread_eV_per_A: float | None = None
-    min_steps: int = 100
-    max_frames: int | None = None
+    GROUP: ClassVar[str] = "harvest."
+
+    min_forces_spread_eV_per_A: float | None = ranged(None, 0, 1e9, "eV/Å")
+    min_steps: int = ranged(100, 1, 10**12)
+    max_frames: int | None = ranged(None, 1, 10**9)
 
     def __post_init__(self) -> None:
-        threshold = self.min_forces_spread_eV_per_A
-        if threshold is not None and not (math.isfinite(threshold) and threshold >= 0):
-            self._refuse("min_forces_spread_eV_per_A", "zero or positive, or null for no harvest")
-        for name in ("min_steps", "max_frames"):
-            value = getattr(self, name)
-            if value is not None and (value != int(value) or value < 1):
-                self._refuse(name, "a positive whole number")
-
-    def _refuse(self, name: str, wanted: str) -> None:
-        raise ValueError(f"harvest.{name} = {getattr(self, name)!r} must be {wanted}")
+        check_settings(self)

@@ -9,6 +9,8 @@ from typing import Literal
 from ase_geomformer.md.guard_settings import GuardSettings
 from ase_geomformer.md.harvest_settings import HarvestSettings
 from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.plain import settings_from
+from ase_geomformer.settings.ranges import ranged
 
 EnsembleName = Literal[
     "nve", "nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk", "npt-berendsen"
@@ -17,19 +19,6 @@ BarostatShape = Literal["isotropic", "full", "axes"]
 TrajectoryFormat = Literal["traj", "h5md", "extxyz"]
 
 _FIXED_AXES = ("", "a", "b", "c", "ab", "ac", "bc")
-_POSITIVE = (
-    "temperature_end_K",
-    "timestep_fs",
-    "steps",
-    "friction_per_fs",
-    "thermostat_time_fs",
-    "barostat_time_fs",
-    "compressibility_per_GPa",
-    "log_interval",
-    "trajectory_interval",
-    "checkpoint_interval",
-)
-_NOT_NEGATIVE = ("temperature_K", "seed", "equilibration_steps")
 
 
 @dataclass(frozen=True)
@@ -92,32 +81,34 @@ class MDSettings:
     """
 
     ensemble: EnsembleName = "nvt-langevin"
-    temperature_K: float = 300.0
-    temperature_end_K: float | None = None
-    pressure_GPa: float = 0.0
-    timestep_fs: float = 0.5
-    steps: int = 1000
-    seed: int = 0
-    friction_per_fs: float = 0.01
-    thermostat_time_fs: float = 100.0
-    barostat_time_fs: float = 1000.0
+    temperature_K: float = ranged(300.0, 0, 1e6, "K")
+    temperature_end_K: float | None = ranged(None, 0, 1e6, "K", above=True)
+    pressure_GPa: float = ranged(0.0, -1000.0, 1e5, "GPa")
+    timestep_fs: float = ranged(0.5, 0, 100, "fs", above=True)
+    steps: int = ranged(1000, 1, 10**12)
+    seed: int = ranged(0, 0, 2**63 - 1)
+    friction_per_fs: float = ranged(0.01, 0, 100, "1/fs", above=True)
+    thermostat_time_fs: float = ranged(100.0, 0.001, 1e9, "fs")
+    barostat_time_fs: float = ranged(1000.0, 0.001, 1e9, "fs")
     barostat: BarostatShape = "isotropic"
     fixed_axes: str = ""
-    compressibility_per_GPa: float = 0.05
-    equilibration_steps: int = 0
-    log_interval: int = 10
-    trajectory_interval: int = 10
+    compressibility_per_GPa: float = ranged(0.05, 0, 1000.0, "1/GPa", above=True)
+    equilibration_steps: int = ranged(0, 0, 10**12)
+    log_interval: int = ranged(10, 1, 10**12)
+    trajectory_interval: int = ranged(10, 1, 10**12)
     trajectory_format: TrajectoryFormat = "traj"
-    checkpoint_interval: int = 1000
+    checkpoint_interval: int = ranged(1000, 1, 10**12)
     guards: GuardSettings = field(default_factory=GuardSettings)
     harvest: HarvestSettings = field(default_factory=HarvestSettings)
 
     def __post_init__(self) -> None:
-        if isinstance(self.guards, Mapping):  # as settings.yaml has them
-            object.__setattr__(self, "guards", GuardSettings(**self.guards))
-        if isinstance(self.harvest, Mapping):
-            object.__setattr__(self, "harvest", HarvestSettings(**self.harvest))
-        check_settings(self, positive=_POSITIVE, not_negative=_NOT_NEGATIVE)
+        for name, kind in (("guards", GuardSettings), ("harvest", HarvestSettings)):
+            given = getattr(self, name)
+            if isinstance(given, Mapping):  # as settings.yaml has them
+                object.__setattr__(self, name, settings_from(name, kind, given))
+            elif not isinstance(given, kind):
+                require(self, False, name, f"a mapping of settings, or {kind.__name__}")
+        check_settings(self)
         if self.ensemble != "nve":
             require(self, self.temperature_K > 0, "temperature_K", "positive for a thermostat")
         elif self.temperature_end_K is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar
 
 from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -53,8 +54,8 @@ class CalculatorSettings:
     device: str = "auto"
     dtype: Literal["auto", "float32", "float64"] = "auto"
     neighbors: str = "auto"
-    skin: float = 0.5
-    long_range_cutoff: float | Literal["auto"] | None = "auto"
+    skin: float = ranged(0.5, 0, 100, "Å")
+    long_range_cutoff: float | Literal["auto"] | None = ranged("auto", 0, 10000, "Å", above=True)
     ewald: bool = False
     compile: bool = False
     radial_tables: bool | Literal["auto"] = "auto"
@@ -65,7 +66,7 @@ class CalculatorSettings:
         for name in ("device", "dtype"):
             text = str(getattr(self, name)).removeprefix("torch.")
             object.__setattr__(self, name, "auto" if text == "None" else text)
-        check_settings(self, positive=("long_range_cutoff",), not_negative=("skin",))
+        check_settings(self)
 
     def updated(self, changes: Mapping[str, Any]) -> CalculatorSettings:
         """These settings with changes; a device or dtype of None changes nothing.

@@ -9,6 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
+
 
 def squared(error: Tensor) -> Tensor:
     """Square of the length of each row, (n, c) to (n,), divided by the number of components."""
@@ -51,21 +54,14 @@ class TargetLoss:
         Error at which Huber turns linear, in the target's unit scaled like the error.
     """
 
-    weight: float = 1.0
-    final_weight: float | None = None
-    start: float = 0.5
+    weight: float = ranged(1.0, 0, 1e9)
+    final_weight: float | None = ranged(None, 0, 1e9)
+    start: float = ranged(0.5, 0, 1)
     kind: Literal["l2", "l1", "huber"] = "l2"
-    huber_delta: float = 0.1
+    huber_delta: float = ranged(0.1, 0, 1e9, above=True)
 
     def __post_init__(self) -> None:
-        if self.weight < 0 or (self.final_weight or 0) < 0:
-            raise ValueError(f"loss weights must not be negative: {self}")
-        if self.kind not in LOSSES:
-            raise ValueError(f"loss kind {self.kind!r} is unknown; choose from {sorted(LOSSES)}")
-        if not self.huber_delta > 0:
-            raise ValueError(f"huber_delta must be positive, not {self.huber_delta}")
-        if not 0 <= self.start <= 1:
-            raise ValueError(f"start must be a part of the training from 0 to 1, not {self.start}")
+        check_settings(self)
 
     @property
     def used(self) -> bool:

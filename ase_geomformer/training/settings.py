@@ -8,6 +8,8 @@ from typing import Any, Literal
 from ase_geomformer.checkpoint.folder import DataSource
 from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.data.splits import SplitSettings
+from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.ranges import ranged
 from ase_geomformer.training.losses import LossSettings
 
 
@@ -44,30 +46,25 @@ class OptimizerSettings:
     """
 
     kind: Literal["muon", "adamw"] = "muon"
-    learning_rate: float = 1e-3
-    final_learning_rate: float = 1e-6
+    learning_rate: float = ranged(1e-3, 0, 10, above=True)
+    final_learning_rate: float = ranged(1e-6, 0, 10, above=True)
     schedule: Literal["cosine", "exponential", "plateau", "constant"] = "cosine"
-    warmup_steps: int = 500
-    weight_decay: float = 0.0
+    warmup_steps: int = ranged(500, 0, 10**9)
+    weight_decay: float = ranged(0.0, 0, 1000)
     amsgrad: bool = True
-    clip_norm: float = 10.0
-    ema_decay: float = 0.999
-    plateau_factor: float = 2.0
-    plateau_patience: int = 10
+    clip_norm: float = ranged(10.0, 0, 1e9, above=True)
+    ema_decay: float = ranged(0.999, 0, 1)
+    plateau_factor: float = ranged(2.0, 1, 1e6, above=True)
+    plateau_patience: int = ranged(10, 0, 10**9)
 
     def __post_init__(self) -> None:
-        if not 0 < self.final_learning_rate <= self.learning_rate:
-            raise ValueError(
-                f"need 0 < final_learning_rate <= learning_rate, not "
-                f"{self.final_learning_rate} and {self.learning_rate}"
-            )
-        if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"ema_decay must lie in [0, 1), not {self.ema_decay}")
-        if self.clip_norm <= 0 or self.plateau_factor <= 1:
-            raise ValueError("clip_norm must be positive and plateau_factor greater than 1")
-        for name in ("warmup_steps", "weight_decay", "plateau_patience"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
+        check_settings(self)
+        require(
+            self,
+            self.final_learning_rate <= self.learning_rate,
+            "final_learning_rate",
+            f"at most learning_rate = {self.learning_rate!r}",
+        )
 
 
 @dataclass(frozen=True)
@@ -122,28 +119,20 @@ class RunSettings:
         Show a progress bar.
     """
 
-    steps: int = 100_000
-    validate_every: int = 1000
-    patience: int | None = None
-    seed: int = 0
+    steps: int = ranged(100_000, 1, 10**12)
+    validate_every: int = ranged(1000, 1, 10**12)
+    patience: int | None = ranged(None, 1, 10**9)
+    seed: int = ranged(0, 0, 2**63 - 1)
     dtype: Literal["float32", "float64"] = "float32"
     compile: bool = False
-    checkpoint_minutes: float = 5.0
+    checkpoint_minutes: float = ranged(5.0, 0, 1e5, "min", above=True)
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: int = 1
-    num_nodes: int = 1
+    devices: int = ranged(1, 1, 10000)
+    num_nodes: int = ranged(1, 1, 10000)
     progress: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("steps", "validate_every", "devices", "num_nodes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.checkpoint_minutes <= 0:
-            raise ValueError(f"checkpoint_minutes must be positive, not {self.checkpoint_minutes}")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError(f"patience must be at least 1, not {self.patience}")
-        if self.seed < 0:
-            raise ValueError(f"seed must not be negative, not {self.seed}")
+        check_settings(self)
 
     @property
     def world_size(self) -> int:
@@ -215,8 +204,8 @@ class BatchSettings:
         size, a compiled training wastes less on filling batches up to the largest.
     """
 
-    size: int = 10
-    validation_size: int = 100
+    size: int = ranged(10, 1, 10**9)
+    validation_size: int = ranged(100, 1, 10**9)
     measure: Literal["frames", "atoms", "edges"] = "frames"
     balanced: bool = False
 
@@ -226,8 +215,7 @@ class BatchSettings:
                 f"batches of {self.measure} cannot be balanced: leave out batches.balanced, or let "
                 "batches.measure be frames"
             )
-        if self.size < 1 or self.validation_size < 1:
-            raise ValueError(f"batch sizes must be at least 1, not {self}")
+        check_settings(self)
 
     def per_process(self, world_size: int) -> int:
         """One process's part of the batch size.

@@ -19,6 +19,7 @@ from ase_geomformer.recipes import relax
 from ase_geomformer.recipes.base import Run, recipe_evaluator
 from ase_geomformer.runs.result import RecipeResult
 from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
 
 pytestmark = pytest.mark.quick
 
@@ -26,12 +27,12 @@ pytestmark = pytest.mark.quick
 @dataclass(frozen=True)
 class Settings:
     kind: Literal["a", "b"] = "a"
-    length_A: float = 1.0
-    steps: int = 5
-    limit: int | None = None
+    length_A: float = ranged(1.0, 0, 10, "Å", above=True)
+    steps: int = ranged(5, 0, 10)
+    limit: int | None = ranged(None, 0, 10)
 
     def __post_init__(self) -> None:
-        check_settings(self, positive=("length_A",), not_negative=("steps", "limit"))
+        check_settings(self)
 
 
 def test_public_names_stay_functions_when_every_module_is_imported() -> None:

@@ -71,11 +71,11 @@ def test_targets_without_weight_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"weight": -1.0}, "must not be negative"),
-        ({"final_weight": -1.0}, "must not be negative"),
-        ({"kind": "l3"}, "'l3' is unknown; choose from"),
-        ({"start": 2.0}, "from 0 to 1, not 2.0"),
-        ({"huber_delta": 0.0}, "huber_delta must be positive, not 0.0"),
+        ({"weight": -1.0}, "weight = -1.0 must be zero or positive"),
+        ({"final_weight": -1.0}, "must be zero or positive"),
+        ({"kind": "l3"}, "'l3' must be one of l2, l1, huber"),
+        ({"start": 2.0}, "zero or positive, and at most 1"),
+        ({"huber_delta": 0.0}, "huber_delta = 0.0 must be positive"),
     ],
 )
 def test_impossible_losses_are_refused(values: dict[str, Any], message: str) -> None:

@@ -316,11 +316,14 @@ def untouched(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--run.steps", "0"], "steps must be at least 1, not 0"),
+        (["--run.steps", "0"], "steps = 0 must be from 1 to"),
         (["--run.dtype", "float16"], "run.dtype"),
-        (["--optimizer.ema_decay", "1.5"], "ema_decay must lie in [0, 1), not 1.5"),
+        (
+            ["--optimizer.ema_decay", "1.5"],
+            "ema_decay = 1.5 must be zero or positive, and at most 0.999999999",
+        ),
         (["--optimizer.kind", "sgd"], "sgd"),
-        (["--loss.forces.weight", "-1"], "loss weights must not be negative"),
+        (["--loss.forces.weight", "-1"], "weight = -1.0 must be zero or positive"),
         (["--loss.stress.weight", "1"], "the loss has a weight for stress, which no frame"),
         (["--model.architecture", "nonsense"], "nonsense"),
         (["--model.freeze", "[nonsense.*]"], "no parameter matches 'nonsense.*'"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ase_geomformer.md.settings import MDSettings
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
 
 # Ensembles of which the probability of a structure is known, which exchanges need.
 CANONICAL = ("nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk")
@@ -34,12 +35,13 @@ class ReplicaSettings:
         If a value is out of range, or the numbers of replicas do not agree.
     """
 
-    copies: int | None = None
-    temperatures_K: list[float] | None = None
-    seeds: list[int] | None = None
-    exchange_interval: int | None = None
+    copies: int | None = ranged(None, 1, 10_000)
+    temperatures_K: list[float] | None = ranged(None, 0, 1e6, "K", above=True)
+    seeds: list[int] | None = ranged(None, 0, 2**63 - 1)
+    exchange_interval: int | None = ranged(None, 1, 10**12)
 
     def __post_init__(self) -> None:
+        check_settings(self)
         given = {name: len(values) for name, values in self._lists().items()}
         if self.copies is not None:
             given["copies"] = self.copies
@@ -48,15 +50,8 @@ class ReplicaSettings:
         if len(set(given.values())) > 1:
             numbers = ", ".join(f"{number} by {name}" for name, number in given.items())
             raise ValueError(f"the number of replicas is not clear: {numbers}")
-        for kelvin in self.temperatures_K or ():
-            if not (math.isfinite(kelvin) and kelvin > 0):
-                raise ValueError(f"temperatures_K = {self.temperatures_K} must be positive")
         if self.exchange_interval is None:
             return
-        if self.exchange_interval != int(self.exchange_interval) or self.exchange_interval < 1:
-            raise ValueError(
-                f"exchange_interval = {self.exchange_interval} must be a positive whole number"
-            )
         ladder = self.temperatures_K or []
         if len(ladder) < 2 or any(b <= a for a, b in pairwise(ladder)):
             raise ValueError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
 from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.ranges import ranged
 
 
 @dataclass(frozen=True)
@@ -33,19 +34,18 @@ class ElasticSettings:
         Tolerance of the symmetry search (Å).
     """
 
-    max_strain: float = 0.005
-    points: int = 5
+    max_strain: float = ranged(0.005, 1e-6, 0.1)
+    points: int = ranged(5, 3, 201)
     relax_first: bool = True
     relax_ions: bool = True
-    fmax: float = 1e-4
-    smax_GPa: float = 1e-2
-    steps: int = 500
-    symprec_A: float = 1e-3
+    fmax: float = ranged(1e-4, 0, 1e9, "eV/Å", above=True)
+    smax_GPa: float = ranged(1e-2, 0, 1e6, "GPa", above=True)
+    steps: int = ranged(500, 0, 10**9)
+    symprec_A: float = ranged(1e-3, 1e-10, 1, "Å")
 
     def __post_init__(self) -> None:
-        check_settings(self, positive=("max_strain", "fmax", "smax_GPa", "steps", "symprec_A"))
-        require(self, self.max_strain <= 0.1, "max_strain", "at most 0.1")
-        require(self, self.points >= 3 and self.points % 2 == 1, "points", "odd and at least 3")
+        check_settings(self)
+        require(self, self.points % 2 == 1, "points", "odd: the unstrained cell counts")
 
     @property
     def first(self) -> RelaxSettings:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
 from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.ranges import ranged
 
 EOSName = Literal[
     "sj",
@@ -49,20 +50,18 @@ class EOSSettings:
     """
 
     equation: EOSName = "birchmurnaghan"
-    volume_range: float = 0.06
-    points: int = 9
+    volume_range: float = ranged(0.06, 1e-6, 0.49)
+    # Four numbers are fitted, and one more volume is what tells their errors.
+    points: int = ranged(9, 5, 1001)
     relax_first: bool = True
     relax_ions: bool = True
     relax_shape: bool = False
-    fmax: float = 1e-3
-    smax_GPa: float = 1e-2
-    steps: int = 500
+    fmax: float = ranged(1e-3, 0, 1e9, "eV/Å", above=True)
+    smax_GPa: float = ranged(1e-2, 0, 1e6, "GPa", above=True)
+    steps: int = ranged(500, 0, 10**9)
 
     def __post_init__(self) -> None:
-        check_settings(self, positive=("volume_range", "fmax", "smax_GPa", "steps"))
-        require(self, self.volume_range < 0.5, "volume_range", "below 0.5")
-        # Four numbers are fitted, and one more volume is what tells their errors.
-        require(self, self.points >= 5, "points", "at least 5")
+        check_settings(self)
         require(self, self.relax_ions or not self.relax_shape, "relax_ions", "true for relax_shape")
 
     @property

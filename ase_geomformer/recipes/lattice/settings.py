@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from ase_geomformer.recipes.lattice.stability import OnImaginary
 from ase_geomformer.recipes.relaxation.settings import CellChange, RelaxSettings
 from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.ranges import ranged
 
 PrimitiveCell = Literal["auto", "P", "F", "I", "A", "C", "R"]
 NonAnalyticalTerm = Literal["none", "born", "charges"]
@@ -18,6 +20,8 @@ ANALYSIS_SETTINGS = (
     "imaginary_tolerance_THz", "atoms_per_chunk",
 )  # fmt: skip
 _RELAXATION_STEPS = 1000
+# Points of a mesh: at each, a matrix is diagonalised and its modes are kept.
+MOST_Q_POINTS = 10**7
 
 
 @dataclass(frozen=True)
@@ -69,33 +73,30 @@ class LatticeSettings:
         If a value is out of range.
     """
 
-    supercell: list[int] | None = None
-    supercell_length_A: float = 15.0
+    supercell: list[int] | None = ranged(None, -100, 100)
+    supercell_length_A: float = ranged(15.0, 0.001, 1000, "Å")
     primitive: PrimitiveCell = "auto"
     relax: bool = True
     cell: CellChange = "full"
-    fmax: float = 1e-5
-    displacement_A: float = 0.01
+    fmax: float = ranged(1e-5, 0, 1e9, "eV/Å", above=True)
+    displacement_A: float = ranged(0.01, 1e-6, 1, "Å")
     symmetrize: bool = True
-    symprec_A: float = 1e-5
+    symprec_A: float = ranged(1e-5, 1e-10, 1, "Å")
     nac: NonAnalyticalTerm = "none"
     born_file: str | None = None
-    dielectric: float = 1.0
-    mesh: list[int] | None = None
-    mesh_length_A: float = 100.0
+    dielectric: float = ranged(1.0, 0.001, 1e6)
+    mesh: list[int] | None = ranged(None, 1, 10_000)
+    mesh_length_A: float = ranged(100.0, 0.001, 500, "Å")
     imaginary: OnImaginary = "warn"
-    imaginary_tolerance_THz: float = 0.05
-    atoms_per_chunk: int = 10_000
+    imaginary_tolerance_THz: float = ranged(0.05, 0, 1000, "THz")
+    atoms_per_chunk: int = ranged(10_000, 1, 10**8)
 
     def __post_init__(self) -> None:
-        positive = (
-            "supercell_length_A", "fmax", "displacement_A", "symprec_A", "dielectric",
-            "mesh_length_A", "atoms_per_chunk",
-        )  # fmt: skip
-        check_settings(self, positive=positive, not_negative=("imaginary_tolerance_THz",))
+        check_settings(self)
         mesh = self.mesh
-        met = mesh is None or (len(mesh) == 3 and all(n == int(n) and n > 0 for n in mesh))
-        require(self, met, "mesh", "three positive whole numbers")
+        require(self, mesh is None or len(mesh) == 3, "mesh", "three positive whole numbers")
+        met = mesh is None or math.prod(mesh) <= MOST_Q_POINTS
+        require(self, met, "mesh", f"coarser: at most {MOST_Q_POINTS:.0e} points")
         met = (self.born_file is not None) == (self.nac == "born")
         require(self, met, "born_file", "given with nac = born, and only then")
 

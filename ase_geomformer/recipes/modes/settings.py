@@ -10,6 +10,7 @@ from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.modes.normal_modes import HessianMethod, WholeMotions
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryModel
 from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.ranges import MOST_ROWS, ranged
 
 
 @dataclass(frozen=True)
@@ -59,33 +60,28 @@ class VibrationsSettings:
     """
 
     hessian: HessianMethod = "auto"
-    step_A: float = STEP
+    step_A: float = ranged(STEP, 1e-5, 0.5, "Å")
     relax: bool = False
-    fmax: float = 1e-3
-    relax_steps: int = 500
+    fmax: float = ranged(1e-3, 0, 1e9, "eV/Å", above=True)
+    relax_steps: int = ranged(500, 0, 10**9)
     whole_motions: WholeMotions = "auto"
-    expected_imaginary: int = 0
+    expected_imaginary: int = ranged(0, 0, 1000)
     thermochemistry: ThermochemistryModel = "auto"
-    temperature_K: float = 298.15
-    table_start_K: float = 100.0
-    table_end_K: float = 1000.0
-    table_step_K: float = 100.0
-    pressure_bar: float = 1.0
-    symmetry_number: int | None = None
-    mode_frames: int = 16
+    temperature_K: float = ranged(298.15, 0, 1e5, "K", above=True)
+    table_start_K: float = ranged(100.0, 0, 1e5, "K", above=True)
+    table_end_K: float = ranged(1000.0, 0, 1e5, "K", above=True)
+    table_step_K: float = ranged(100.0, 0.001, 1e5, "K")
+    pressure_bar: float = ranged(1.0, 1e-12, 1e7, "bar")
+    symmetry_number: int | None = ranged(None, 1, 120)
+    mode_frames: int = ranged(16, 1, 1000)
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            positive=(
-                "step_A", "fmax", "temperature_K", "table_start_K", "table_step_K",
-                "pressure_bar", "symmetry_number",
-            ),
-            not_negative=("relax_steps", "expected_imaginary", "mode_frames"),
-        )  # fmt: skip
+        check_settings(self)
         require(
             self, self.table_end_K >= self.table_start_K, "table_end_K", "at least table_start_K"
         )
+        rows = (self.table_end_K - self.table_start_K) / self.table_step_K
+        require(self, rows <= MOST_ROWS, "table_step_K", f"larger: it gives {rows:.3g} rows")
 
     def temperatures_K(self) -> np.ndarray:
         """All temperatures, in ascending order."""

@@ -7,7 +7,8 @@ from typing import Literal
 
 from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.modes.normal_modes import HessianMethod
-from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
 
 Interpolation = Literal["idpp", "linear"]
 BandOptimizer = Literal["fire", "ode"]
@@ -63,32 +64,25 @@ class NEBSettings:
         If a value is out of range.
     """
 
-    images: int = 9
+    # Two ends and one between.
+    images: int = ranged(9, 3, 1001)
     interpolation: Interpolation = "idpp"
     relax_ends: bool = True
-    ends_fmax: float = 0.01
+    ends_fmax: float = ranged(0.01, 0, 1e9, "eV/Å", above=True)
     exchanged_atoms: bool = False
-    spring_eV_per_A2: float = 0.1
+    spring_eV_per_A2: float = ranged(0.1, 0, 10000, "eV/Å²", above=True)
     climb: bool = True
-    climb_below_eV_per_A: float = 0.3
-    fmax: float = 0.03
-    steps: int = 500
+    climb_below_eV_per_A: float = ranged(0.3, 0, 1e9, "eV/Å", above=True)
+    fmax: float = ranged(0.03, 0, 1e9, "eV/Å", above=True)
+    steps: int = ranged(500, 0, 10**9)
     optimizer: BandOptimizer = "fire"
     refine: bool = True
-    saddle_fmax: float = 1e-3
-    saddle_steps: int = 30
+    saddle_fmax: float = ranged(1e-3, 0, 1e9, "eV/Å", above=True)
+    saddle_steps: int = ranged(30, 0, 10**9)
     vibrational_check: bool = True
     hessian: HessianMethod = "auto"
-    step_A: float = STEP
-    checkpoint_interval: int = 10
+    step_A: float = ranged(STEP, 1e-5, 0.5, "Å")
+    checkpoint_interval: int = ranged(10, 1, 10**9)
 
     def __post_init__(self) -> None:
-        check_settings(
-            self,
-            positive=(
-                "ends_fmax", "spring_eV_per_A2", "climb_below_eV_per_A", "fmax", "saddle_fmax",
-                "step_A", "checkpoint_interval",
-            ),
-            not_negative=("steps", "saddle_steps"),
-        )  # fmt: skip
-        require(self, self.images >= 3, "images", "at least 3: two ends and one between")
+        check_settings(self)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.ranges import ranged
 
 OptimizerName = Literal[
     "auto",
@@ -58,22 +59,19 @@ class RelaxSettings:
         Maximum displacement of an atom per step (Å); of all atoms together for fire and fire2.
     """
 
-    fmax: float = 0.01
-    smax_GPa: float = 0.02
-    steps: int = 500
+    fmax: float = ranged(0.01, 0, 1e9, "eV/Å", above=True)
+    smax_GPa: float = ranged(0.02, 0, 1e6, "GPa", above=True)
+    steps: int = ranged(500, 0, 10**9)
     optimizer: OptimizerName = "auto"
     cell: CellChange = "none"
     cell_mask: str | None = None
-    pressure_GPa: float = 0.0
+    pressure_GPa: float = ranged(0.0, -1000, 1e5, "GPa")
     keep_symmetry: bool = False
-    symprec_A: float = 0.01
-    maxstep_A: float = 0.2
+    symprec_A: float = ranged(0.01, 1e-10, 1, "Å")
+    maxstep_A: float = ranged(0.2, 1e-6, _LARGEST_STEP_A, "Å")
 
     def __post_init__(self) -> None:
-        check_settings(
-            self, positive=("fmax", "smax_GPa", "symprec_A", "maxstep_A"), not_negative=("steps",)
-        )
-        require(self, self.maxstep_A <= _LARGEST_STEP_A, "maxstep_A", f"at most {_LARGEST_STEP_A}")
+        check_settings(self)
         moves = self.cell != "none"
         require(self, moves or self.cell_mask is None, "cell_mask", "left out where cell = none")
         require(self, moves or self.pressure_GPa == 0, "pressure_GPa", "0 where cell = none")
@@ -117,11 +115,11 @@ class RelaxManySettings(RelaxSettings):
     RelaxSettings : all other settings.
     """
 
-    in_flight: int = 100
+    in_flight: int = ranged(100, 1, 10**6)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_settings(self, positive=("in_flight",))
+        check_settings(self)
         require(
             self,
             self.optimizer in ("auto", "fire", "bfgs", "lbfgs"),

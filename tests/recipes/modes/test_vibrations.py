@@ -161,9 +161,9 @@ def test_float32_is_the_callers_choice() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"step_A": 0.0}, "step_A = 0.0 must be positive"),
+        ({"step_A": 0.0}, "step_A = 0.0 must be from 1e-05 to 0.5 Å"),
         ({"hessian": "numeric"}, "must be one of auto, exact"),
-        ({"symmetry_number": 0}, "symmetry_number = 0 must be positive"),
+        ({"symmetry_number": 0}, "symmetry_number = 0 must be from 1 to 120"),
         ({"table_end_K": 50.0}, "at least table_start_K"),
     ],
 )

@@ -240,7 +240,7 @@ def test_a_whole_path_may_be_given(hopping: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"images": 2}, "images = 2 must be at least 3"),
+        ({"images": 2}, "images = 2 must be from 3 to 1001"),
         ({"fmax": 0.0}, "fmax = 0.0 must be positive"),
         ({"optimizer": "bfgs"}, "must be one of fire, ode"),
     ],

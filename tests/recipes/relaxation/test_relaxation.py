@@ -306,7 +306,7 @@ def test_what_does_not_fit_is_refused(
         ({"pressure_GPa": 1.0}, "pressure_GPa = 1.0 must be 0 where cell = none"),
         ({"cell": "full", "cell_mask": "xx zx"}, "cell_mask = 'xx zx' must be some of xx yy"),
         ({"cell": "hydrostatic", "cell_mask": "xx"}, "must be full for a cell_mask"),
-        ({"maxstep_A": 2.0}, "at most 1.0"),
+        ({"maxstep_A": 2.0}, "from 1e-06 to 1 Å"),
         ({"fmax": 0.0}, "fmax = 0.0 must be positive"),
     ],
 )

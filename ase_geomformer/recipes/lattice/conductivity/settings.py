@@ -9,6 +9,7 @@ import numpy as np
 
 from ase_geomformer.recipes.lattice.settings import LatticeSettings
 from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.ranges import MOST_ROWS, ranged
 
 Method = Literal["rta", "lbte"]
 
@@ -52,32 +53,30 @@ class ConductivitySettings(LatticeSettings):
     LatticeSettings : all other settings.
     """
 
-    supercell_length_A: float = 10.0
-    displacement_A: float = 0.03
-    mesh_length_A: float = 40.0
-    phonon_supercell: list[int] | None = None
-    phonon_supercell_length_A: float = 15.0
-    pair_cutoff_A: float | None = None
+    supercell_length_A: float = ranged(10.0, 0.001, 1000, "Å")
+    displacement_A: float = ranged(0.03, 1e-6, 1, "Å")
+    mesh_length_A: float = ranged(40.0, 0.001, 500, "Å")
+    phonon_supercell: list[int] | None = ranged(None, -100, 100)
+    phonon_supercell_length_A: float = ranged(15.0, 0.001, 1000, "Å")
+    pair_cutoff_A: float | None = ranged(None, 0, 1000, "Å", above=True)
     method: Method = "rta"
     isotopes: bool = True
-    boundary_um: float | None = None
-    temperature_min_K: float = 100.0
-    temperature_max_K: float = 1000.0
-    temperature_step_K: float = 50.0
+    boundary_um: float | None = ranged(None, 1e-6, 1e9, "µm")
+    temperature_min_K: float = ranged(100.0, 0, 1e5, "K", above=True)
+    temperature_max_K: float = ranged(1000.0, 0, 1e5, "K", above=True)
+    temperature_step_K: float = ranged(50.0, 0.001, 1e5, "K")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive = (
-            "phonon_supercell_length_A", "pair_cutoff_A", "boundary_um", "temperature_min_K",
-            "temperature_step_K",
-        )  # fmt: skip
-        check_settings(self, positive=positive)
+        check_settings(self)
         require(
             self,
             self.temperature_max_K >= self.temperature_min_K,
             "temperature_max_K",
             "temperature_min_K at least",
         )
+        rows = (self.temperature_max_K - self.temperature_min_K) / self.temperature_step_K
+        require(self, rows <= MOST_ROWS, "temperature_step_K", f"larger: it gives {rows:.3g} rows")
 
     @property
     def temperatures_K(self) -> np.ndarray:

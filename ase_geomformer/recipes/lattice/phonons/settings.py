@@ -10,6 +10,8 @@ import numpy as np
 
 from ase_geomformer.recipes.lattice.settings import LatticeSettings
 from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.plain import settings_from
+from ase_geomformer.settings.ranges import MOST_ROWS, ranged
 
 ForceConstantSource = Literal["displacements", "hessian", "md"]
 
@@ -36,17 +38,16 @@ class EffectiveSettings:
         Random seed of velocities and thermostat.
     """
 
-    temperature_K: float = 300.0
-    timestep_fs: float = 2.0
-    equilibration_steps: int = 1000
-    frames: int = 200
-    frame_interval: int = 20
-    friction_per_fs: float = 0.01
-    seed: int = 0
+    temperature_K: float = ranged(300.0, 0, 1e5, "K", above=True)
+    timestep_fs: float = ranged(2.0, 0, 100, "fs", above=True)
+    equilibration_steps: int = ranged(1000, 0, 10**9)
+    frames: int = ranged(200, 1, 10**6)
+    frame_interval: int = ranged(20, 1, 10**9)
+    friction_per_fs: float = ranged(0.01, 0, 100, "1/fs", above=True)
+    seed: int = ranged(0, 0, 2**63 - 1)
 
     def __post_init__(self) -> None:
-        positive = ("temperature_K", "timestep_fs", "frames", "frame_interval", "friction_per_fs")
-        check_settings(self, positive=positive, not_negative=("equilibration_steps", "seed"))
+        check_settings(self)
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,18 @@ class PhononSettings(LatticeSettings):
     """
 
     force_constants: ForceConstantSource = "displacements"
-    band_points: int = 51
-    temperature_max_K: float = 1000.0
-    temperature_step_K: float = 10.0
+    band_points: int = ranged(51, 2, 10001)
+    temperature_max_K: float = ranged(1000.0, 0, 1e5, "K", above=True)
+    temperature_step_K: float = ranged(10.0, 0.001, 1e5, "K")
     md: EffectiveSettings = field(default_factory=EffectiveSettings)
 
     def __post_init__(self) -> None:
         if isinstance(self.md, Mapping):  # as settings.yaml has them
-            object.__setattr__(self, "md", EffectiveSettings(**self.md))
+            object.__setattr__(self, "md", settings_from("md", EffectiveSettings, self.md))
         super().__post_init__()
-        check_settings(self, positive=("temperature_max_K", "temperature_step_K"))
-        require(self, self.band_points > 1, "band_points", "at least 2")
+        check_settings(self)
+        rows = self.temperature_max_K / self.temperature_step_K
+        require(self, rows <= MOST_ROWS, "temperature_step_K", f"larger: it gives {rows:.3g} rows")
 
     @property
     def temperatures_K(self) -> np.ndarray:

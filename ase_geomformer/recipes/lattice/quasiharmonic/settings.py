@@ -10,7 +10,9 @@ import numpy as np
 
 from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings
-from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.plain import settings_from
+from ase_geomformer.settings.ranges import ranged
 
 EquationOfState = Literal["vinet", "birch_murnaghan", "murnaghan"]
 # phonopy fits four parameters to the volumes.
@@ -48,26 +50,22 @@ class QHASettings:
         If a value is out of range.
     """
 
-    volumes: int = 9
-    smallest_volume: float = 0.96
-    largest_volume: float = 1.08
+    volumes: int = ranged(9, _FEWEST_VOLUMES, 101)
+    smallest_volume: float = ranged(0.96, 0.1, 0.9999)
+    largest_volume: float = ranged(1.08, 1.0001, 2)
     relax_shape: bool = True
-    pressure_GPa: float = 0.0
+    pressure_GPa: float = ranged(0.0, -1000, 1e5, "GPa")
     eos: EquationOfState = "vinet"
-    gruneisen_strain: float = 0.01
-    gruneisen_mesh_length_A: float = 40.0
+    gruneisen_strain: float = ranged(0.01, 1e-6, 0.099)
+    gruneisen_mesh_length_A: float = ranged(40.0, 0.001, 500, "Å")
     phonons: PhononSettings = field(default_factory=PhononSettings)
 
     def __post_init__(self) -> None:
         if isinstance(self.phonons, Mapping):  # as settings.yaml has them
-            object.__setattr__(self, "phonons", PhononSettings(**self.phonons))
-        check_settings(
-            self, positive=("smallest_volume", "gruneisen_strain", "gruneisen_mesh_length_A")
-        )
-        require(self, self.volumes >= _FEWEST_VOLUMES, "volumes", f"at least {_FEWEST_VOLUMES}")
-        require(self, self.smallest_volume < 1.0, "smallest_volume", "below 1")
-        require(self, self.largest_volume > 1.0, "largest_volume", "above 1")
-        require(self, self.gruneisen_strain < 0.1, "gruneisen_strain", "below 0.1")
+            object.__setattr__(
+                self, "phonons", settings_from("phonons", PhononSettings, self.phonons)
+            )
+        check_settings(self)
         if self.phonons.force_constants == "md":
             raise ValueError(
                 "the quasi-harmonic approximation takes force constants from displacements or "

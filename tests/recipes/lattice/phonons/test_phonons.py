@@ -258,7 +258,7 @@ def test_analysis_again_with_other_settings_evaluates_nothing(
     assert evaluator.count == 0
     assert found.modes.mesh.tolist() == [6, 6, 6]
     other = PhononSettings(supercell=[2, 2, 2], displacement_A=0.02, **COARSE)
-    with pytest.raises(ValueError, match=r"displacement_A = 0.01, not 0.02"):
+    with pytest.raises(ValueError, match=r"displacement_A was 0\.01 .* is 0\.02 now"):
         quiet(argon, evaluator, other, output=tmp_path / "run", resume=True)
     (tmp_path / "run" / "relaxed.traj").unlink()
     weaker = LennardJones(sigma=3.39, epsilon=0.0104, rc=6.0, smooth=True)
@@ -289,9 +289,12 @@ def test_imaginary_modes_are_reported_as_asked(lennard_jones: LennardJones) -> N
     [
         ({"supercell": [2, 2]}, "three multiples"),
         ({"supercell": [0, 2, 2]}, "positive volume"),
-        ({"mesh": [0, 1, 1]}, "mesh = .* three positive"),
+        ({"mesh": [0, 1, 1]}, "mesh = .* each from 1 to 10000"),
+        ({"mesh": [1, 1]}, "mesh = .* three positive"),
+        ({"mesh": [1000, 1000, 1000]}, "mesh = .* coarser: at most 1e\\+07 points"),
+        ({"temperature_step_K": 1e-3, "temperature_max_K": 1e4}, "it gives 1e\\+07 rows"),
         ({"imaginary": "maybe"}, "one of error, warn, ignore"),
-        ({"displacement_A": 0.0}, "positive"),
+        ({"displacement_A": 0.0}, "displacement_A = 0.0 must be from 1e-06 to 1 Å"),
         ({"nac": "born"}, "born_file = None must be given"),
         ({"born_file": "BORN"}, "only then"),
         ({"nac": "charges"}, "needs a potential that predicts charges"),

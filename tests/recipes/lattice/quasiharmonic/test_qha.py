@@ -88,8 +88,8 @@ def test_files(copper: QHAResult, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"volumes": 4}, "volumes = 4 must be at least 5"),
-        ({"smallest_volume": 1.1}, "below 1"),
+        ({"volumes": 4}, "volumes = 4 must be from 5 to 101"),
+        ({"smallest_volume": 1.1}, "from 0.1 to 0.9999"),
         ({"phonons": PhononSettings(force_constants="md")}, "from md depend on the temperature"),
     ],
 )
