@@ -100,12 +100,15 @@ class _Version(argparse.Action):
 
 
 def _run_verb(verb: str, arguments: list[str]) -> int:
-    from jsonargparse import ArgumentParser
-
-    from ase_geomformer.settings.parser import FLAGS_HELP, instantiate, spell_out_flags
+    from ase_geomformer.settings.parser import (
+        FLAGS_HELP,
+        SettingsParser,
+        instantiate,
+        spell_out_flags,
+    )
 
     module = load(verb)
-    parser = ArgumentParser(
+    parser = SettingsParser(
         prog=f"{PROGRAM} {verb}",
         usage=f"{PROGRAM} {verb} {module.USAGE}",
         description=module.DESCRIPTION,

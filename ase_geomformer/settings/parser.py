@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, get_args, get_origin
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
+
+from ase_geomformer.settings.ranges import Range, range_of
 
 _WORDS = {"true": "true", "yes": "true", "false": "false", "no": "false"}
 
 FLAGS_HELP = "Options with {true,false} can also be given as --OPTION and --no-OPTION."
+
+
+class SettingsParser(ArgumentParser):
+    """Parser whose help tells the range of every number of the settings it takes."""
+
+    def add_class_arguments(self, theclass: type, *args: Any, **kwargs: Any) -> Any:
+        added = super().add_class_arguments(theclass, *args, **kwargs)
+        ranges = dict(_ranges(theclass))
+        for action in self._actions:
+            if action.dest in ranges:
+                # Each name once: another class must not add to it again.
+                text, allowed = (action.help or "").rstrip("."), ranges[action.dest].brief
+                action.help = text if allowed in text else f"{text} ({allowed}).".lstrip()
+        return added
+
+
+def _ranges(settings: type, prefix: str = "") -> Iterator[tuple[str, Range]]:
+    """The range of every number of a settings class, those of its groups by dotted names."""
+    hints = get_type_hints(settings)
+    for entry in fields(settings):
+        kind, name = hints[entry.name], f"{prefix}{entry.name}"
+        allowed = range_of(settings, entry.name)
+        if allowed is not None:
+            yield name, allowed
+        elif isinstance(kind, type) and is_dataclass(kind):
+            yield from _ranges(kind, f"{name}.")
 
 
 def instantiate(parser: ArgumentParser, parsed: Namespace) -> Namespace:

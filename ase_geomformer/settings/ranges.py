@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _KEY = "range"
+_OUT_OF_REACH = 1e9
 # Rows of a table of temperatures, or the like.
 MOST_ROWS = 100_000
 
@@ -42,6 +43,13 @@ class Range:
             return f"zero or positive, and at most {_text(self.high)}{unit}"
         above = "above " if self.above else ""
         return f"from {above}{_text(self.low)} to {_text(self.high)}{unit}"
+
+    @property
+    def brief(self) -> str:
+        """The range for help texts, without an upper end that is out of reach."""
+        low = f"{'>' if self.above else '≥'} {_text(self.low)}"
+        high = "" if self.high >= _OUT_OF_REACH else f", ≤ {_text(self.high)}"
+        return f"{low}{high} {self.unit}".rstrip()
 
 
 def _text(value: float) -> str:

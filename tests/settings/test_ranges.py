@@ -109,13 +109,26 @@ def test_a_subclass_keeps_the_range_of_what_it_only_changes_the_default_of() -> 
 
 
 @pytest.mark.parametrize(
-    ("allowed", "text"),
+    ("allowed", "text", "brief"),
     [
-        (Range(0, 1e6, "K"), "zero or positive, and at most 1e+06 K"),
-        (Range(0, 5, above=True), "positive and at most 5"),
-        (Range(-1, 1, "GPa"), "from -1 to 1 GPa"),
-        (Range(1, 2, above=True), "from above 1 to 2"),
+        (Range(0, 1e6, "K"), "zero or positive, and at most 1e+06 K", "≥ 0, ≤ 1e+06 K"),
+        (Range(0, 5, above=True), "positive and at most 5", "> 0, ≤ 5"),
+        (Range(-1, 1, "GPa"), "from -1 to 1 GPa", "≥ -1, ≤ 1 GPa"),
+        (Range(1, 2, above=True), "from above 1 to 2", "> 1, ≤ 2"),
+        (Range(1, 10**12, "fs"), "from 1 to 1e+12 fs", "≥ 1 fs"),
     ],
 )
-def test_ranges_are_told_in_words(allowed: Range, text: str) -> None:
+def test_ranges_are_told_in_words(allowed: Range, text: str, brief: str) -> None:
     assert str(allowed) == text
+    assert allowed.brief == brief
+
+
+def test_help_tells_the_ranges_of_settings_and_of_their_groups() -> None:
+    from ase_geomformer.md.settings import MDSettings
+    from ase_geomformer.settings.parser import SettingsParser
+
+    parser = SettingsParser(prog="test")
+    parser.add_class_arguments(MDSettings, as_group=True)
+    words = " ".join(parser.format_help().split())
+    assert "(> 0, ≤ 100 fs). (type: float, default: 0.5)" in words
+    assert "0.74 (> 0, ≤ 10 Å)." in words
