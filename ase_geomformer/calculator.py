@@ -15,6 +15,7 @@ from ase_geomformer.acceleration import TableErrors
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.structure import ELECTRON_DEFAULTS, electrons, geometry
 from ase_geomformer.neighbors import VerletList
+from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
 from ase_geomformer.runtime.locked import LockedCalculator
 from ase_geomformer.runtime.prepared import Source, prepare
@@ -79,10 +80,11 @@ class PotentialCalculator(LockedCalculator):
         super().__init__()
         self.prepared = prepare(potential, settings, **keywords)
         chosen = self.prepared.settings
-        self.implemented_properties = list(ase_properties(self.potential))
+        # A crystal's sum over the reciprocal lattice gives least.
+        crystal = self.prepared.fitting((True, True, True))
+        self.implemented_properties = list(ase_properties(crystal.potential))
         self.neighbors = VerletList(self.potential.cutoff, chosen.skin, chosen.neighbors)
-        far = self.potential.far_cutoff
-        self.far_pairs = VerletList(far, chosen.skin, chosen.neighbors, half=True) if far else None
+        self.far_pairs: VerletList | None = None
         # What differs between steps only when more than positions changes: the requests that have
         # been checked, with all that they are answered with, and the rest of the graph.
         self._granted: dict[tuple[str, ...], Collection[str]] = {}
@@ -91,7 +93,7 @@ class PotentialCalculator(LockedCalculator):
 
     @property
     def potential(self) -> Potential:
-        """The potential that is evaluated."""
+        """The potential, with its long-range terms as they are on its card or as settings say."""
         return self.prepared.potential
 
     @property
@@ -164,20 +166,23 @@ class PotentialCalculator(LockedCalculator):
         if set(system_changes) - {"positions"}:
             # Should the evaluation fail, nothing is known of either structure.
             self.atoms, self._granted, self._last_graph = None, {}, None
-        wanted = self._wanted(atoms, properties)
-        results = self.prepared(self._graph(atoms), needed(wanted))
-        (converted,) = to_ase(results, [atoms], wanted)
+        prepared = self.prepared.fitting(boundaries_of(atoms))
+        wanted = self._wanted(atoms, prepared.potential, properties)
+        graph = self._graph(atoms, prepared.potential.far_cutoff)
+        (converted,) = to_ase(prepared(graph, needed(wanted)), [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()
         # The copy shares the values in info, and an array there could be changed in place.
         given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
         self.atoms.info.update({key: electrons(atoms)[key] for key in given})
 
-    def _wanted(self, atoms: Atoms, properties: tuple[str, ...]) -> Collection[str]:
+    def _wanted(
+        self, atoms: Atoms, potential: Potential, properties: tuple[str, ...]
+    ) -> Collection[str]:
         """All that a request is answered with; refused where the potential cannot give it."""
         if properties in self._granted:
             return self._granted[properties]
-        check_request(atoms, self.potential, properties)
+        check_request(atoms, potential, properties)
         wanted = {*properties, "energy", "free_energy", "energies"}
         wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
         # With compilation, energy alone would have to be compiled, too.
@@ -187,11 +192,16 @@ class PotentialCalculator(LockedCalculator):
         self._granted[properties] = wanted
         return wanted
 
-    def _graph(self, atoms: Atoms) -> AtomGraph:
+    def _graph(self, atoms: Atoms, far_cutoff: float) -> AtomGraph:
         host = geometry(atoms)
         here = host.to(self.prepared.device)
         edges = self.neighbors.update(*here, host)
-        far = None if self.far_pairs is None else self.far_pairs.update(*here, host)
+        far = None
+        if far_cutoff:
+            if self.far_pairs is None or self.far_pairs.cutoff != far_cutoff:
+                chosen = self.prepared.settings
+                self.far_pairs = VerletList(far_cutoff, chosen.skin, chosen.neighbors, half=True)
+            far = self.far_pairs.update(*here, host)
         self._last_graph = AtomGraph.from_neighbors(
             atoms,
             edges,

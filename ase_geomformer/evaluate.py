@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Any, Protocol, cast
 
 import torch
@@ -16,8 +17,10 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.joint import graphs
 from ase_geomformer.graph.structure import electrons, geometry
 from ase_geomformer.neighbors.problem import complete_cells
+from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.report import tracked
+from ase_geomformer.runtime.memory_model import MemoryGuard
 from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import check_request, needed, to_ase
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
@@ -91,40 +94,53 @@ class BatchEvaluator:
         """The properties of each structure, as :func:`evaluate_many` gives them."""
         structures = list(structures)
         properties = (properties,) if isinstance(properties, str) else tuple(properties)
-        _check(structures, self.potential, properties)
+        _check(structures, self.prepared, properties)
         names = needed(properties)
         if self.prepared.settings.compile:
             # What is asked for next is then compiled already.
             names |= {"energy", "energies", "forces"}
+        # Those that share their long-range sums, in order; their results then in the given order.
+        alike: dict[PreparedPotential, list[int]] = {}
+        for index, atoms in enumerate(structures):
+            alike.setdefault(self.prepared.fitting(boundaries_of(atoms)), []).append(index)
+        order = [index for indices in alike.values() for index in indices]
+        ordered = iter(tracked([structures[index] for index in order], "Evaluating", progress))
         results: list[dict[str, Any]] = []
         with torch.inference_mode(False):
-            found_graphs = self._graphs(tracked(structures, "Evaluating", progress))
-            # One structure is one batch, whatever memory it is predicted to take.
-            batches = found_graphs if len(structures) == 1 else self._batches(found_graphs)
-            for graph in batches:
-                found = self.prepared(graph.to(self.prepared.device), names)
-                members = structures[len(results) : len(results) + graph.num_structures]
-                results += to_ase(found, members, properties)
-        return results
+            for prepared, indices in alike.items():
+                found_graphs = self._graphs(prepared, islice(ordered, len(indices)))
+                # One structure is one batch, whatever memory it is predicted to take.
+                several = len(indices) > 1
+                for graph in self._batches(prepared, found_graphs) if several else found_graphs:
+                    found = prepared(graph.to(prepared.device), names)
+                    members = order[len(results) : len(results) + graph.num_structures]
+                    results += to_ase(found, [structures[index] for index in members], properties)
+        next(ordered, None)  # so that a progress bar is seen to end
+        return [result for _, result in sorted(zip(order, results, strict=True), key=_first)]
 
-    def _graphs(self, structures: Iterable[Atoms]) -> Iterator[AtomGraph]:
+    def _graphs(
+        self, prepared: PreparedPotential, structures: Iterable[Atoms]
+    ) -> Iterator[AtomGraph]:
         # One transfer of a whole batch is faster than building small graphs on a GPU.
         return graphs(
             structures,
-            self.potential.cutoff,
-            far_cutoff=self.potential.far_cutoff,
-            neighbors=self.prepared.settings.neighbors,
-            dtype=self.prepared.dtype,
+            prepared.potential.cutoff,
+            far_cutoff=prepared.potential.far_cutoff,
+            neighbors=prepared.settings.neighbors,
+            dtype=prepared.dtype,
         )
 
-    def _batches(self, graphs: Iterable[AtomGraph]) -> Iterator[AtomGraph]:
+    def _batches(
+        self, prepared: PreparedPotential, graphs: Iterable[AtomGraph]
+    ) -> Iterator[AtomGraph]:
         """Consecutive structures together, as many as the limit allows, one at least."""
-        limit = self._limit
+        memory = prepared.memory
+        limit = memory.budget_bytes if self._max_edges is None else self._max_edges
         batch: list[AtomGraph] = []
         total = 0.0
         for graph in graphs:
-            for part in [graph] if self._cost(graph) <= limit else graph.split():
-                cost = self._cost(part)
+            for part in [graph] if self._cost(memory, graph) <= limit else graph.split():
+                cost = self._cost(memory, part)
                 if batch and total + cost > limit:
                     yield AtomGraph.join(batch)
                     batch, total = [], 0.0
@@ -133,16 +149,12 @@ class BatchEvaluator:
         if batch:
             yield AtomGraph.join(batch)
 
-    def _cost(self, graph: AtomGraph) -> float:
+    def _cost(self, memory: MemoryGuard, graph: AtomGraph) -> float:
         """What the limit is a limit of: bytes, or edges."""
         if self._max_edges is None:
-            return self.prepared.memory.predicted_bytes(graph)
+            return memory.predicted_bytes(graph)
         # Far pairs are many, but each takes little.
         return graph.num_edges + graph.num_atoms + graph.num_far_pairs // 10
-
-    @property
-    def _limit(self) -> float:
-        return self.prepared.memory.budget_bytes if self._max_edges is None else self._max_edges
 
 
 class SerialEvaluator:
@@ -238,13 +250,20 @@ def evaluate_many(
     return evaluate(structures, properties, progress=progress)
 
 
-def _check(structures: Sequence[Atoms], potential: Potential, properties: Sequence[str]) -> None:
+def _first(pair: tuple[int, Any]) -> int:
+    return pair[0]
+
+
+def _check(
+    structures: Sequence[Atoms], prepared: PreparedPotential, properties: Sequence[str]
+) -> None:
     """Refuse, by its index, what would fail half-way through."""
     for index, atoms in enumerate(structures):
         try:
             geometry(atoms)
             electrons(atoms)
             complete_cells(atoms.cell.array[None], atoms.pbc[None])
+            potential = prepared.fitting(boundaries_of(atoms)).potential
             check_request(atoms, potential, properties)
         except (ValueError, PropertyNotImplementedError) as error:
             raise type(error)(f"structure {index} ({atoms.symbols}): {error}") from error

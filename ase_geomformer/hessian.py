@@ -20,6 +20,7 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 from ase_geomformer.machine.memory import budget_bytes
+from ase_geomformer.physics import LongRange, boundaries_of
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.report import tracked
 from ase_geomformer.runtime.prepared import PreparedPotential, as_potential
@@ -42,12 +43,13 @@ def hessian(
     """Hessian of a potential's energy, exact to rounding.
 
     Forces are differentiated once more, some rows at a time. All that the energy depends on is
-    followed: edges across periodic boundaries and far pairs as well.
+    followed: edges across periodic boundaries, far pairs and sums over the reciprocal lattice.
 
     Parameters
     ----------
     potential : str, path, Potential, PotentialCalculator or BatchEvaluator
-        A calculator or evaluator lends its potential, device and neighbour backend.
+        A calculator or evaluator lends its potential, device and neighbour backend, and how it
+        sums charges and dispersion.
     atoms : ase.Atoms
         In a periodic structure an atom moves together with all its images.
     rows : sequence of int, optional
@@ -76,12 +78,16 @@ def hessian(
         not the gradient of its energy.
     """
     lent: Any = getattr(potential, "prepared", potential)
+    boundaries, long_range = boundaries_of(atoms), LongRange()
     if isinstance(lent, PreparedPotential):
         device = lent.device if device is None else device
-        neighbors, lent = lent.settings.neighbors, lent.potential
+        neighbors = lent.settings.neighbors
+        long_range, lent = LongRange("published"), lent.fitting(boundaries).potential
     place = resolve_device("auto" if device is None else device)
     with torch.inference_mode(False):
-        model = as_potential(lent).copy(device=place, dtype=resolve_dtype(dtype))
+        own = as_potential(lent)
+        fitting = own.with_terms(long_range.terms(own.terms_settings, boundaries))
+        model = fitting.copy(device=place, dtype=resolve_dtype(dtype))
     if not model.conservative:
         raise ValueError(
             "the potential predicts forces directly, so that the second derivatives of its energy "
@@ -200,6 +206,7 @@ def _slope(potential: Potential, graph: AtomGraph, shifts: Tensor) -> Tensor:
         graph,
         edge_vectors=stretched(graph.edge_vectors, graph.edge_index),
         far_vectors=stretched(graph.far_vectors, graph.far_index),
+        positions=graph.positions + shifts if graph.positions.shape[0] else graph.positions,
     )
     energy = potential(moved, ("energy",))["energy"].sum()
     # An atom alone has an energy that depends on no shift at all.

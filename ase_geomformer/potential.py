@@ -16,6 +16,7 @@ from ase_geomformer.architectures.base import Architecture, build
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.derivatives import FROM_SLOPE, Slope, strained
 from ase_geomformer.physics import (
+    Boundaries,
     EnergyTerm,
     Ewald,
     LongRangeCutoff,
@@ -151,6 +152,11 @@ class Potential(nn.Module):
     def is_reciprocal(self) -> bool:
         """Whether a term sums over the reciprocal lattice, as only full crystals have one."""
         return any(cast(EnergyTerm, term).is_reciprocal for term in self.terms.values())
+
+    def suits(self, boundaries: Boundaries) -> bool:
+        """Whether sums over the reciprocal lattice are those of structures with such boundaries."""
+        sums = [term for term in self.terms.values() if isinstance(term, Ewald)]
+        return all(term.suits(boundaries) for term in sums)
 
     def waves(self, graph: AtomGraph) -> Waves | None:
         """Waves along each lattice vector that sums over the reciprocal lattice need.

@@ -10,7 +10,7 @@ for real space, so that the sum needs no pairs. It is done wave by wave, or on a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -100,6 +100,11 @@ class Ewald(EnergyTerm):
         parts = zip(charges.split(counts), graph.positions.split(counts), graph.cell, strict=True)
         felt = torch.cat([self._alone(*part) for part in parts])
         return 0.5 * COULOMB * charges * felt
+
+    def suits(self, boundaries: Sequence[bool]) -> bool:
+        """Whether it is the sum of structures with such boundaries."""
+        axes = [axis for axis, periodic in enumerate(boundaries) if not periodic]
+        return axes == ([] if self.settings.open_axis is None else [self.settings.open_axis])
 
     def waves(self, graph: AtomGraph) -> Waves:
         """Waves along each lattice vector that a graph's structures need."""

@@ -61,6 +61,26 @@ class LongRange:
         if self.cutoff != "auto":
             check_long_range_cutoff(self.cutoff)
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether all structures get the same sums, whatever their boundaries."""
+        return self.ewald or self.mode == "published" or self.cutoff != "auto"
+
+    def fixed_terms(self, terms: Terms) -> dict[str, dict[str, Any]]:
+        """Settings of energy terms that hold whatever the boundaries, as far as there are such.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`terms`.
+        """
+        found = {name: dict(settings) for name, settings in terms.items()}
+        if self.cutoff != "auto":
+            found = with_long_range_cutoff(found, self.cutoff)
+            if self.mode == "auto" and "electrostatics" in found:
+                found["electrostatics"]["truncation"] = "neutral"
+        return with_ewald_sum(found) if self.ewald else found
+
     def terms(self, terms: Terms, boundaries: Boundaries) -> dict[str, dict[str, Any]]:
         """Settings of energy terms by name, as structures of such boundaries need them.
 
@@ -69,14 +89,8 @@ class LongRange:
         ValueError
             If a cutoff or an Ewald sum is asked for and there is no term it could act on.
         """
-        found = {name: dict(settings) for name, settings in terms.items()}
-        if self.cutoff != "auto":
-            found = with_long_range_cutoff(found, self.cutoff)
-            if self.mode == "auto" and "electrostatics" in found:
-                found["electrostatics"]["truncation"] = "neutral"
-        if self.ewald:
-            return with_ewald_sum(found)
-        if self.mode == "published" or self.cutoff != "auto":
+        found = self.fixed_terms(terms)
+        if self.is_fixed:
             return found
         return {
             ours: settled

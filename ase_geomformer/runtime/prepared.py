@@ -22,6 +22,7 @@ from ase_geomformer.machine.allocator import keep_freed_memory
 from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 from ase_geomformer.machine.lock import Lock
 from ase_geomformer.neighbors.search import choose
+from ase_geomformer.physics import Boundaries, LongRange
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential
 from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
@@ -54,6 +55,10 @@ class PreparedPotential:
     function : callable
         What evaluates a graph: the potential, or its compiled form.
     memory : MemoryGuard
+    long_range : LongRange
+        How charges and dispersion are summed. Where that depends on the boundaries of a structure,
+        ``potential`` has its terms as they are on its card, and :meth:`fitting` gives those to
+        evaluate a structure with.
     table_errors : TableErrors, optional
         What the tables changed on the probe structures; None without tables.
 
@@ -75,12 +80,13 @@ class PreparedPotential:
         device = resolve_device(given.device)
         # An unknown backend is an error now, not at the first step.
         choose(given.neighbors, device)
-        self.potential = as_potential(potential).copy(
+        own = as_potential(potential).copy(
             device=device,
             dtype=resolve_dtype(None if given.dtype == "auto" else given.dtype),
-            long_range_cutoff=given.long_range_cutoff,
-            ewald=given.ewald,
         )
+        self.long_range = LongRange(given.long_range, given.long_range_cutoff, given.ewald)
+        self._own_terms = own.terms_settings
+        self.potential = own.with_terms(self.long_range.fixed_terms(self._own_terms))
         # Asking the potential would walk through its modules at every step.
         self.device, self.dtype = device, self.potential.dtype
         tables = given.radial_tables
@@ -88,11 +94,12 @@ class PreparedPotential:
             tables = self.dtype == torch.float32 and device.type == "cpu"
             tables = tables and worth_tabulating(self.potential)
         self.table_errors = tabulate_once(self.potential) if tables else None
-        self.function: Function = self.potential
-        if given.compile:
-            self.function = CompiledPotential(self.potential)
+        self.function: Function = _function(self.potential, given)
         self.memory = MemoryGuard(self.potential)
         self._lock = Lock()
+        # The same for other boundaries, by the settings of their terms, and by boundaries.
+        self._origin = self
+        self._fitting: dict[Boundaries, PreparedPotential] = {}
         self.settings = given.updated(
             {"device": device, "dtype": self.dtype, "radial_tables": tables}
         )
@@ -112,6 +119,31 @@ class PreparedPotential:
             with threads_worth(graph):
                 return self.function(graph, names)
 
+    def fitting(self, boundaries: Boundaries) -> PreparedPotential:
+        """What evaluates structures of such boundaries; it shares all but the long-range terms.
+
+        Parameters
+        ----------
+        boundaries : tuple of bool
+            See :func:`~ase_geomformer.physics.boundaries_of`.
+        """
+        origin = self._origin
+        if boundaries not in origin._fitting:
+            with origin._lock:
+                origin._fitting[boundaries] = origin._made_for(boundaries)
+        return origin._fitting[boundaries]
+
+    def _made_for(self, boundaries: Boundaries) -> PreparedPotential:
+        terms = self.long_range.terms(self._own_terms, boundaries)
+        for made in (self, *self._fitting.values()):
+            if made.potential.terms_settings == terms:
+                return made
+        other = copy.copy(self)
+        other.potential = self.potential.with_terms(terms)
+        other.function = _function(other.potential, self.settings)
+        other.memory = MemoryGuard(other.potential)
+        return other
+
     def with_settings(self, **changes: Any) -> PreparedPotential:
         """The same potential with other settings; it shares what they do not change.
 
@@ -120,16 +152,13 @@ class PreparedPotential:
         TypeError
             If there is no such setting.
         ValueError
-            If a value is not possible, or an Ewald sum is to be undone.
+            If a value is not possible.
         """
+        if self is not self._origin:
+            return self._origin.with_settings(**changes)
         given = self._given.updated(changes)
         if given is self._given:
             return self
-        if self.settings.ewald and not given.ewald:
-            raise ValueError(
-                "ewald=False: the prepared potential has an Ewald sum in place of its cutoff; "
-                "prepare it from its name again"
-            )
         resolved = replace(
             given,
             device=str(resolve_device(given.device)),
@@ -140,12 +169,20 @@ class PreparedPotential:
         )
         shareable = {name: getattr(resolved, name) for name in ("neighbors", "skin", "keep_memory")}
         if resolved != replace(self.settings, **shareable):
-            return PreparedPotential(self.potential, given)
+            return PreparedPotential(self.potential.with_terms(self._own_terms), given)
         if resolved == self.settings:
             return self
         choose(given.neighbors, self.device)
         twin = copy.copy(self)
         twin._given, twin.settings = given, resolved
+        twin._origin, twin._fitting = twin, {}
+        for boundaries, made in self._fitting.items():
+            if made is self:
+                twin._fitting[boundaries] = twin
+                continue
+            other = copy.copy(made)
+            other._given, other.settings, other._origin = given, resolved, twin
+            twin._fitting[boundaries] = other
         return twin
 
     @property
@@ -153,6 +190,10 @@ class PreparedPotential:
         """The name on the potential's card, or its architecture's where it has none."""
         card = self.potential.card
         return card.name if card else str(self.potential.architecture.name)
+
+
+def _function(potential: Potential, settings: CalculatorSettings) -> Function:
+    return CompiledPotential(potential) if settings.compile else potential
 
 
 # What can be prepared, or is prepared already.

@@ -12,6 +12,7 @@ from ase.calculators.calculator import PropertyNotImplementedError
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import Potential
 
 ASE_PROPERTIES = ("energy", "free_energy", "energies", "forces", "stress", "stresses")
@@ -63,11 +64,12 @@ def check_request(atoms: Atoms, potential: Potential, properties: Collection[str
             f"stress needs a cell with a volume, and the cell is {atoms.cell.tolist()} Å; "
             "set one with atoms.set_cell or atoms.center(vacuum=...)"
         )
-    if potential.is_reciprocal and not (atoms.pbc.all() and has_volume(atoms)):
+    is_flat = atoms.pbc.all() and not has_volume(atoms)
+    if potential.is_reciprocal and (is_flat or not potential.suits(boundaries_of(atoms))):
         raise ValueError(
             f"the potential's Ewald sum needs a structure that is periodic in three directions, "
-            f"and this one has pbc {atoms.pbc.tolist()}; leave ewald out, or make a wide cell "
-            "with atoms.center(vacuum=...) and atoms.pbc = True"
+            f"and this one has pbc {atoms.pbc.tolist()}; leave ewald out, and each structure gets "
+            "the sum that its boundaries need"
         )
     potential.check_elements(np.unique(atoms.numbers))
 

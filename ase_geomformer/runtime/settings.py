@@ -33,13 +33,18 @@ class CalculatorSettings:
     skin : float
         Skin of the neighbour list in Å: the list is rebuilt only after atoms have moved about
         half of it. Results do not depend on it.
+    long_range : str
+        How electrostatics and dispersion are summed, for a potential that has them. auto: over all
+        pairs of an open structure, by Ewald's method in crystals and slabs, up to the cutoff where
+        one direction is periodic; dispersion up to its cutoff in all periodic structures.
+        published: as the potential was published or trained. See
+        :class:`~ase_geomformer.physics.LongRange`.
     long_range_cutoff : float, None or "auto"
-        Cutoff of electrostatics and dispersion in Å, for a potential that has them; null (None)
-        for no cutoff, which is possible without periodic boundaries only; auto: the cutoff that
-        the potential comes with.
+        Cutoff of electrostatics and dispersion in Å, whatever the boundaries; null (None) for no
+        cutoff, which is possible without periodic boundaries only; auto: as long_range says.
     ewald : bool
-        Sum the electrostatics of a crystal over all periodic images by Ewald's method, instead of
-        within a cutoff; needs three periodic directions, and gives no per-atom stresses.
+        Sum the electrostatics of a crystal over all periodic images by Ewald's method, whatever
+        long_range says; needs three periodic directions.
     compile : bool
         Compile the potential at the first step, which takes a minute or two, to be faster
         afterwards. Results are reproducible to rounding, not to the bit.
@@ -55,6 +60,7 @@ class CalculatorSettings:
     dtype: Literal["auto", "float32", "float64"] = "auto"
     neighbors: str = "auto"
     skin: float = ranged(0.5, 0, 100, "Å")
+    long_range: Literal["auto", "published"] = "auto"
     long_range_cutoff: float | Literal["auto"] | None = ranged("auto", 0, 10000, "Å", above=True)
     ewald: bool = False
     compile: bool = False

@@ -48,9 +48,7 @@ def precisions(system: SystemUnderTest) -> Iterator[Figure]:
     calculator = _ours(system)
     found = {}
     for dtype in ("float32", "float64"):
-        other = PotentialCalculator(
-            calculator.potential, device=calculator.potential.device, dtype=dtype
-        )
+        other = PotentialCalculator(calculator.prepared, dtype=dtype)
         atoms = system.atoms.copy()
         found[dtype] = (
             other.get_property("energy", atoms) / len(atoms),
@@ -65,13 +63,11 @@ def precisions(system: SystemUnderTest) -> Iterator[Figure]:
 @check("radial tables")
 def tables(system: SystemUnderTest) -> Iterator[Figure]:
     """Splines in place of the filters' networks change next to nothing."""
-    potential = _ours(system).potential
-    if not can_tabulate(potential):
+    prepared = _ours(system).prepared
+    if not can_tabulate(prepared.potential):
         raise NotApplicableError("the architecture has no filters of the distance alone")
     found = [
-        PotentialCalculator(
-            potential, device=potential.device, dtype="float64", radial_tables=tables
-        )
+        PotentialCalculator(prepared, dtype="float64", radial_tables=tables)
         for tables in (True, False)
     ]
     energies, forces = (
@@ -98,7 +94,7 @@ def neighbor_list(system: SystemUnderTest) -> Iterator[Figure]:
     rng = system.rng()
     atoms = system.atoms.copy()
     by_atom = apart = 0.0
-    fresh = PotentialCalculator(calculator.potential, device=calculator.potential.device, skin=0.0)
+    fresh = PotentialCalculator(calculator.prepared, skin=0.0)
     for _ in range(10):
         atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
         if atoms.pbc.all():

@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.physics import boundaries_of
 from ase_geomformer.runtime.results import has_volume
 from ase_geomformer.trust.limits import LIMITS, Limits
 
@@ -52,7 +53,10 @@ class SystemUnderTest:
         """Distance in Å beyond which atoms do not see each other; infinite where they always do."""
         if self.ours is None:
             return UNKNOWN_REACH
-        return max(self.ours.potential.cutoff, self.ours.potential.far_cutoff)
+        potential = self.ours.prepared.fitting(boundaries_of(self.atoms)).potential
+        if potential.is_reciprocal:
+            return math.inf
+        return max(potential.cutoff, potential.far_cutoff)
 
     @property
     def has_stress(self) -> bool:

@@ -91,6 +91,7 @@ def test_parameters_describe_it_and_are_fixed(saved: Path) -> None:
         "dtype": "float32",
         "neighbors": "auto",
         "skin": calculator.neighbors.skin,
+        "long_range": "auto",
         "long_range_cutoff": "auto",
         "ewald": False,
         "compile": False,

@@ -40,7 +40,7 @@ def test_far_pairs_are_another_list(
     potential.terms.update(
         build_terms({"electrostatics": {"long_range_cutoff": 8.0}, "dispersion": {}, "zbl": {}})
     )
-    calculator = PotentialCalculator(potential, device="cpu")
+    calculator = PotentialCalculator(potential, device="cpu", long_range="published")
     calculator.get_forces(silicon)
     with Waits() as waits:
         calculator.get_forces(moved(silicon))

@@ -234,7 +234,7 @@ def test_it_takes_the_place_of_the_truncated_sum(salt: Atoms) -> None:
 
 
 def test_what_a_lattice_sum_cannot_give_is_refused(salt: Atoms) -> None:
-    calculator = PotentialCalculator(potential({"ewald": {}}), device="cpu")
+    calculator = PotentialCalculator(potential({"ewald": {}}), device="cpu", ewald=True)
     assert "stresses" not in calculator.implemented_properties
     with pytest.raises(PropertyNotImplementedError, match="stresses cannot be computed"):
         calculator.calculate(salt, ["stresses"])

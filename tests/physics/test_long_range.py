@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import torch
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.verlet import VelocityVerlet
+from ase.units import fs, kcal, mol
 from scipy.spatial.transform import Rotation
 
 from ase_geomformer import PotentialCalculator, evaluate_many, load_potential
 from ase_geomformer.architectures import build
 from ase_geomformer.checkpoint.folder import Card, save_potential, verify
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.physics import build_terms
+from ase_geomformer.physics import LongRange, boundaries_of, build_terms
 from ase_geomformer.potential import Potential
 
 SETTINGS = {
@@ -258,7 +262,7 @@ def test_saved_and_loaded(saved: Path, potential: Potential) -> None:
 
 
 def test_calculator_gives_charges_and_dipole(saved: Path, potential: Potential) -> None:
-    calculator = PotentialCalculator(saved, device="cpu")
+    calculator = PotentialCalculator(saved, device="cpu", long_range="published")
     assert calculator.implemented_properties[-2:] == ["charges", "dipole"]
     atoms = ion()
     atoms.calc = calculator
@@ -280,6 +284,125 @@ def test_calculator_without_charges_does_not_promise_them(ethanol: Atoms) -> Non
         PotentialCalculator(plain, device="cpu", long_range_cutoff=None)
 
 
+def fitting(potential: Potential, atoms: Atoms) -> Potential:
+    """The potential with the long-range sums of a structure's boundaries."""
+    return potential.with_terms(LongRange().terms(potential.terms_settings, boundaries_of(atoms)))
+
+
+def slab() -> Atoms:
+    atoms = crystal()
+    atoms.pbc = [True, False, True]
+    return atoms
+
+
+def wire() -> Atoms:
+    atoms = crystal()
+    atoms.pbc = [False, False, True]
+    return atoms
+
+
+EVERY_KIND = [ion, wire, slab, crystal]
+
+
+@pytest.mark.parametrize("make", EVERY_KIND)
+def test_each_structure_gets_the_sum_of_its_boundaries(
+    saved: Path, potential: Potential, make: Any, rng: np.random.Generator
+) -> None:
+    """Along a walk, and after structures of other kinds."""
+    calculator = PotentialCalculator(saved, device="cpu")
+    for other in EVERY_KIND:
+        calculator.get_property("energy", other())
+    atoms = make()
+    reference = fitting(potential, atoms)
+    for _ in range(3):
+        atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
+        expected = evaluate(reference, atoms, ("energy", "forces"))
+        found = calculator.get_property("forces", atoms)
+        np.testing.assert_allclose(found, expected["forces"], atol=1e-11)
+        energy = calculator.get_property("energy", atoms)
+        assert energy == pytest.approx(expected["energy"][0], abs=1e-10)
+
+
+@pytest.mark.parametrize("make", [slab, crystal])
+def test_forces_and_stress_are_slopes_with_each_sum(saved: Path, make: Any) -> None:
+    calculator = PotentialCalculator(saved, device="cpu")
+    atoms = make()
+    forces = calculator.get_property("forces", atoms)
+    stress = calculator.get_property("stress", atoms)
+    step = 1e-4
+
+    def slope(change: Callable[[Atoms, float], None]) -> float:
+        energies = []
+        for sign in (1.0, -1.0):
+            moved = atoms.copy()
+            change(moved, sign * step)
+            energies.append(sign * float(calculator.get_property("energy", moved)))
+        return sum(energies) / (2.0 * step)
+
+    def shift(moved: Atoms, by: float) -> None:
+        moved.positions[1, 1] += by
+
+    assert -slope(shift) == pytest.approx(forces[1, 1], abs=1e-6)
+    for component, (row, column) in enumerate([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]):
+
+        def strain(moved: Atoms, by: float, row: int = row, column: int = column) -> None:
+            deformation = np.eye(3)
+            deformation[row, column] += by / 2
+            deformation[column, row] += by / 2
+            moved.set_cell(moved.cell.array @ deformation, scale_atoms=True)
+
+        expected = slope(strain) / atoms.get_volume()
+        assert expected == pytest.approx(stress[component], abs=1e-7)
+
+
+def test_a_molecule_in_a_wide_cell_is_a_molecule(saved: Path) -> None:
+    """The kinds of sums agree where a structure may be seen as any of them, kcal/mol."""
+    calculator = PotentialCalculator(saved, device="cpu")
+    free = molecule("CH3CH2OH")
+    expected = calculator.get_property("energy", free)
+    for pbc in (True, [True, True, False], [True, False, False]):
+        boxed = free.copy()
+        boxed.center(vacuum=20.0)
+        boxed.pbc = pbc
+        found = calculator.get_property("energy", boxed)
+        assert found == pytest.approx(expected, abs=0.05 * kcal / mol)
+
+
+def test_structures_of_all_kinds_in_one_list(saved: Path) -> None:
+    """Order and results are those of single structures."""
+    structures = [crystal(), ion(), slab(), molecule("H2O"), wire(), crystal(), molecule("CO")]
+    structures[5].rattle(0.05, seed=1)
+    calculator = PotentialCalculator(saved, device="cpu")
+    for found, atoms in zip(evaluate_many(calculator, structures), structures, strict=True):
+        expected = calculator.get_property("energy", atoms)
+        assert found["energy"] == pytest.approx(expected, abs=1e-10)
+        np.testing.assert_allclose(
+            found["forces"], calculator.get_property("forces", atoms), atol=1e-10
+        )
+
+
+def test_no_cutoff_for_a_crystal_is_told_what_helps(saved: Path) -> None:
+    calculator = PotentialCalculator(saved, device="cpu", long_range_cutoff=None)
+    with pytest.raises(ValueError, match="leave it out, .* summed over all images by Ewald"):
+        calculator.get_property("energy", crystal())
+
+
+def test_dynamics_of_a_crystal_keeps_its_energy(saved: Path) -> None:
+    """With Ewald's sum: the drift falls as the square of the time step."""
+    drifts = []
+    for timestep in (0.5, 0.25):
+        atoms = crystal().repeat((2, 1, 1))
+        atoms.calc = PotentialCalculator(saved, device="cpu")
+        MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=np.random.default_rng(0))
+        dynamics = VelocityVerlet(atoms, timestep * fs)
+        energies = []
+        dynamics.attach(lambda a=atoms, e=energies: e.append(a.get_total_energy()))
+        dynamics.run(int(20.0 / timestep))
+        drifts.append(np.ptp(energies))
+    assert drifts[0] < 0.01
+    assert drifts[1] < 0.4 * drifts[0]
+
+
 @pytest.mark.parametrize(("make", "cutoff"), [(crystal, 6.0), (ion, None), (ion, 20.0)])
 def test_cutoff_of_the_calculator(
     saved: Path, make: Any, cutoff: float | None, rng: np.random.Generator
@@ -287,7 +410,8 @@ def test_cutoff_of_the_calculator(
     """Along a walk, with pairs kept from step to step."""
     atoms = make()
     atoms.calc = PotentialCalculator(saved, device="cpu", long_range_cutoff=cutoff)
-    reference = load_potential(saved, long_range_cutoff=cutoff)
+    reference = atoms.calc.potential
+    assert reference.far_cutoff == (np.inf if cutoff is None else cutoff)
     for _ in range(4):
         atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
         expected = evaluate(reference, atoms, ("forces",))["forces"]
@@ -301,7 +425,7 @@ def test_evaluate_many_gives_charges_and_dipoles(saved: Path, potential: Potenti
     structures = [ion(), crystal(), molecule("CH3CH2OH")]
     found = evaluate_many(saved, structures, ("energy", "charges", "dipole"), device="cpu")
     for atoms, results in zip(structures, found, strict=True):
-        expected = evaluate(potential, atoms, ("energy", "charges"))
+        expected = evaluate(fitting(potential, atoms), atoms, ("energy", "charges"))
         assert results["energy"] == pytest.approx(expected["energy"][0], abs=1e-11)
         np.testing.assert_allclose(results["charges"], expected["charges"], atol=1e-12)
         dipole = expected["charges"] @ atoms.positions

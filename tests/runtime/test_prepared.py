@@ -21,6 +21,8 @@ from ase_geomformer.runtime import prepared as module
 from ase_geomformer.runtime.prepared import PreparedPotential, prepare
 from ase_geomformer.runtime.settings import CalculatorSettings
 
+OPEN, CRYSTAL = (False, False, False), (True, True, True)
+
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -108,12 +110,41 @@ def test_long_range_terms_are_kept_by_other_dtypes(
     assert again.potential.far_cutoff == short.potential.far_cutoff == 5.0
     assert again.settings.long_range_cutoff == 5.0
     (found,) = evaluate_many(short, [silicon], long_range_cutoff=8.0)
-    expected = PotentialCalculator(charged, device="cpu").get_property("energy", silicon)
+    eight = PotentialCalculator(charged, device="cpu", long_range_cutoff=8.0)
+    expected = eight.get_property("energy", silicon)
     assert found["energy"] == expected != short.get_property("energy", silicon)
     summed = prepare(charged, device="cpu", ewald=True)
     assert prepare(summed, dtype="float32").potential.is_reciprocal
-    with pytest.raises(ValueError, match="has an Ewald sum in place of its cutoff"):
-        summed.with_settings(ewald=False)
+    assert not summed.with_settings(ewald=False, long_range="published").potential.is_reciprocal
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_each_kind_of_boundaries_is_prepared_once(
+    make_potential: Callable[..., Potential], compiled: bool
+) -> None:
+    charged = make_potential(cutoff=3.0, charge_width=16)
+    plain = prepare(charged, device="cpu", compile=compiled)
+    assert plain.fitting(OPEN) is plain.fitting(CRYSTAL) is plain
+    charged.terms.update(build_terms({"electrostatics": {"truncation": "published"}}))
+    prepared = prepare(charged, device="cpu", compile=compiled)
+    free, crystal = prepared.fitting(OPEN), prepared.fitting(CRYSTAL)
+    assert free is prepared.fitting(OPEN) is crystal.fitting(OPEN)
+    assert list(crystal.potential.terms) == ["ewald"]
+    assert free.potential.far_cutoff == np.inf
+    assert free.potential.architecture is crystal.potential.architecture
+    assert free.function is not crystal.function
+    thin = prepared.with_settings(skin=0.1)
+    assert thin.fitting(CRYSTAL).function is crystal.function
+    assert thin.fitting(CRYSTAL).settings.skin == 0.1
+    assert crystal.with_settings(skin=0.1).settings == thin.settings
+    for explicit in ({"long_range": "published"}, {"long_range_cutoff": 6.0}, {"ewald": True}):
+        fixed = prepared.with_settings(**explicit)
+        assert fixed.fitting(OPEN) is fixed.fitting(CRYSTAL) is fixed
+    published = prepared.with_settings(long_range="published").potential
+    assert published.terms_settings == charged.terms_settings
+    again = pickle.loads(pickle.dumps(crystal))
+    assert again.fitting(CRYSTAL) is not crystal
+    assert list(again.fitting(CRYSTAL).potential.terms) == ["ewald"]
 
 
 @pytest.mark.parametrize(
