@@ -271,11 +271,12 @@ def test_batches_of_a_list_compile_once(potential: Potential, rng: np.random.Gen
     """Their sizes differ, the last is a remainder, and the next list has other structures."""
     kinds = [molecule(name) for name in ("CH3CH2OH", "H2O", "CH3COOH", "CH4")]
     evaluate, sizes = compiling(potential, max_edges=800), set()
+    own = evaluate.prepared
     for number in (61, 3, 40):
         crowd = [kinds[index].copy() for index in rng.integers(len(kinds), size=number)]
         for atoms in crowd:
             atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
-        sizes |= {graph.num_edges for graph in evaluate._batches(evaluate._graphs(crowd))}
+        sizes |= {graph.num_edges for graph in evaluate._batches(own, evaluate._graphs(own, crowd))}
         for names in (("energy", "forces"), ("energy",)):
             assert len(evaluate(crowd, names)) == number
     assert len(sizes) > 5

@@ -134,12 +134,15 @@ class PreparedPotential:
         return origin._fitting[boundaries]
 
     def _made_for(self, boundaries: Boundaries) -> PreparedPotential:
+        if self.long_range.is_fixed:
+            return self
         terms = self.long_range.terms(self._own_terms, boundaries)
+        potential = self.potential.with_terms(terms)
         for made in (self, *self._fitting.values()):
-            if made.potential.terms_settings == terms:
+            if made.potential.terms_settings == potential.terms_settings:
                 return made
         other = copy.copy(self)
-        other.potential = self.potential.with_terms(terms)
+        other.potential = potential
         other.function = _function(other.potential, self.settings)
         other.memory = MemoryGuard(other.potential)
         return other
