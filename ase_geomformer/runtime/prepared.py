@@ -128,10 +128,10 @@ class PreparedPotential:
             See :func:`~ase_geomformer.physics.boundaries_of`.
         """
         origin = self._origin
-        if boundaries not in origin._fitting:
-            with origin._lock:
+        with origin._lock:
+            if boundaries not in origin._fitting:
                 origin._fitting[boundaries] = origin._made_for(boundaries)
-        return origin._fitting[boundaries]
+            return origin._fitting[boundaries]
 
     def _made_for(self, boundaries: Boundaries) -> PreparedPotential:
         if self.long_range.is_fixed:
