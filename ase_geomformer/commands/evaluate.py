@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ def run(options: Namespace) -> int:
     from ase_geomformer.accuracy.figures import errors_by_element, parity
     from ase_geomformer.data.frames import label_table
     from ase_geomformer.data.readers import read_frames
+    from ase_geomformer.machine.text import printable
     from ase_geomformer.runs.folder import check_folder, start_folder, write_result
     from ase_geomformer.runs.provenance import provenance
     from ase_geomformer.runs.style import save_figure
@@ -66,6 +68,9 @@ def run(options: Namespace) -> int:
     write_result(folder, {**evaluation.to_dict(), "provenance": provenance(calculator)})
     for table in _tables(evaluation):
         console.print(table)
+    # Whatever is shown of it, the user learns the main errors and where the rest is.
+    headlines = ", ".join(f"{name} {value:.4g}" for name, value in evaluation.headlines.items())
+    sys.stdout.write(f"{headlines}; files in {printable(str(folder))}\n")
     return 0
 
 

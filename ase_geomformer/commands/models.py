@@ -184,6 +184,7 @@ def _readable(value: Any) -> str:
 def _verify(names: list[str], as_json: bool) -> int:
     from ase_geomformer.checkpoint.folder import CheckpointError, verify
     from ase_geomformer.registry import list_potentials, load_potential
+    from ase_geomformer.runs.report import complain
 
     entries: dict[str, dict[str, Any]] = {}
     for name in names or list_potentials():
@@ -204,7 +205,10 @@ def _verify(names: list[str], as_json: bool) -> int:
             found = _readable({k: v for k, v in entry.items() if k != "passed"})
             table.add_row(_cell(name), mark, _cell(found))
         _print(table)
-    return 0 if all(entry["passed"] for entry in entries.values()) else 1
+    failed = [name for name, entry in entries.items() if not entry["passed"]]
+    if failed:
+        complain(f"{len(failed)} of {len(entries)} potentials failed: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
 def _cell(text: str, style: str = "") -> Text:

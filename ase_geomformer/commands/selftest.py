@@ -33,6 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
     from ase_geomformer.runs.provenance import provenance
+    from ase_geomformer.runs.report import complain
     from ase_geomformer.trust import selftest
 
     folder = common.check_output(options)
@@ -47,4 +48,5 @@ def run(options: Namespace) -> int:
     )
     content = {**result.to_dict(), "provenance": provenance(calculator, seed=options.seed)}
     common.give_results(options, folder, content, result.table)
+    complain(result.problem)
     return 0 if result.passed else 1

@@ -33,8 +33,8 @@ class RunKeywords(TypedDict, total=False):
     output : path, optional
         Folder for the files; nothing is written without it.
     resume : bool
-        Resume the run in ``output``, or start it if there is none; False by default. A recipe
-        that keeps nothing to resume from refuses it.
+        Resume the run in ``output``, or start it if there is none; False by default. Equations of
+        state, elastic constants and vibrations cannot resume, and refuse it.
     overwrite : bool
         Replace the files of an earlier run in ``output``; False by default.
     progress : bool
@@ -61,6 +61,8 @@ class Run:
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64.
     settings : dataclass
+    resumes : bool
+        Whether the recipe keeps what a run can resume from.
     output, resume, overwrite, progress, inputs
         As in :class:`RunKeywords`.
 
@@ -76,6 +78,7 @@ class Run:
         potential: PotentialLike,
         settings: Any,
         *,
+        resumes: bool = True,
         output: str | os.PathLike[str] | None = None,
         resume: bool = False,
         overwrite: bool = False,
@@ -83,7 +86,9 @@ class Run:
         inputs: Mapping[str, Any] | None = None,
     ) -> None:
         self._started = time.perf_counter()
-        self._settings, self._inputs, self._resume = settings, dict(inputs or {}), resume
+        self._settings, self._inputs = settings, dict(inputs or {})
+        if resume and not resumes:
+            raise ValueError("this recipe cannot resume a run; start it again with overwrite")
         self._notes: list[str] = []
         self.progress = progress
         self.folder = RunFolder(output, resume=resume, overwrite=overwrite)
@@ -99,18 +104,15 @@ class Run:
         files : iterable of str
             Files that the recipe writes; those of an earlier run are removed.
         kept : iterable of str
-            Those that a resumed run needs; a recipe without any cannot resume.
+            Those that a resumed run needs.
         free : iterable of str
             Settings that may change when a run resumes.
 
         Raises
         ------
         ValueError
-            If the run cannot resume, or would with other settings.
+            If a run is to be resumed with other settings.
         """
-        kept = list(kept)
-        if self._resume and not kept:
-            raise ValueError("this recipe keeps nothing to resume from; run it with overwrite")
         if self.folder.resumed:
             self.folder.check_settings(self._settings, inputs=self._inputs, free=free)
         self.folder.start({**self._inputs, **asdict(self._settings)}, files=files, kept=kept)

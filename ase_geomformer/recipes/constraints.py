@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms, FixedLine, FixedPlane, FixScaled
+from scipy.linalg import null_space
 
 # Å; an atom may be this far from where its constraint holds it at the other end of a path.
 SAME_PLACE = 1e-3
@@ -40,7 +41,7 @@ def _plane(constraint: Any, atoms: Atoms) -> np.ndarray:
 
 
 def _line(constraint: Any, atoms: Atoms) -> np.ndarray:
-    return np.asarray(np.linalg.svd(np.atleast_2d(constraint.dir))[2][1:])
+    return _complement(np.atleast_2d(constraint.dir))
 
 
 # Directions (k, 3) in which a constraint forbids its atoms to move, by ASE's name.
@@ -238,6 +239,4 @@ def _complement(forbidden: np.ndarray | None) -> np.ndarray:
     """An orthonormal set (k, 3) of the directions orthogonal to all given ones."""
     if forbidden is None or not len(forbidden):
         return np.eye(3)
-    _, values, vectors = np.linalg.svd(forbidden)
-    rank = int((values > _RANK_TOLERANCE * values[0]).sum())
-    return np.asarray(vectors[rank:])
+    return np.asarray(null_space(forbidden, rcond=_RANK_TOLERANCE).T)

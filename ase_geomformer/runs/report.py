@@ -98,7 +98,7 @@ def tracked(items: Sequence[_T], description: str, shown: bool) -> Iterator[_T]:
             advance(number)
 
 
-def show(result: RunResult, title: str, table: Table | None = None) -> None:
+def show(result: RunResult, title: str = "", table: Table | None = None) -> None:
     """Print a result: its table, where its files are and, on stderr, what is wrong with it.
 
     Parameters

@@ -44,6 +44,14 @@ class SelfTest:
         """The checks that failed."""
         return tuple(finding for finding in self.findings if finding.status == "failed")
 
+    @property
+    def problem(self) -> str:
+        """What is wrong, in one line; empty if nothing is."""
+        if self.passed:
+            return ""
+        names = ", ".join(finding.check for finding in self.failed)
+        return f"not passed: {len(self.failed)} of {len(self.findings)} checks failed: {names}"
+
     def to_dict(self) -> dict[str, Any]:
         """All figures as plain values."""
         return {

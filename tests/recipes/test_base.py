@@ -15,7 +15,7 @@ from ase.calculators.emt import EMT
 
 from ase_geomformer import PotentialCalculator, recipes
 from ase_geomformer.potential import Potential
-from ase_geomformer.recipes import relax
+from ase_geomformer.recipes import elastic, eos, relax, vibrations
 from ase_geomformer.recipes.base import Run, recipe_evaluator
 from ase_geomformer.runs.result import RecipeResult
 from ase_geomformer.settings.checks import check_settings
@@ -107,9 +107,10 @@ def test_a_run_resumes_with_the_settings_it_had(tmp_path: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["settings.yaml"]
 
 
-def test_a_recipe_that_keeps_nothing_cannot_resume(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="keeps nothing to resume from"):
-        run(tmp_path, resume=True).start(("figure.png",))
+@pytest.mark.parametrize("recipe", [eos, elastic, vibrations])
+def test_a_recipe_that_cannot_resume_says_so(recipe: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="this recipe cannot resume a run"):
+        recipe(bulk("Cu"), EMT(), output=tmp_path, resume=True)
     assert not list(tmp_path.iterdir())
 
 

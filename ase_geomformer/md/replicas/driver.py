@@ -98,7 +98,7 @@ def run_replicas(
     result = replica_set.result(reason)
     files.finish(folder, result, settings, evaluate.calculator)
     if progress:
-        show(result, "", report.summary_table(result, settings))
+        show(result, table=report.summary_table(result, settings))
     return result
 
 

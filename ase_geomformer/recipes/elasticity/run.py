@@ -56,7 +56,7 @@ def elastic(
         If the structure is no crystal, or is not relaxed and was not to be.
     """
     settings = settings or ElasticSettings()
-    run = Run(potential, settings, **keywords)
+    run = Run(potential, settings, resumes=False, **keywords)
     start = free_crystal(atoms, run, "a tensor of elastic constants")
     evaluator = run.evaluator
     if not settings.relax_first:

@@ -47,7 +47,7 @@ def eos(
         If the structure is no crystal.
     """
     settings = settings or EOSSettings()
-    run = Run(potential, settings, **keywords)
+    run = Run(potential, settings, resumes=False, **keywords)
     start = free_crystal(atoms, run, "an equation of state")
     folder = run.start((SCAN_FILE, *FINAL_FILES, FIGURE_FILE))
     problems: list[str] = []

@@ -69,7 +69,7 @@ def vibrations(
         If the output folder is not empty.
     """
     settings = settings or VibrationsSettings()
-    run = Run(potential, settings, **keywords)
+    run = Run(potential, settings, resumes=False, **keywords)
     evaluate = run.evaluator
     free = FreeDirections.of(atoms, VIBRATE)
     atoms, steps = _relaxed(atoms, evaluate, settings)
