@@ -101,7 +101,7 @@ def test_charges_of_the_potential(reference: tuple[str, Path, Phonopy]) -> None:
 
 def test_bad_born_charges(reference: tuple[str, Path, Phonopy], tmp_path: Path) -> None:
     _, _, expected = reference
-    with pytest.raises(ValueError, match=r"add up to zero .* 0.250 e by atom"):
+    with pytest.raises(ValueError, match=r"add up to zero .* 0.250 e per atom"):
         from_charges(np.array([1.0, -0.5]), 1.0)
     with pytest.raises(ValueError, match="array .atoms, 3, 3."):
         BornCharges(np.eye(3), np.eye(3))

@@ -262,7 +262,7 @@ def test_analysis_again_with_other_settings_evaluates_nothing(
         quiet(argon, evaluator, other, output=tmp_path / "run", resume=True)
     (tmp_path / "run" / "relaxed.traj").unlink()
     weaker = LennardJones(sigma=3.39, epsilon=0.0104, rc=6.0, smooth=True)
-    with pytest.raises(ValueError, match="of other structures, or another potential"):
+    with pytest.raises(ValueError, match="of other structures, or of another potential"):
         quiet(argon, weaker, SMALL, output=tmp_path / "run", resume=True)
 
 
