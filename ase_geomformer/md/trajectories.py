@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md.h5md import H5MDTrajectory
 from ase_geomformer.md.simulation import Simulation
+from ase_geomformer.runs.extxyz import marked
 
 Position = list[int]
 
@@ -103,7 +104,7 @@ class ExtxyzTrajectory:
         from ase.io import write
 
         text = io.StringIO()
-        write(text, self.simulation.atoms, format="extxyz")
+        write(text, marked(self.simulation.atoms), format="extxyz")
         self._file.write(text.getvalue().encode())
         self._file.flush()
 

@@ -15,6 +15,7 @@ from ase import Atoms
 
 from ase_geomformer.machine.bounded import read_yaml
 from ase_geomformer.machine.files import atomic_file, expanded, remove_leftovers, write_text
+from ase_geomformer.runs import extxyz
 from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import provenance
 from ase_geomformer.runs.result import RunResult
@@ -136,6 +137,7 @@ class RunFolder:
         """
         if self.path is None:
             return
+        files = [*files, *filter(None, map(extxyz.whole_file, files))]
         for name in (*files, SETTINGS_FILE, RESULT_FILE):
             remove_leftovers(self.path / name)
         spared = set(kept) if self.resumed else set()
@@ -162,10 +164,19 @@ class RunFolder:
         self.save(name, write)
 
     def save_atoms(self, name: str, atoms: Atoms | list[Atoms]) -> None:
-        """Write structures in the format that the suffix names."""
+        """Write structures in the format that the suffix names.
+
+        Beside an extended XYZ file, which does not keep all constraints, one that does is written
+        where there are such.
+        """
         from ase.io import write
 
-        self.save(name, lambda path: write(path, atoms))
+        whole = extxyz.whole_file(name)
+        frames = [atoms] if isinstance(atoms, Atoms) else atoms
+        if whole is not None and any(extxyz.left_out(frame) for frame in frames):
+            self.save(whole, lambda path: write(path, frames))
+            frames = [extxyz.marked(frame) for frame in frames]
+        self.save(name, lambda path: write(path, frames))
 
     def save_final(self, atoms: Atoms) -> None:
         """Write the structure that a run ends with, in all formats."""

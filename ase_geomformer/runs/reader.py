@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from ase_geomformer.runs.extxyz import warn_if_marked
+
 # Symbols of hydrogen's isotopes with their masses in amu (CODATA 2018).
 ISOTOPES = {"D": 2.014101777844, "T": 3.01604928132}
 # A site that is occupied to less than this is disordered.
@@ -52,6 +54,7 @@ def read_atoms(file: Path, index: str) -> list[Atoms]:
     frames = found if isinstance(found, list) else [found]
     for atoms in frames:
         check_order(atoms)
+        warn_if_marked(atoms, file)
     return frames
 
 

@@ -17,6 +17,7 @@ from ase_geomformer.md.replicas.result import ReplicasResult
 from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.result import MDResult, averages, drift
 from ase_geomformer.md.settings import MDSettings
+from ase_geomformer.runs.extxyz import whole_file
 from ase_geomformer.runs.folder import RunFolder, check_same
 
 FIGURE_FILE = "replicas.png"
@@ -136,7 +137,8 @@ def ended(
 def _recall(facts: Mapping[str, Any], folder: Path, settings: MDSettings) -> MDResult:
     from ase.io import read
 
-    atoms = read(folder / OFFENDING_FILE)
+    whole = folder / str(whole_file(OFFENDING_FILE))
+    atoms = read(whole if whole.exists() else folder / OFFENDING_FILE)
     assert isinstance(atoms, Atoms)
     log = columns(read_log(folder / LOG_FILE))
     return MDResult(
