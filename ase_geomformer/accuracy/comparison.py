@@ -65,8 +65,8 @@ def compare(
     wanted = [tuple(n for n in labels(frame) if n in model.properties) for frame in frames]
     if not any(wanted):
         raise ValueError(
-            f"none of the {len(frames)} frames has a label to compare with; one at least must "
-            "have an energy, forces or a stress"
+            f"none of the {len(frames)} frames has labels; at least one must have an energy, "
+            "forces or a stress"
         )
     predicted: list[dict[str, Any]] = [{} for _ in frames]
     evaluate = BatchEvaluator(potential, device=device, dtype=dtype)

@@ -219,7 +219,7 @@ def evaluate_frames(
     ----------
     potential : str, path, Potential or PotentialCalculator
     frames : iterable of Frame
-        Each is evaluated for the labels it carries; those with none are left aside.
+        Each is evaluated for the labels it has; frames without labels are skipped.
     device, dtype, progress
         As in :func:`~ase_geomformer.evaluate.evaluate_many`.
 

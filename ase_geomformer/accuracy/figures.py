@@ -87,7 +87,7 @@ def learning_curve(csv_path: str | os.PathLike[str]) -> Figure:
     }
     if not shown:
         raise ValueError(
-            f"{csv_path} has no errors to plot, such as val_{CURVES['forces'][0]}; its columns "
+            f"{csv_path} has no error columns, such as val_{CURVES['forces'][0]}; its columns "
             f"are {', '.join(columns)}"
         )
     figure = new_figure(4.6 * len(shown), 3.8)

@@ -153,7 +153,7 @@ def read_card(folder: str | Path) -> Card:
     except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(content, dict) or type(content.get("format_version")) is not int:
-        raise CheckpointError(f"{path} is not the card of a potential: it has no format_version")
+        raise CheckpointError(f"{path} is not a card: it has no format_version")
     version = content["format_version"]
     if version > FORMAT_VERSION:
         raise CheckpointError(

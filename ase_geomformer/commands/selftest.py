@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 USAGE = "--potential NAME --structure FILE [OPTION ...]"
 DESCRIPTION = (
-    "Test a potential on a structure: symmetries, forces and stress against differences of "
-    "energies, smoothness, float32 against float64, batches, neighbour lists, golden vectors, and "
-    "energy conservation. The exit code is 1 when a check fails."
+    "Test a potential on a structure: symmetries, forces and stress against finite differences of "
+    "the energy, smoothness, float32 against float64, batches, neighbour lists, stored reference "
+    "values, and energy conservation. The exit code is 1 if a check fails."
 )
 
 

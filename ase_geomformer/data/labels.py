@@ -65,7 +65,7 @@ def frames_from_records(records: Sequence[Record], settings: DataSettings) -> li
     if damage and not (settings.skip_damaged and frames):
         raise DataError(told(damage, len(chosen)))
     if damage:
-        warnings.warn(f"left out: {told(damage, len(chosen))}", DataWarning, stacklevel=3)
+        warnings.warn(f"skipped: {told(damage, len(chosen))}", DataWarning, stacklevel=3)
     for doubt in doubts(frames):
         warnings.warn(doubt, DataWarning, stacklevel=3)
     if settings.max_force is None:
@@ -74,8 +74,8 @@ def frames_from_records(records: Sequence[Record], settings: DataSettings) -> li
     if not gentle:
         smallest = min(largest_force(frame) for frame in frames)
         raise DataError(
-            f"{', '.join(settings.paths)}: max_force {settings.max_force} eV/Å leaves no frame; "
-            f"the smallest largest force is {smallest:.4g} eV/Å"
+            f"{', '.join(settings.paths)}: max_force {settings.max_force} eV/Å excludes all "
+            f"frames; the largest force of every frame is at least {smallest:.4g} eV/Å"
         )
     return gentle
 
@@ -96,12 +96,12 @@ def sound(
 def told(damage: Sequence[DataError], frames: int) -> str:
     """What is wrong with the frames, in one message that names the first of them."""
     if len(damage) == 1:
-        return f"{damage[0]}; skip_damaged: true leaves it out"
+        return f"{damage[0]}; set skip_damaged: true to skip it"
     first = "; ".join(str(error) for error in damage[:TOLD])
     more = "; and so on" if len(damage) > TOLD else ""
     return (
-        f"{len(damage)} of {frames} frames cannot be used: {first}{more}. skip_damaged: true "
-        "leaves them out"
+        f"{len(damage)} of {frames} frames cannot be used: {first}{more}. Set skip_damaged: true "
+        "to skip them"
     )
 
 
@@ -119,8 +119,8 @@ def find_key(records: Sequence[Record], target: str, settings: DataSettings) -> 
     if asked == "auto" and target in OPTIONAL_WHEN_AUTO:
         return None
     raise DataError(
-        f"{', '.join(settings.paths)}: no frame has {' or '.join(candidates)}, asked for as "
-        f"{target}_key; the keys there are {keys_there(records)}. Name the right one, or set "
+        f"{', '.join(settings.paths)}: no frame has {' or '.join(candidates)}, requested as "
+        f"{target}_key; the file has {keys_there(records)}. Give the right name, or set "
         f"{target}_key to null"
     )
 
@@ -136,7 +136,7 @@ def refuse_mixed(
             raise DataError(
                 f"{record.where}: has {target} under {other!r}, while others have it under "
                 f"{chosen!r}: {without} of {len(records)} frames would lose their label. Set "
-                f"{target}_key to the one that is meant, or give all labels one name"
+                f"{target}_key to the right one, or use one name for all labels"
             )
 
 
@@ -161,15 +161,16 @@ def select(records: Sequence[Record], wanted: Mapping[str, Any]) -> Sequence[Rec
     for key, value in wanted.items():
         if not any(key in record.values for record in records):
             raise DataError(
-                f"{records[0].source}: select asks for {key!r}, which no frame has; the keys there "
-                f"are {keys_there(records)}"
+                f"{records[0].source}: select uses {key!r}, which no frame has; the file has "
+                f"{keys_there(records)}"
             )
         accepted = value if isinstance(value, list) else [value]
         kept = [record for record in records if scalar(record.values.get(key)) in accepted]
         if not kept:
             found = sorted({str(scalar(record.values.get(key))) for record in records})[:10]
             raise DataError(
-                f"{records[0].source}: no frame has {key} = {value!r}; found are {', '.join(found)}"
+                f"{records[0].source}: no frame has {key} = {value!r}; the values are "
+                f"{', '.join(found)}"
             )
         records = kept
     return records
@@ -184,13 +185,13 @@ def check_geometry(record: Record) -> Record:
     """Refuse what no potential can be trained on: no atoms, unknown elements, NaN positions."""
     atoms = record.atoms
     if len(atoms) == 0:
-        raise DataError(f"{record.where}: has no atoms; remove the frame")
+        raise DataError(f"{record.where}: no atoms; remove the frame")
     numbers = atoms.get_atomic_numbers()
     if numbers.min() < 1 or numbers.max() > 118:
         bad = sorted(set(numbers[(numbers < 1) | (numbers > 118)].tolist()))
         raise DataError(
-            f"{record.where}: atomic numbers {bad} are no elements (archives padded with zeros are "
-            "not supported: write extxyz instead)"
+            f"{record.where}: atomic numbers {bad} are not those of elements (archives padded with "
+            "zeros are not supported: write extxyz instead)"
         )
     if not np.isfinite(atoms.get_positions()).all() or not np.isfinite(atoms.cell.array).all():
         raise DataError(f"{record.where}: a position or cell entry is NaN or infinite")
@@ -238,7 +239,7 @@ def read_label(record: Record, target: str, key: str) -> NDArray[np.float64]:
     shaped = SHAPES[target](value, len(record.atoms))
     if shaped is None:
         raise DataError(
-            f"{record.where}: {key} has shape {value.shape}, which is no {target} of "
+            f"{record.where}: {key} has shape {value.shape}, which does not fit {target} of "
             f"{len(record.atoms)} atoms"
         )
     if not np.isfinite(shaped).all():

@@ -91,8 +91,8 @@ def find_array(
     if default is not None and asked in ("auto", None):
         return default
     raise DataError(
-        f"there is no array {' or '.join(map(str, candidates))}, asked for as {name}_key; those "
-        f"there are {', '.join(arrays)}"
+        f"there is no array {' or '.join(map(str, candidates))}, requested as {name}_key; the "
+        f"arrays are {', '.join(arrays)}"
     )
 
 

@@ -67,10 +67,10 @@ def read_records(name: str, settings: DataSettings) -> list[Record]:
     except Exception as error:  # readers of foreign formats raise anything on damaged files
         raise DataError(
             f"{path}: cannot be read ({type(error).__name__}: {error}); "
-            "is it complete, and of the kind its suffix says?"
+            "is it complete, and in the format of its suffix?"
         ) from error
     if not records:
-        raise DataError(f"{path}: holds no frame")
+        raise DataError(f"{path}: contains no frames")
     return records
 
 
@@ -121,4 +121,4 @@ READERS: dict[str, Reader] = {
     ".xyz": read_extxyz,
     ".extxyz": read_extxyz,
 }
-"""Readers by suffix, that of a compressed file left aside; all else goes to ase.io.read."""
+"""Readers by suffix, without that of the compression; all others go to ase.io.read."""

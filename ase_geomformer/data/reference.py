@@ -36,7 +36,7 @@ class ReferenceEnergies:
 
     def table(self) -> Table:
         """The energies and where they come from."""
-        table = Table(title=f"Reference energies (left over: {self.residual:.4g} eV/atom)")
+        table = Table(title=f"Reference energies (residual: {self.residual:.4g} eV/atom)")
         table.add_column("element")
         table.add_column("energy (eV)", justify="right")
         table.add_column("from")
@@ -116,8 +116,8 @@ def fit_energies(
     absent = [s for s, column in zip(unknown, counts.T, strict=True) if not column.any()]
     if absent:
         raise ValueError(
-            f"no frame with a labelled energy contains {', '.join(absent)}: give its reference "
-            "energy, or add such a frame"
+            f"no frame with an energy contains {', '.join(absent)}: give its reference energy, "
+            "or add such a frame"
         )
     rows = counts.any(axis=1)
     total = np.array([energy - atomic_energy(f, known) for f, energy in labelled])[rows]
@@ -145,5 +145,5 @@ def force_rms(frames: Sequence[Frame]) -> float:
     """
     forces = [frame.forces.ravel() for frame in frames if frame.forces is not None]
     if not forces:
-        raise ValueError("no frame has forces, so that there is no force scale; give one")
+        raise ValueError("no frame has forces to compute the force scale from; give a force scale")
     return float(np.sqrt(np.mean(np.square(np.concatenate(forces)))))

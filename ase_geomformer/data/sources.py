@@ -37,46 +37,49 @@ class DataSettings:
     Attributes
     ----------
     path
-        File or files: .xyz and .extxyz (also .xz, .gz, .bz2), ASE .db and .traj, .npz, or
-        whatever else ase.io.read recognises.
+        File or files: .xyz and .extxyz (also .xz, .gz, .bz2), ASE .db and .traj, .npz, or another
+        format that ase.io.read recognises.
     energy_key
-        Total energies; ``auto`` is REF_energy, energy or E, and one of them must be there.
+        Name of the total energies; ``auto`` finds REF_energy, energy or E, one of which must exist.
     forces_key
-        Forces; ``auto`` is REF_forces, forces or F, and one of them must be there.
+        Name of the forces; ``auto`` finds REF_forces, forces or F, one of which must exist.
     stress_key
-        Stresses as 6 (Voigt xx yy zz yz xz xy), 9 or 3x3 numbers; ``auto`` is REF_stress or
-        stress, where present.
+        Name of the stresses, 6 (Voigt xx yy zz yz xz xy), 9 or 3x3 numbers; ``auto`` finds
+        REF_stress or stress, if there is one.
     charges_key
-        Partial charges of the atoms, e.
+        Name of the atomic partial charges, e.
     dipole_key
-        Dipole moments, e times the length unit.
+        Name of the dipole moments, e times the length unit.
     energy_unit
-        eV, meV, kcal/mol, kJ/mol or hartree.
+        Unit of the energies: eV, meV, kcal/mol, kJ/mol or hartree.
     length_unit
-        Of positions and cells: Angstrom or bohr.
+        Unit of positions and cells: Angstrom or bohr.
     forces_unit
-        An energy over a length, such as hartree/bohr; the two units above when left out.
+        Unit of the forces, such as hartree/bohr; by default from the two units above.
     stress_unit
-        eV/Angstrom^3, GPa or kbar.
+        Unit of the stresses: eV/Angstrom^3, GPa or kbar.
     stress_sign
-        Which state the file counts as positive: ``tension`` (ASE) or ``compression`` (a pressure).
+        Sign convention of the stresses: positive in ``tension`` (ASE) or in ``compression``
+        (pressure).
     select
-        Keep only frames whose entries have these values, or one of a list: ``{split_train: 1}``,
+        Use only frames whose entries have these values, or one of a list: ``{split_train: 1}``,
         ``{group: [Elastic, Vacancy]}``.
     max_force
-        Leave out frames in which the force on some atom is larger, eV/Å.
+        Skip frames with a larger force on any atom, eV/Å.
     skip_damaged
-        Leave out frames that cannot be used (labels that are NaN or of a wrong shape, no atoms,
-        unknown elements), with a warning that names them, rather than stop.
+        Skip frames that cannot be used (labels that are NaN or have a wrong shape, no atoms,
+        unknown elements) with a warning that names them, instead of stopping.
     positions_key
-        npz only: positions (F, N, 3); ``auto`` is positions or R.
+        npz only: name of the positions (F, N, 3); ``auto`` finds positions or R.
     numbers_key
-        npz only: atomic numbers (N,) or (F, N); ``auto`` is numbers, atomic_numbers, z or Z.
+        npz only: name of the atomic numbers (N,) or (F, N); ``auto`` finds numbers, atomic_numbers,
+        z or Z.
     cell_key
-        npz only: cells (3, 3) or (F, 3, 3), vectors in rows; ``auto`` is cell or lattice, where
-        present.
+        npz only: name of the cells (3, 3) or (F, 3, 3), vectors in rows; ``auto`` finds cell or
+        lattice, if there is one.
     pbc_key
-        npz only: periodicity (3,) or (F, 3); ``auto`` is pbc, else periodic where there is a cell.
+        npz only: name of the periodicity (3,) or (F, 3); ``auto`` finds pbc, and without it a
+        structure with a cell is periodic.
     """
 
     path: str | list[str]

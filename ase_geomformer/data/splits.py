@@ -1,4 +1,4 @@
-"""Which frames train, which validate and which test."""
+"""Split of labelled frames into training, validation and test set."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ SPLIT_BYTES = 2**26
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """How frames are divided; a whole number is a count, a number below 1 a fraction.
+    """Split of the data; a whole number is a count, a number below 1 a fraction.
 
     Attributes
     ----------
     train
-        Frames to train on; all that are not set aside when left out.
+        Size of the training set; by default, all frames that are in neither of the other sets.
     validation
-        Frames set aside to watch the training.
+        Size of the validation set.
     test
-        Frames set aside to judge the result.
+        Size of the test set.
     seed
-        Seed of the shuffle. For one seed the frames set aside are the same whatever ``train`` is,
+        Random seed of the split. For one seed, validation and test set do not depend on ``train``,
         and a smaller training set is part of a larger one.
     index_file
-        A JSON file with the lists ``train``, ``validation`` and ``test`` of frame indices, such as
-        an earlier run has written; then the fields above do not matter.
+        JSON file with the lists ``train``, ``validation`` and ``test`` of frame indices, such as an
+        earlier run has written; the settings above are then ignored.
     """
 
     train: int | float | None = ranged(None, 0, 10**9)
@@ -132,8 +132,8 @@ def split_frames(frames: Sequence[Frame], settings: SplitSettings) -> Split:
     order = isolated + shuffled
     if len(isolated) > sizes["train"]:
         raise ValueError(
-            f"{len(isolated)} of {total} frames are isolated atoms, which must train, but "
-            f"train is {sizes['train']}"
+            f"{len(isolated)} of {total} frames are isolated atoms, which must be in the "
+            f"training set, but train is {sizes['train']}"
         )
     first_aside = total - aside
     first_test = total - sizes["test"]
@@ -158,7 +158,7 @@ def check_stored(split: Split, total: int, sha256: str, name: str) -> None:
     """Refuse a stored split that is not one of these frames."""
     if split.frames not in (None, total) or split.sha256 not in (None, sha256):
         raise ValueError(
-            f"{name} was made for {split.frames} other frames; there are {total} now. "
+            f"{name} was made for {split.frames} other frames, not for these {total}. "
             "Give the same data and selection, or make a new split"
         )
     indices = [*split.train, *split.validation, *split.test]
@@ -167,6 +167,6 @@ def check_stored(split: Split, total: int, sha256: str, name: str) -> None:
         raise ValueError(f"{name}: index {outside[0]} is not one of the {total} frames")
     if len(set(indices)) < len(indices):
         twice = next(index for index in indices if indices.count(index) > 1)
-        raise ValueError(f"{name}: frame {twice} occurs twice; the parts must not overlap")
+        raise ValueError(f"{name}: frame {twice} occurs twice; the sets must not overlap")
     if not split.train:
         raise ValueError(f"{name}: no frame is left for training")

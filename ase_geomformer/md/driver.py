@@ -61,7 +61,7 @@ def run_md(
         written without it. When a guard stops the run, ``offending.extxyz`` takes the place of
         the final structure, and the frames before it are in ``last_good.traj``.
     resume : bool
-        Go on with the run in ``output``, or begin it if there is none yet.
+        Resume the run in ``output``, or start it if there is none yet.
     observers : sequence of Observer
         Functions to call every so many steps. A run that is resumed after it was killed makes
         the steps since its last checkpoint, and calls them, again.
@@ -95,7 +95,7 @@ def run_md(
         settings = settings or checkpoint.settings
         simulation = restart.resume(checkpoint, calculator, settings)
     elif atoms is None:
-        raise ValueError("there is no run to resume; give the structure to start from")
+        raise ValueError("there is no run to resume; give a structure")
     else:
         settings = settings or MDSettings()
         simulation = begin(atoms, calculator, settings)

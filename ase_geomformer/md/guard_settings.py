@@ -1,4 +1,4 @@
-"""When a run is to stop by itself."""
+"""Limits at which a run stops."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from ase_geomformer.settings.ranges import ranged
 
 @dataclass(frozen=True)
 class GuardSettings:
-    """Limits beyond which a run stops by itself; null (None) switches one off.
+    """Limits at which a run stops; null (None) disables a limit.
 
     Attributes
     ----------
     finite : bool
         Stop when the energy, a force or a position is NaN or infinite.
     min_distance_A : float or None
-        Closest approach of two atoms; the shortest bond, H-H, is 0.74.
+        Minimum distance between two atoms; the shortest bond, H-H, is 0.74.
     max_force_eV_per_A : float or None
-        Largest force on an atom; vibrations at room temperature stay below 10.
+        Maximum force on an atom; at room temperature forces stay below 10.
     min_temperature_K : float or None
-        Lower end of the temperature window.
+        Minimum instantaneous temperature.
     max_temperature_K : float or None
-        Upper end of the temperature window.
+        Maximum instantaneous temperature.
     min_pressure_GPa : float or None
-        Lower end of the pressure window, under a barostat.
+        Minimum pressure, with a barostat.
     max_pressure_GPa : float or None
-        Upper end of the pressure window, under a barostat.
+        Maximum pressure, with a barostat.
     max_drift_meV_per_atom_per_ps : float or None
-        Change of the conserved energy, either way, over each drift_window_fs.
+        Maximum drift of the conserved energy, in either direction, over each drift_window_fs.
     drift_window_fs : float
-        Time over which the drift is measured; shorter ones mistake oscillation for drift.
+        Time window in which the drift is measured; shorter windows mistake oscillations for drift.
     max_gap_A : float or None
-        An atom that had a neighbour within this distance at the start must keep one.
+        Maximum distance to the nearest neighbour, for atoms that had one within this distance at
+        the start; detects lost atoms.
     max_forces_spread_eV_per_A : float or None
-        Largest disagreement of a committee about the force on an atom (standard deviation).
+        Maximum standard deviation of a committee's forces on an atom.
     pair_interval : int
-        Steps between looks at distances, which cost more than the rest.
+        Number of steps between checks of interatomic distances, the most expensive of the checks.
 
     Raises
     ------

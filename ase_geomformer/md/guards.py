@@ -24,8 +24,8 @@ def check_guards(simulation: Simulation) -> None:
         if reason is not None:
             raise RunStopped(
                 f"stopped at step {simulation.step} ({simulation.time_fs:g} fs): {reason}. "
-                "Look at the starting structure and the time step, and whether the potential "
-                "was made for such structures."
+                "Check the initial structure, the time step, and whether the potential "
+                "is meant for such structures."
             )
     memory.keep(simulation.step, simulation.atoms)
 

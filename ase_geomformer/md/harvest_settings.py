@@ -1,4 +1,4 @@
-"""Which frames a run keeps for labelling."""
+"""Frames that a run saves for labelling."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ase_geomformer.settings.ranges import ranged
 
 @dataclass(frozen=True)
 class HarvestSettings:
-    """Which frames to keep for labelling; needs a committee.
+    """Frames to save for labelling; needs a committee.
 
     Attributes
     ----------
     min_forces_spread_eV_per_A : float or None
-        Keep frames in which the members' forces on an atom differ by more than this (their
-        standard deviation); left out, no frame is kept.
+        Save frames in which the standard deviation of the committee's forces on an atom is larger;
+        no frames are saved by default.
     min_steps : int
-        Steps at least from one frame kept to the next, so that they are not all alike.
+        Minimum number of steps between saved frames.
     max_frames : int or None
-        Keep no more than so many.
+        Maximum number of saved frames.
 
     Raises
     ------

@@ -153,7 +153,7 @@ def find_checkpoint(folder: RunFolder) -> restart.Checkpoint | None:
 
 
 def check_files(folder: Path, checkpoint: restart.Checkpoint) -> None:
-    """Refuse to go on with files that are gone, or hold less than they did."""
+    """Refuse to resume with files that are missing or shorter than they were."""
     files = checkpoint.facts["files"]
     trajectory = f"trajectory.{checkpoint.settings.trajectory_format}"
     for name, size in {LOG_FILE: files["log"], trajectory: files["trajectory"][0]}.items():

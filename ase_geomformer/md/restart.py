@@ -154,10 +154,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         found = read_arrays(path, free_host_memory() / 3)
         facts = parse_json(_facts_text(found.pop("facts")))
     except Exception as error:  # numpy, zipfile and json each have their own
-        raise ValueError(f"{path} is no restart file of molecular dynamics: {error}") from error
+        raise ValueError(f"{path} is not a restart file of molecular dynamics: {error}") from error
     if facts["version"] != VERSION:
         raise ValueError(
-            f"{path} is of version {facts['version']}, and this program reads version {VERSION}"
+            f"{path} has version {facts['version']}, but this program reads version {VERSION}"
         )
     return facts, found
 

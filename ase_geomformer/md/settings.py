@@ -1,4 +1,4 @@
-"""What a molecular dynamics run is asked to do: one class for Python, command line and YAML."""
+"""Settings of a molecular dynamics run, the same in Python, on the command line and in YAML."""
 
 from __future__ import annotations
 
@@ -28,51 +28,52 @@ class MDSettings:
     Attributes
     ----------
     ensemble : str
-        Constant energy, temperature or pressure, and what keeps it so.
+        Statistical ensemble, with its thermostat or barostat.
     temperature_K : float
-        Temperature of the thermostat, and of the initial velocities unless the structure has
-        velocities already.
+        Temperature of the thermostat, and of the initial velocities unless the structure already
+        has velocities.
     temperature_end_K : float or None
-        Let the thermostat's temperature go in a straight line from temperature_K to this one at
-        the last step.
+        Final temperature of a linear ramp that starts at temperature_K; no ramp by default.
     pressure_GPa : float
-        Pressure of the barostat.
+        Target pressure of the barostat.
     timestep_fs : float
         Time step; 0.5 suits molecules with hydrogen, 1 to 2 heavier elements.
     steps : int
         Number of time steps.
     seed : int
-        Seed of the velocities and of the thermostat's noise; the same seed gives the same run.
+        Random seed of the initial velocities and of the thermostat; the same seed gives the same
+        run.
     friction_per_fs : float
-        Friction of nvt-langevin; its inverse is the time in which velocities are forgotten.
+        Friction coefficient of nvt-langevin, the inverse of the velocity relaxation time.
     thermostat_time_fs : float
-        Relaxation time of the other thermostats.
+        Time constant of the other thermostats.
     barostat_time_fs : float
-        Relaxation time of the barostats.
+        Time constant of the barostats.
     barostat : str
-        Change of the cell under npt-mtk: its volume only (isotropic), its full shape (full), or
-        the length of each cell vector that is normal to the others by itself (axes).
+        What npt-mtk changes: the volume (isotropic), the full shape of the cell (full), or the
+        lengths of those cell vectors that are orthogonal to the others (axes).
     fixed_axes : str
-        Cell vectors, of a, b and c, that keep their length under barostat axes: "ab" leaves c.
+        Cell vectors, out of a, b and c, whose length is fixed with barostat axes: with "ab" only c
+        changes.
     compressibility_per_GPa : float
-        Rough compressibility of the material for npt-berendsen (liquid water 0.46, silicon
-        0.01); an error of it only rescales the relaxation time.
+        Estimated compressibility of the material for npt-berendsen (liquid water 0.46, silicon
+        0.01); an error only rescales the time constant.
     equilibration_steps : int
-        Steps at the start that are recorded but left out of averages and drift.
+        Number of initial steps to exclude from averages and drift; they are still recorded.
     log_interval : int
-        Steps between lines of the log.
+        Number of steps between lines of the log.
     trajectory_interval : int
-        Steps between frames of the trajectory.
+        Number of steps between frames of the trajectory.
     trajectory_format : str
-        traj (exact, with all results), h5md (compressed HDF5 in single precision, as MDAnalysis
-        reads it) or extxyz (text, 8 decimals).
+        traj (exact, with all results), h5md (compressed HDF5 in single precision, readable by
+        MDAnalysis) or extxyz (text, 8 decimals).
     checkpoint_interval : int
-        Steps between writings of restart.npz, from which a run resumes; a run that is killed
-        loses no more than these.
+        Number of steps between restart files (restart.npz); a run that is killed loses at most this
+        many steps.
     guards : GuardSettings
-        Limits beyond which a run stops by itself.
+        Limits at which the run stops.
     harvest : HarvestSettings
-        Frames to keep for labelling.
+        Frames to save for labelling.
 
     Raises
     ------
@@ -112,7 +113,7 @@ class MDSettings:
         if self.ensemble != "nve":
             require(self, self.temperature_K > 0, "temperature_K", "positive for a thermostat")
         elif self.temperature_end_K is not None:
-            require(self, False, "temperature_end_K", "left out: nve has no thermostat")
+            require(self, False, "temperature_end_K", "left out, because nve has no thermostat")
         known = self.fixed_axes in _FIXED_AXES
         require(self, known, "fixed_axes", "one or two of a, b, c, in order")
         if self.fixed_axes:
@@ -122,7 +123,7 @@ class MDSettings:
             self,
             self.equilibration_steps <= last_logged,
             "equilibration_steps",
-            f"at most {last_logged}, the last step in the log, or nothing is left to average",
+            f"at most {last_logged}, the last logged step, so that something is left to average",
         )
 
     def target_temperature_K(self, step: int) -> float:

@@ -73,7 +73,7 @@ def edge_table(
         try:
             return load(path)
         except (ValueError, KeyError, OSError, SafetensorError) as error:
-            logger.warning("neighbour lists in %s are damaged (%s): building anew", path, error)
+            logger.warning("neighbour lists in %s are damaged (%s); rebuilding them", path, error)
     table = build(frames, cutoff, half, neighbors, progress)
     save(table, path)
     return table

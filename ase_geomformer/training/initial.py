@@ -65,8 +65,8 @@ def read_parts(settings: TrainSettings, stored: Path) -> tuple[dict[str, list[Fr
     for target in settings.loss.targets:
         if all(getattr(frame, target) is None for frame in parts["train"]):
             raise ValueError(
-                f"the loss has a weight for {target}, which no frame to train with has; set "
-                f"loss.{target}.weight to 0, or data.{target}_key to where the labels are"
+                f"the loss includes {target}, but no training frame has this label; set "
+                f"loss.{target}.weight to 0, or data.{target}_key to the name of the label"
             )
     return parts, split
 
@@ -96,8 +96,8 @@ def _fresh(
     model = settings.model
     if model.refit_references:
         raise ValueError(
-            "model.refit_references is for fine-tuning (finetune, or model.start_from); a new "
-            "potential finds its reference energies from the data anyway"
+            "model.refit_references is only for fine-tuning (finetune, or model.start_from); a new "
+            "potential fits its reference energies to the data anyway"
         )
     references = reference_energies(frames, given=model.reference_energies_eV)
     with torch.random.fork_rng(devices=[]):
@@ -177,5 +177,5 @@ def _freeze(potential: Potential, patterns: list[str]) -> Potential:
         for name in matching:
             potential.get_parameter(name).requires_grad_(False)
     if not any(parameter.requires_grad for parameter in potential.parameters()):
-        raise ValueError(f"freeze: {patterns} leaves nothing to train")
+        raise ValueError(f"freeze: {patterns} leaves no parameter to train")
     return potential

@@ -42,16 +42,17 @@ class TargetLoss:
     Attributes
     ----------
     weight
-        Weight in the total loss; 0 leaves the target out.
+        Weight in the total loss; 0 disables the term.
     final_weight
-        Weight at the end of training, reached in a straight line from ``start`` on;
-        constant when left out.
+        Weight at the end of the training, approached linearly from ``start`` on; constant by
+        default.
     start
-        Part of the training after which the weight begins to move.
+        Fraction of the training after which the weight changes.
     kind
-        ``l2``, ``l1`` or ``huber``.
+        Loss function: ``l2``, ``l1`` or ``huber``.
     huber_delta
-        Error at which Huber turns linear, in the target's unit scaled like the error.
+        Error above which the Huber loss is linear, in the unit of the target, scaled like the
+        error.
     """
 
     weight: float = ranged(1.0, 0, 1e9)
@@ -83,7 +84,7 @@ class TargetLoss:
 
 @dataclass(frozen=True)
 class LossSettings:
-    """What the training minimises.
+    """Loss function of the training.
 
     Errors are divided by the root mean square force of the training set, in eV/Å (times 1 Å for
     the energy per atom, 1/Å^2 for the stress), so that weights mean the same for every data set.
@@ -98,9 +99,9 @@ class LossSettings:
     stress
         Loss of the stress of each structure.
     charges
-        Loss of the partial charge of each atom; the architecture must predict charges.
+        Loss of the atomic partial charges; the architecture must predict charges.
     dipole
-        Loss of the dipole that the predicted charges make, for open structures.
+        Loss of the dipole moment from the predicted charges, for non-periodic structures.
     """
 
     energy: TargetLoss = TargetLoss(weight=1.0)

@@ -30,7 +30,7 @@ COMPONENTS = {"energy": 1, "forces": 3, "stress": 9, "charges": 1, "dipole": 3}
 
 
 class TrainingDiverged(RuntimeError):
-    """The loss became NaN, infinite, or a thousand times what it was at first."""
+    """The loss became NaN, infinite, or a thousand times its initial value."""
 
 
 class TrainingModule(lightning.LightningModule):
@@ -121,7 +121,7 @@ class TrainingModule(lightning.LightningModule):
         if not math.isfinite(value) or value > self.EXPLODED * max(self.first_loss, 1.0):
             raise TrainingDiverged(
                 f"the loss is {value:g} at step {self.global_step}, it was {self.first_loss:g} at "
-                "first; lower the learning rate or look at the labels of the saved batch"
+                "first; lower the learning rate or check the labels of the saved batch"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

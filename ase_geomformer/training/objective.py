@@ -55,8 +55,8 @@ class Objective:
         missing = sorted(set(self.properties) - set(potential.properties))
         if missing:
             raise ValueError(
-                f"the loss needs {missing[0]}, which the architecture does not predict; give it a "
-                "head (model.settings.charge_width) or set the weight to zero"
+                f"the loss needs {missing[0]}, which the architecture does not predict; add "
+                "a charge head (model.settings.charge_width) or set the weight to 0"
             )
 
     def __call__(self, batch: LabelledGraph, weights: Tensor, counts: Tensor) -> BatchLoss:

@@ -169,8 +169,8 @@ def _data(
     assert train is not None
     if validation is None and (run.patience or settings.optimizer.schedule == "plateau"):
         raise ValueError(
-            "run.patience and the plateau schedule watch the validation loss, and there is no "
-            "frame to validate with; set some aside with split.validation"
+            "run.patience and the plateau schedule need a validation set, which is empty; set "
+            "split.validation"
         )
     return TrainingData(
         train,
@@ -209,7 +209,7 @@ def _fit(
     except SIGTERMException:
         again = shlex.join([str(folder / SETTINGS_FILE), "--output", str(folder), "--resume"])
         raise TrainingInterrupted(
-            f"stopped at step {trainer.global_step} by a signal; go on with: "
+            f"stopped at step {trainer.global_step} by a signal; resume with: "
             f"ase-geomformer train {again}"
         ) from None
     except TrainingDiverged as error:

@@ -59,7 +59,7 @@ class BatchSampler(Sampler[list[int]]):
         world_size: int = 1,
     ) -> None:
         if not 0 <= rank < world_size:
-            raise ValueError(f"rank {rank} is not one of {world_size} processes")
+            raise ValueError(f"rank {rank} is not below the number of processes, {world_size}")
         self.costs = np.asarray(costs, dtype=np.int64)
         if self.costs.size == 0:
             raise ValueError("no frames to make batches of")

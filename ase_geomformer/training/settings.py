@@ -15,7 +15,7 @@ from ase_geomformer.training.losses import LossSettings
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """How weights are updated.
+    """Optimizer and learning-rate schedule.
 
     Attributes
     ----------
@@ -23,26 +23,26 @@ class OptimizerSettings:
         ``muon`` orthogonalises the momentum of hidden matrices and updates the rest with Adam; on
         rMD17 ethanol it needs about a third of the steps of ``adamw``.
     learning_rate
-        Highest learning rate, after the warm-up.
+        Maximum learning rate, reached after the warm-up.
     final_learning_rate
         Learning rate at the last step of ``cosine`` and ``exponential``.
     schedule
         ``cosine``, ``exponential``, ``plateau`` (divide by ``plateau_factor`` when the
         validation loss stalls) or ``constant``.
     warmup_steps
-        Steps in which the learning rate rises from zero.
+        Number of steps over which the learning rate rises from zero.
     weight_decay
-        Decoupled decay of matrices; vectors are left alone.
+        Decoupled weight decay of matrices; vectors are not decayed.
     amsgrad
-        Keep the largest second moment seen, AMSGrad; ``adamw`` only.
+        Use the AMSGrad variant; ``adamw`` only.
     clip_norm
-        Largest norm of the gradient; longer ones are scaled down.
+        Maximum norm of the gradient (gradient clipping).
     ema_decay
-        Decay of the running average of the weights, which is what is evaluated and shipped.
+        Decay rate of the exponential moving average of the weights, which is evaluated and saved.
     plateau_factor
-        What ``plateau`` divides the learning rate by.
+        Factor by which ``plateau`` divides the learning rate.
     plateau_patience
-        Validations without a better loss that ``plateau`` waits for.
+        Number of validations without improvement before ``plateau`` lowers the learning rate.
     """
 
     kind: Literal["muon", "adamw"] = "muon"
@@ -69,18 +69,18 @@ class OptimizerSettings:
 
 @dataclass(frozen=True)
 class CardSettings:
-    """What the card of the trained potential says about it.
+    """Contents of the potential's card.
 
     Attributes
     ----------
     description
-        One sentence: what the potential is for.
+        One sentence on what the potential is for.
     licence
         Licence of the weights, as an SPDX identifier.
     citations
-        What users should cite, one entry each.
+        References that users should cite, one entry each.
     data
-        The data sets trained on.
+        Training data sets.
     """
 
     description: str = ""
@@ -91,28 +91,29 @@ class CardSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How long, where and how a training runs.
+    """Length of the training, hardware and checkpoints.
 
     Attributes
     ----------
     steps
-        Optimiser steps in all.
+        Total number of optimizer steps.
     validate_every
-        Steps between validations.
+        Number of steps between validations.
     patience
-        Validations without a better loss after which training stops early; never when left out.
+        Number of validations without improvement after which training stops; by default it does not
+        stop early.
     seed
-        Seed of the initial weights and of the order of batches.
+        Random seed of the initial weights and of the order of batches.
     dtype
-        Type to train in.
+        Floating-point dtype of the training.
     compile
-        Compile the training step; pays after a minute or two.
+        Compile the training step with torch.compile; takes one to two minutes, then trains faster.
     checkpoint_minutes
-        Minutes between checkpoints to resume from.
+        Minutes between checkpoints.
     accelerator
-        ``auto``, ``cpu`` or ``gpu``.
+        Hardware: ``auto``, ``cpu`` or ``gpu``.
     devices
-        Devices, or processes on the CPU, on each node.
+        Number of devices per node: GPUs, or processes on the CPU.
     num_nodes
         Number of nodes.
     progress
@@ -142,27 +143,27 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """The potential to train.
+    """Architecture, energy terms and reference energies.
 
     Attributes
     ----------
     architecture
-        Registered name, such as ``so3krates``.
+        Registered name of the architecture, such as ``so3krates``.
     settings
-        Its hyper-parameters where they differ from the defaults; ``avg_num_neighbors`` is
-        measured on the training set when left out.
+        Hyperparameters that differ from the defaults; ``avg_num_neighbors`` is computed from the
+        training set if not given.
     terms
-        Energy terms of known form by name, with their settings: ``{zbl: {}}``.
+        Additional energy terms by name, with their settings: ``{zbl: {}}``.
     reference_energies_eV
-        Energy of one atom of each element by symbol; found from the data when left out, and
-        when fine-tuning those of the potential one starts from.
+        Energy of an isolated atom of each element, by symbol; by default fitted to the data or, for
+        fine-tuning, taken from the initial potential.
     refit_references
-        When fine-tuning, shift the reference energies by what fits the difference between the
-        new data and the potential best: for data of another level of theory.
+        For fine-tuning: shift the reference energies to fit the difference between the new data and
+        the potential, as for another level of theory.
     start_from
-        Name or path of a potential to fine-tune; its architecture and terms are used.
+        Name or path of the potential to fine-tune; its architecture and terms are used.
     freeze
-        Parameters to keep as they are, as shell patterns of their names, such as
+        Parameters to keep fixed, as shell patterns of their names, such as
         ``architecture.layers.0.*``.
     """
 
@@ -180,7 +181,7 @@ class ModelSettings:
         given = [name for name in ("settings", "terms") if getattr(self, name)]
         if given:
             raise ValueError(
-                f"model.{given[0]} cannot change when fine-tuning: they are those of "
+                f"model.{given[0]} cannot be set for fine-tuning, where they are those of "
                 f"{self.start_from}; leave them out"
             )
         if self.refit_references and self.reference_energies_eV is not None:
@@ -189,19 +190,19 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """How frames are put together into batches.
+    """Batch sizes.
 
     Attributes
     ----------
     size
-        Budget of a batch of the training set, over all processes together.
+        Size of a training batch, over all processes together.
     validation_size
-        Budget of a batch of the validation set.
+        Size of a validation batch.
     measure
-        What the budgets count: ``frames``, ``atoms`` or ``edges``.
+        Unit of the batch sizes: ``frames``, ``atoms`` or ``edges``.
     balanced
-        Give every batch of frames small and large ones alike. Where structures differ much in
-        size, a compiled training wastes less on filling batches up to the largest.
+        Distribute small and large structures evenly over the batches; compiled training of data
+        with very different sizes then needs less padding.
     """
 
     size: int = ranged(10, 1, 10**9)
@@ -212,8 +213,8 @@ class BatchSettings:
     def __post_init__(self) -> None:
         if self.balanced and self.measure != "frames":
             raise ValueError(
-                f"batches of {self.measure} cannot be balanced: leave out batches.balanced, or let "
-                "batches.measure be frames"
+                f"batches of {self.measure} cannot be balanced: leave out batches.balanced, or set "
+                "batches.measure to frames"
             )
         check_settings(self)
 
@@ -235,32 +236,32 @@ class BatchSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A whole training.
+    """Settings of a training.
 
     Attributes
     ----------
     name
         Name of the potential.
     data
-        Labelled structures, divided as ``split`` says.
+        Labelled structures.
     split
-        How ``data`` is divided.
+        Split of ``data`` into training, validation and test set.
     validation_data
-        Labelled structures to watch the training with, instead of a part of ``data``.
+        Validation set, instead of a part of ``data``.
     test_data
-        Labelled structures to judge the result by, instead of a part of ``data``.
+        Test set, instead of a part of ``data``.
     model
-        The potential to train.
+        Architecture, energy terms and reference energies.
     loss
-        What is minimised.
+        Loss function.
     batches
-        How frames are put together into batches.
+        Batch sizes.
     optimizer
-        How weights are updated.
+        Optimizer and learning-rate schedule.
     run
-        How long, where and how.
+        Length of the training, hardware and checkpoints.
     card
-        What the card of the potential says.
+        Contents of the potential's card.
     """
 
     name: str

@@ -73,7 +73,7 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
     except MisconfigurationException as error:
         raise ValueError(
             f"run.accelerator {run.accelerator!r} with {run.devices} devices on {run.num_nodes} "
-            f"nodes is not to be had here: {error}"
+            f"nodes is not available on this machine: {error}"
         ) from error
 
 

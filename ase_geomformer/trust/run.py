@@ -76,7 +76,7 @@ def selftest(
     chosen = list(known) if checks is None else list(checks)
     unknown = [name for name in chosen if name not in known]
     if unknown:
-        raise ValueError(f"there is no check {unknown[0]!r}; choose from {', '.join(known)}")
+        raise ValueError(f"unknown check {unknown[0]!r}; choose from {', '.join(known)}")
     system = _system_under_test(potential, atoms, device, dtype, seed)
     start = time.perf_counter()
     findings = []
@@ -105,7 +105,7 @@ def _system_under_test(
         potential = PotentialCalculator(potential, device=device, dtype=dtype)
     elif not hasattr(potential, "get_property"):
         raise TypeError(
-            "give a potential by its name, path or itself, or an ASE calculator, not "
+            "potential must be a name, a path, a Potential or an ASE calculator, not "
             f"{type(potential).__name__}"
         )
     if isinstance(potential, PotentialCalculator):

@@ -83,7 +83,7 @@ def supercell(system: SystemUnderTest) -> Iterator[Figure]:
     if not atoms.pbc.any():
         raise NotApplicableError("the structure is not periodic")
     if any(np.asarray(atoms.info.get(key, default)) != default for key, default in _NEUTRAL):
-        raise NotApplicableError("a charge or spin of the cell does not say how to repeat it")
+        raise NotApplicableError("the cell is charged or has spin, so the supercell is undefined")
     repeats = np.where(atoms.pbc, 2, 1)
     if len(atoms) * repeats.prod() > LARGE:
         lengths = np.where(atoms.pbc, atoms.cell.lengths(), np.inf)
@@ -102,7 +102,7 @@ _NEUTRAL = (("charge", 0), ("spin", 1))
 def open_boundaries(system: SystemUnderTest) -> Iterator[Figure]:
     """Beyond a wide gap it does not matter whether the cell is periodic."""
     if not system.is_local:
-        raise NotApplicableError("atoms see each other at any distance")
+        raise NotApplicableError("the potential has no finite cutoff")
     gap = system.reach + 1.0
     closed = _with_gap(system.atoms, gap)
     opened = closed.copy()

@@ -157,7 +157,7 @@ def test_a_long_learning_curve_is_averaged_over_intervals(tmp_path: Path) -> Non
 def test_a_table_without_errors_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss\n0,1.0\n")
-    with pytest.raises(ValueError, match=r"no errors to plot.*step, loss"):
+    with pytest.raises(ValueError, match=r"no error columns.*step, loss"):
         learning_curve(path)
 
 

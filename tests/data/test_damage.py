@@ -67,12 +67,12 @@ def test_all_damaged_frames_are_named(frames: list[Atoms], read: Callable) -> No
         read(frames)
     for index in range(10):
         assert (f"frame {index}:" in str(caught.value)) == (index in DAMAGED)
-    assert "skip_damaged: true leaves them out" in str(caught.value)
+    assert "Set skip_damaged: true to skip them" in str(caught.value)
 
 
 def test_damaged_frames_are_left_out_when_asked(frames: list[Atoms], read: Callable) -> None:
     damage(frames)
-    with pytest.warns(DataWarning, match="left out: 5 of .*frame 6: a position"):
+    with pytest.warns(DataWarning, match="skipped: 5 of .*frame 6: a position"):
         kept = read(frames, skip_damaged=True)
     assert {frame.index for frame in kept} == set(range(10)) - DAMAGED
     assert [frame.energy for frame in kept] == [

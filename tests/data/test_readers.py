@@ -330,7 +330,7 @@ def test_bad_archive(
     ("name", "content", "message"),
     [
         ("empty.xyz", b"", "the file is empty"),
-        ("blank.xyz", b"\n\n", "holds no frame"),
+        ("blank.xyz", b"\n\n", "contains no frames"),
         ("words.xyz", b"hello\nworld\n", "cannot be read"),
         ("none.xyz", b"0\nREF_energy=1.0\n", "frame 0: has no atoms"),
         ("cut.npz", b"PK\x03\x04 and then nothing", "cannot be read .*not an npz archive"),

@@ -99,7 +99,7 @@ def test_contradiction_names_both_frames() -> None:
 
 def test_element_without_energy() -> None:
     frames = [molecule("H2O"), Frame(Atoms("CO"), forces=np.zeros((2, 3)))]
-    with pytest.raises(ValueError, match="no frame with a labelled energy contains C: give"):
+    with pytest.raises(ValueError, match="no frame with an energy contains C: give"):
         reference_energies(frames)
     with pytest.raises(ValueError, match="contains C, O"):
         reference_energies([frames[1]])

@@ -63,7 +63,7 @@ def test_isolated_atoms_always_train() -> None:
         split = split_frames(frames, SplitSettings(4, 3, 3, seed=seed))
         assert {10, 11} <= set(split.train)
         assert len(split.train) == 4
-    with pytest.raises(ValueError, match="2 of 12 frames are isolated atoms, which must train"):
+    with pytest.raises(ValueError, match="2 of 12 frames are isolated atoms, which must be in"):
         split_frames(frames, SplitSettings(1))
 
 

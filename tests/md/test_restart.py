@@ -247,7 +247,7 @@ def test_a_folder_of_something_else_is_left_alone(
 
 def test_a_file_that_is_no_restart(cluster: Atoms, springs: Any, tmp_path: Path) -> None:
     (tmp_path / "restart.npz").write_text("no")
-    with pytest.raises(ValueError, match="no restart file"):
+    with pytest.raises(ValueError, match="not a restart file"):
         run_md(cluster, springs, SETTINGS, output=tmp_path, resume=True, progress=False)
 
 

@@ -195,5 +195,5 @@ def test_what_cannot_be_batched() -> None:
         BatchSampler([], 20)
     with pytest.raises(ValueError, match="drop_last leaves no batch of 20"):
         BatchSampler([1, 1], 20, drop_last=True)
-    with pytest.raises(ValueError, match="rank 2 is not one of 2"):
+    with pytest.raises(ValueError, match="rank 2 is not below the number of processes, 2"):
         BatchSampler([1, 1], 1, rank=2, world_size=2)

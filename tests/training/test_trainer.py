@@ -174,7 +174,7 @@ def test_interrupted_twice_and_by_the_keyboard(
     for step, kind in ((5, signal.SIGINT), (13, signal.SIGTERM)):
         with monkeypatch.context() as patch:
             strike_at(patch, step, kind)
-            with pytest.raises(TrainingInterrupted, match="go on with: ase-geomformer train"):
+            with pytest.raises(TrainingInterrupted, match="resume with: ase-geomformer train"):
                 train(settings(), tmp_path, resume=step > 5)
     train(settings(), tmp_path, resume=True)
     assert weights(tmp_path) == weights(uninterrupted("plain"))
@@ -237,7 +237,7 @@ def test_processes_that_are_killed(
     if kind == signal.SIGTERM:
         assert done.returncode == 1, done.stderr
         hint = f"ase-geomformer train {folder / 'settings.yaml'} --output {folder} --resume"
-        assert done.stderr == f"stopped at step 9 by a signal; go on with: {hint}\n"
+        assert done.stderr == f"stopped at step 9 by a signal; resume with: {hint}\n"
     else:
         assert done.returncode == -signal.SIGKILL
     train(settings(**changes), folder, resume=True)

@@ -168,7 +168,7 @@ def test_an_error_in_a_check_is_a_failure_and_the_others_run(crystal: Atoms) -> 
 
 
 def test_bad_requests_are_refused(crystal: Atoms, potential: Potential) -> None:
-    with pytest.raises(ValueError, match="no check 'taste'; choose from translation"):
+    with pytest.raises(ValueError, match="unknown check 'taste'; choose from translation"):
         selftest(Faulty("none"), crystal, checks=["taste"])
     with pytest.raises(ValueError, match="no limits for float16"):
         selftest(Faulty("none"), crystal, dtype="float16")

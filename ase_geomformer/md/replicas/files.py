@@ -48,7 +48,7 @@ class SavedSet:
     def check(
         self, settings: MDSettings, replicas: ReplicaSettings, structures: Sequence[Atoms]
     ) -> None:
-        """Refuse to go on with another set; ValueError says in what it differs."""
+        """Refuse to resume another set of replicas; ValueError says how it differs."""
         restart.check_same_settings(self.facts["settings"], settings, self.facts["step"])
         check_same(self.facts["replicas"], replicas)
         for index, checkpoint in self.checkpoints.items():
@@ -103,7 +103,7 @@ def load(path: Path) -> SavedSet:
     """Read the restart file of a set; ValueError if it is none."""
     facts, arrays = restart.read(path)
     if "live" not in facts:
-        raise ValueError(f"{path} is of a single run; go on with it by md --resume")
+        raise ValueError(f"{path} belongs to a single run; resume it with md --resume")
     checkpoints = {}
     for text, own in facts["live"].items():
         prefix = f"{text}/"

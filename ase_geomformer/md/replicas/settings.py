@@ -1,4 +1,4 @@
-"""How many replicas there are, and in what they differ."""
+"""Number of replicas, and what distinguishes them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ CANONICAL = ("nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk")
 
 @dataclass(frozen=True)
 class ReplicaSettings:
-    """Settings of a set of replicas, beside those of molecular dynamics.
+    """Settings of a set of replicas, in addition to those of molecular dynamics.
 
     Attributes
     ----------
     copies : int or None
-        Number of replicas; where left out, as many as there are temperatures or seeds.
+        Number of replicas; by default, the number of temperatures or seeds.
     temperatures_K : list of float or None
-        Temperature of each replica, in place of temperature_K.
+        Temperature of each replica, instead of temperature_K.
     seeds : list of int or None
-        Seed of each replica; seed, seed + 1, and so on where left out.
+        Random seed of each replica; by default seed, seed + 1, and so on.
     exchange_interval : int or None
-        Steps between exchanges of temperatures, which then have to increase; left out, replicas
-        do not know of each other.
+        Number of steps between attempted exchanges of temperatures, which must then increase; no
+        exchanges by default.
 
     Raises
     ------
@@ -46,17 +46,17 @@ class ReplicaSettings:
         if self.copies is not None:
             given["copies"] = self.copies
         if not given or min(given.values()) < 1:
-            raise ValueError("there is no replica: give copies, temperatures_K or seeds")
+            raise ValueError("there are no replicas: give copies, temperatures_K or seeds")
         if len(set(given.values())) > 1:
             numbers = ", ".join(f"{number} by {name}" for name, number in given.items())
-            raise ValueError(f"the number of replicas is not clear: {numbers}")
+            raise ValueError(f"the numbers of replicas disagree: {numbers}")
         if self.exchange_interval is None:
             return
         ladder = self.temperatures_K or []
         if len(ladder) < 2 or any(b <= a for a, b in pairwise(ladder)):
             raise ValueError(
-                f"temperatures_K = {self.temperatures_K} must be two or more that increase, "
-                "for replicas to exchange them"
+                f"temperatures_K = {self.temperatures_K} must be at least "
+                "two increasing values for replica exchange"
             )
 
     def _lists(self) -> dict[str, list[float] | list[int]]:
@@ -83,7 +83,7 @@ class ReplicaSettings:
                     f"of its structures is not known; take one of {', '.join(CANONICAL)}"
                 )
             if settings.temperature_end_K is not None:
-                raise ValueError("temperature_end_K must be left out where replicas exchange")
+                raise ValueError("temperature_end_K cannot be combined with exchange_interval")
         temperatures = self.temperatures_K or [settings.temperature_K] * self.number
         seeds = self.seeds or [settings.seed + index for index in range(self.number)]
         return [

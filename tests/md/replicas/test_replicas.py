@@ -214,12 +214,12 @@ def test_exchanging_replicas_stop_together(silicon: Atoms, potential: Any) -> No
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "there is no replica"),
+        ({}, "there are no replicas"),
         ({"copies": 0}, "copies = 0 must be from 1 to 10000"),
         ({"copies": 2, "seeds": [1, 2, 3]}, "3 by seeds, 2 by copies"),
         ({"temperatures_K": [300.0, -1.0]}, "each positive and at most"),
-        ({"temperatures_K": [300.0, 300.0], "exchange_interval": 5}, "that increase"),
-        ({"copies": 3, "exchange_interval": 5}, "that increase"),
+        ({"temperatures_K": [300.0, 300.0], "exchange_interval": 5}, "two increasing values"),
+        ({"copies": 3, "exchange_interval": 5}, "two increasing values"),
         (
             {"temperatures_K": [300.0, 400.0], "exchange_interval": 0},
             "exchange_interval = 0 must be from 1",
