@@ -185,7 +185,7 @@ def check_geometry(record: Record) -> Record:
     """Refuse what no potential can be trained on: no atoms, unknown elements, NaN positions."""
     atoms = record.atoms
     if len(atoms) == 0:
-        raise DataError(f"{record.where}: no atoms; remove the frame")
+        raise DataError(f"{record.where}: the frame has no atoms; remove it")
     numbers = atoms.get_atomic_numbers()
     if numbers.min() < 1 or numbers.max() > 118:
         bad = sorted(set(numbers[(numbers < 1) | (numbers > 118)].tolist()))

@@ -99,7 +99,7 @@ def test_ragged_frames_are_named(tmp_path: Path, rng: np.random.Generator) -> No
     positions = np.empty(2, dtype=object)
     positions[:] = [rng.normal(size=(3, 3)), rng.normal(size=(2, 3))]
     np.savez(tmp_path / "data.npz", R=positions, z=[1, 1, 1], E=[1.0, 2.0])
-    with pytest.raises(DataError, match=r"no array positions or R.*those there are z, E"):
+    with pytest.raises(DataError, match=r"no array positions or R.*the arrays are z, E"):
         read_frames(DataSettings(str(tmp_path / "data.npz"), forces_key=None))
 
 

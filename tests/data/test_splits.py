@@ -119,7 +119,7 @@ def test_index_file_by_hand(tmp_path: Path) -> None:
         ({"train": [0, 5]}, "index 5 is not one of the 5 frames"),
         ({"train": [-1]}, "index -1 is not one"),
         ({"validation": [1]}, "no frame is left for training"),
-        ({"train": [0], "frames": 6}, "made for 6 other frames; there are 5 now"),
+        ({"train": [0], "frames": 6}, "made for 6 other frames, not for these 5"),
         ({"train": [0], "sha256": "0" * 64}, "other frames"),
         ({"train": ["a"]}, "no JSON object with lists"),
         ([1, 2], "no JSON object with lists"),
