@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import lzma
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from ase_geomformer.data.labels import DataError, Record, frames_from_records
 from ase_geomformer.data.npz import read_npz
 from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.machine.files import expanded
+from ase_geomformer.runs.reader import check_order, read_xyz
 
 HEADER_LINES = 2
 OPENERS: dict[str, Callable[..., IO[str]]] = {
@@ -77,6 +77,7 @@ def read_records(name: str, settings: DataSettings) -> list[Record]:
 def read_ase(path: Path, settings: DataSettings) -> Iterator[Record]:
     """Yield what ase.io.read makes of a file: traj, json, outputs of codes."""
     for index, atoms in enumerate(ase.io.read(path, index=":")):
+        check_order(atoms)
         yield Record(atoms, stored_values(atoms), str(path), index)
 
 
@@ -89,7 +90,7 @@ def read_extxyz(path: Path, settings: DataSettings) -> Iterator[Record]:
     opener = OPENERS.get(path.suffix.lower(), open)
     with opener(path, "rt", encoding="utf-8") as stream:
         text = stream.read()
-    structures = ase.io.read(io.StringIO(text), index=":", format="extxyz")
+    structures = read_xyz(text)
     lines_read = sum(len(atoms) + HEADER_LINES for atoms in structures)
     lines_there = len(text.rstrip().splitlines())
     if lines_read < lines_there:

@@ -38,10 +38,10 @@ def read_atoms(file: Path, index: str) -> list[Atoms]:
     Exception
         Whatever ASE's reader raises.
     """
-    from ase.io import read
+    from ase.io import read, string2index
 
     try:
-        found = read(file, index=index)
+        found: Any = read(file, index=index)
     except KeyError as error:
         if error.args[0] not in ISOTOPES:
             raise
@@ -50,12 +50,25 @@ def read_atoms(file: Path, index: str) -> list[Atoms]:
                 f"the symbol {error.args[0]} is no element of this format; write H, and give the "
                 "atoms their mass with atoms.set_masses"
             ) from error
-        found = _with_isotopes(file, index)
+        found = _with_isotopes(file.read_text(encoding="utf-8"))[string2index(index)]
     frames = found if isinstance(found, list) else [found]
     for atoms in frames:
         check_order(atoms)
         warn_if_marked(atoms, file)
     return frames
+
+
+def read_xyz(text: str) -> list[Atoms]:
+    """All frames of a text in XYZ or extended XYZ, with isotopes as in :func:`read_atoms`."""
+    from ase.io import read
+
+    try:
+        frames: Any = read(StringIO(text), index=":", format="extxyz")
+    except KeyError as error:
+        if error.args[0] not in ISOTOPES:
+            raise
+        frames = _with_isotopes(text)
+    return list(frames)
 
 
 def check_order(atoms: Atoms) -> None:
@@ -84,37 +97,36 @@ def _disorder(place: str, listed: str) -> ValueError:
     )
 
 
-def _with_isotopes(file: Path, index: str) -> Any:
-    """Frames of a file in (extended) XYZ with D and T, which ASE does not know."""
-    from ase.io import read, string2index
+def _with_isotopes(text: str) -> Any:
+    """Frames of a text in (extended) XYZ with D and T, which ASE does not know."""
+    from ase.io import read
 
     lines, masses = [], []
-    with file.open(encoding="utf-8") as text:
-        for frame in _xyz_frames(text):
-            column = _species_column(frame[1])
-            found = {}
-            for number, line in enumerate(frame[2:]):
-                words = line.split()
-                if len(words) > column and words[column] in ISOTOPES:
-                    found[number] = ISOTOPES[words[column]]
-                    words[column] = "H"
-                    frame[2 + number] = " ".join(words) + "\n"
-            lines += frame
-            masses.append(found)
+    for frame in _xyz_frames(iter(text.splitlines(keepends=True))):
+        column = _species_column(frame[1])
+        found = {}
+        for number, line in enumerate(frame[2:]):
+            words = line.split()
+            if len(words) > column and words[column] in ISOTOPES:
+                found[number] = ISOTOPES[words[column]]
+                words[column] = "H"
+                frame[2 + number] = " ".join(words) + "\n"
+        lines += frame
+        masses.append(found)
     frames: Any = read(StringIO("".join(lines)), index=":", format="extxyz")
     for atoms, heavy in zip(frames, masses, strict=True):
         if heavy:
             own = atoms.get_masses()
             own[list(heavy)] = list(heavy.values())
             atoms.set_masses(own)
-    return frames[string2index(index)]
+    return frames
 
 
-def _xyz_frames(text: Iterator[str]) -> Iterator[list[str]]:
+def _xyz_frames(lines: Iterator[str]) -> Iterator[list[str]]:
     """The lines of each frame: count, comment, atoms."""
-    for first in text:
+    for first in lines:
         if first.strip():
-            yield [first, *islice(text, 1 + int(first))]
+            yield [first, *islice(lines, 1 + int(first))]
 
 
 def _species_column(comment: str) -> int:

@@ -7,6 +7,9 @@ from ase.build import bulk, molecule
 from ase.io import read, write
 
 from ase_geomformer.cli import main
+from ase_geomformer.data.labels import DataError
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.runs.reader import ISOTOPES, read_atoms
 
 HOD = "3\nenergy=-1.0\nO 0 0 0.12\nD 0 0.76 -0.48\nH 0 -0.76 -0.48\n"
@@ -82,3 +85,14 @@ def test_an_ordered_crystal_is_read_as_it_is(tmp_path: Path) -> None:
     assert len(read_atoms(tmp_path / "si.cif", "0")[0]) == 2
     write(tmp_path / "water.pdb", molecule("H2O"))
     assert len(read_atoms(tmp_path / "water.pdb", "0")[0]) == 3
+
+
+def test_labelled_structures_are_read_alike(tmp_path: Path) -> None:
+    columns = "Properties=species:S:1:pos:R:3:REF_forces:R:3 REF_energy=-1.0"
+    lines = ["2", columns, "D 0 0 0 0 0 0", "H 0 0 0.74 0 0 0"]
+    (tmp_path / "hd.xyz").write_text("\n".join(lines) + "\n")
+    (frame,) = read_frames(DataSettings(str(tmp_path / "hd.xyz")))
+    assert str(frame.atoms.symbols) == "H2"
+    (tmp_path / "si.cif").write_text(CIF + DISORDERED["Si 0.5"][0])
+    with pytest.raises(DataError, match="occupied in part"):
+        read_frames(DataSettings(str(tmp_path / "si.cif")))
