@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from lightning.pytorch.callbacks import Callback, Checkpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -97,6 +97,24 @@ class KeptHistory(Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         kept = [row for row in self.rows if int(row["step"]) < trainer.global_step]
+        self.rows = []
         for logger in trainer.loggers:
             if isinstance(logger, CSVLogger) and trainer.is_global_zero:
                 logger.experiment.metrics[:0] = kept
+
+    def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        # Lightning passes over a training of which all steps are done, and over its start.
+        self.on_train_start(trainer, module)
+
+
+class AveragedWeights(WeightAveraging):
+    """Averaged weights at the end, also of a run that resumes with all of its steps done."""
+
+    @property
+    def state_key(self) -> str:
+        """Name of its state in checkpoints, as in those of earlier versions."""
+        return WeightAveraging.__qualname__
+
+    def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        # Lightning passes over such a training, and over its end, where they are taken.
+        self.on_train_end(trainer, module)

@@ -14,7 +14,12 @@ from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
-from ase_geomformer.training.callbacks import ExactCheckpoint, FinishStep, KeptHistory
+from ase_geomformer.training.callbacks import (
+    AveragedWeights,
+    ExactCheckpoint,
+    FinishStep,
+    KeptHistory,
+)
 from ase_geomformer.training.progress import Progress
 from ase_geomformer.training.schedule import warm_average
 from ase_geomformer.training.settings import TrainSettings
@@ -33,9 +38,7 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
     """
     run, optimizer = settings.run, settings.optimizer
     callbacks: list[lightning_callbacks.Callback] = [
-        lightning_callbacks.WeightAveraging(
-            use_buffers=False, avg_fn=warm_average(optimizer.ema_decay)
-        ),
+        AveragedWeights(use_buffers=False, avg_fn=warm_average(optimizer.ema_decay)),
         lightning_callbacks.LearningRateMonitor("step"),
         KeptHistory(folder / LOG_FILE),
         FinishStep(),

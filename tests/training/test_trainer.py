@@ -165,6 +165,30 @@ def test_dead_and_resumed_from_a_periodic_checkpoint(
     assert rows(tmp_path) == rows(uninterrupted(case))
 
 
+@pytest.mark.parametrize("case", ["plain", "plateau"])
+def test_dead_after_its_last_step(
+    case: str,
+    settings: Callable[..., TrainSettings],
+    uninterrupted: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With all steps done and only the rest to finish, the averaged weights are those shipped."""
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the lights went out")
+
+    wanted = settings(**CASES[case], checkpoint_minutes=1e-9)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "finish", fail)
+        with pytest.raises(RuntimeError, match="the lights went out"):
+            train(wanted, tmp_path)
+    result = train(wanted, tmp_path, resume=True)
+    assert result.steps == STEPS
+    assert weights(tmp_path) == weights(uninterrupted(case))
+    assert rows(tmp_path) == rows(uninterrupted(case))
+
+
 def test_interrupted_twice_and_by_the_keyboard(
     settings: Callable[..., TrainSettings],
     uninterrupted: Callable[[str], Path],
