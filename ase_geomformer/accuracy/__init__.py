@@ -1,1 +1,1 @@
-"""A potential against labelled structures: errors, figures and model cards."""
+"""Errors on labelled structures, figures and model cards."""

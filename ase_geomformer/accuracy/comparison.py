@@ -1,4 +1,4 @@
-"""Labels of structures beside what a potential predicts for them."""
+"""Labels and predictions of a potential, side by side."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TARGETS = ("energy", "forces", "stress")
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Labels of one target and what the potential predicts for them, in eV and Å.
+    """Labels and predictions of one target, in eV and Å.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ def compare(
     dtype: torch.dtype | str | None = None,
     progress: bool = False,
 ) -> dict[str, Comparison]:
-    """Evaluate each frame for the labels it carries.
+    """Evaluate each frame for the labels it has.
 
     See :func:`~ase_geomformer.accuracy.evaluation.evaluate_frames`.
 

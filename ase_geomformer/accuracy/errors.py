@@ -1,4 +1,4 @@
-"""How far predictions are from labels: the numbers that tables and cards quote."""
+"""Errors of predictions, as quoted in tables and cards."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class StressErrors:
 def energy_errors(
     reference: Array, prediction: Array, atom_counts: NDArray[np.int64]
 ) -> EnergyErrors:
-    """Errors of total energies (F,) in eV of structures of so many atoms (F,)."""
+    """Errors of total energies (F,) in eV of structures with these numbers of atoms (F,)."""
     total = 1e3 * (prediction - reference)
     per_atom = total / atom_counts
     return EnergyErrors(

@@ -1,4 +1,4 @@
-"""A potential against labelled structures: predictions, errors, and where they are worst."""
+"""Predictions and errors of a potential on labelled structures, and the worst frames."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WORST_LISTED = 5
 
 @dataclass(frozen=True)
 class WorstFrame:
-    """A frame with a large error: its file, its place there, its formula and the error."""
+    """A frame with a large error: file, index, formula and error."""
 
     source: str
     index: int
@@ -51,7 +51,7 @@ class WorstFrame:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Predictions beside labels, and the errors they make.
+    """Predictions, labels and errors.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class Evaluation:
 
     @cached_property
     def by_file(self) -> dict[str, Evaluation]:
-        """What each file of frames has its part in, in their order; empty where there is one."""
+        """Evaluations of each file, in order; empty if there is only one file."""
         sources = np.array([frame.source for frame in self.frames])
         names = list(dict.fromkeys(sources.tolist()))
         return {name: self.select(sources == name) for name in names if len(names) > 1}

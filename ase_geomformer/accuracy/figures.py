@@ -49,7 +49,7 @@ class Points:
 
 
 def parity(evaluation: Evaluation) -> Figure:
-    """Predictions against references, and how their errors are distributed.
+    """Parity plot with the distribution of errors.
 
     One column for each target. Energies are shown per atom, less the least-squares fit of the
     reference energies by composition: what is left is what a potential has to know. Forces and
@@ -67,7 +67,7 @@ def parity(evaluation: Evaluation) -> Figure:
 
 
 def learning_curve(csv_path: str | os.PathLike[str]) -> Figure:
-    """Mean absolute errors of training and validation against optimiser steps.
+    """Mean absolute errors of training and validation against optimizer steps.
 
     Parameters
     ----------

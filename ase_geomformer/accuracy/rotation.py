@@ -1,4 +1,4 @@
-"""How far forces are from turning with the structure, for potentials that are approximate there."""
+"""Equivariance error of the forces, for potentials that are only approximately equivariant."""
 
 from __future__ import annotations
 

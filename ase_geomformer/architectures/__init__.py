@@ -1,4 +1,4 @@
-"""The architectures and their registry: a name and settings in, a module out."""
+"""The architectures and their registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every architecture is: edge vectors in, per-atom energies out."""
+"""Interface of the architectures: from edge vectors to atomic energies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Architecture(nn.Module, ABC):
     name="so3krates", settings=So3kratesSettings)``, which registers it; takes the settings as
     its only argument; and defines ``forward``. It must be invariant under O(3), translations and
     permutations, twice differentiable and C2 as an atom crosses the cutoff;
-    ``tests/architectures`` holds the suite it inherits.
+    :class:`ase_geomformer.testing.ArchitectureSuite` checks it.
     """
 
     name: ClassVar[str]
@@ -51,7 +51,7 @@ class Architecture(nn.Module, ABC):
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of what :meth:`forward` gives with these settings."""
+        """Names of the outputs of :meth:`forward` with these settings."""
         return ("energies",)
 
     @property

@@ -1,4 +1,4 @@
-"""A potential on disk: its card, its weights, and what they must agree in.
+"""A potential on disk: its card, its weights, and their consistency.
 
 The public names are loaded on first use: reading cards needs no torch.
 """

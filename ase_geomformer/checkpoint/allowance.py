@@ -1,4 +1,4 @@
-"""A limit on the memory that building a potential from a file may ask for."""
+"""A limit on the memory for building a potential from a file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class Allowance(TorchDispatchMode):
-    """Refuses to make tensors beyond so many bytes inside a ``with`` block.
+    """Limits the bytes of new tensors inside a ``with`` block.
 
     What an operation asks for is added up before it runs, and never taken off again.
 

@@ -1,4 +1,4 @@
-"""The card of a potential: what ``card.json`` says about it that is not a weight.
+"""The card of a potential: everything but its weights, stored in ``card.json``.
 
 Architecture and settings, elements, level of theory, training data, figures of merit, and golden
 vectors: small structures with the energy, forces and stress that the potential gave where it was
@@ -45,7 +45,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1_to
 
 
 class CheckpointError(ValueError):
-    """A potential's folder is incomplete, damaged, or not one of ours."""
+    """A potential's folder is incomplete, damaged or of another format."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class DataSource:
 
 @dataclass(frozen=True)
 class GoldenVector:
-    """A structure and what the potential gave for it in float64; eV, Å, eV/Å, eV/Å^3.
+    """A structure and the results of the potential in float64; eV, Å, eV/Å, eV/Å^3.
 
     ``stress`` (3, 3) is None for a structure whose cell has no volume, and for a potential that
     has no stress.
@@ -101,7 +101,7 @@ class GoldenVector:
 
 @dataclass(frozen=True)
 class Card:
-    """What a potential is, apart from its weights.
+    """Description of a potential, apart from its weights.
 
     ``conservative``, ``exact_equivariance`` and the fields from ``architecture`` to
     ``num_parameters`` describe the potential itself and are filled in by
@@ -140,7 +140,7 @@ class Card:
 
 
 def read_card(folder: str | Path) -> Card:
-    """Read and check the card of a potential's folder, bringing an old one up to date.
+    """Read and check the card of a potential's folder; old formats are upgraded.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Whether the parts of a potential's folder fit together, found out before they take memory."""
+"""Consistency of card and weights, checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL_COUNT = 64
 
 
 def check_card_settings(card: Card, weights: Mapping[str, Tensor]) -> None:
-    """Refuse settings of wrong types, and counts that no weight has as many of.
+    """Refuse settings of wrong types, and counts larger than any weight.
 
     That is before anything is built: a width of a billion would take all memory.
 
@@ -47,7 +47,7 @@ def check_card_settings(card: Card, weights: Mapping[str, Tensor]) -> None:
 
 
 def building(weights: Mapping[str, Tensor]) -> Allowance:
-    """A ``with`` block in which a potential with such weights can be built, and no larger one."""
+    """A ``with`` block in which only a potential of this size can be built."""
     size = sum(tensor.nbytes for tensor in weights.values())
     return Allowance(BUILD_BYTES_PER_BYTE * size + BUILD_BYTES)
 
@@ -55,7 +55,7 @@ def building(weights: Mapping[str, Tensor]) -> Allowance:
 def check_weights(
     found: Mapping[str, Tensor], expected: Mapping[str, Tensor], dtype: torch.dtype
 ) -> None:
-    """Refuse weights of other names, shapes or types than expected, and such as are not finite.
+    """Refuse weights with unexpected names, shapes or dtypes, or non-finite values.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ def save_potential(
 
 
 def load_folder(folder: str | Path) -> Potential:
-    """Read a potential, on the CPU and in the type its card names, ready for evaluation.
+    """Read a potential, on the CPU and in the dtype of its card, ready for evaluation.
 
     Raises
     ------

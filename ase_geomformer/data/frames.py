@@ -1,4 +1,4 @@
-"""Frame: one structure with what the reference calculation says about it."""
+"""Structures with the results of a reference calculation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TARGETS = ("energy", "forces", "stress", "charges", "dipole")
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A structure and its labels, each None where the reference does not give it.
+    """A structure and its labels, None where the reference has none.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Frame:
 
     @property
     def where(self) -> str:
-        """File and place, as messages name a frame."""
+        """File and index of the frame, for messages."""
         return f"{self.source}, frame {self.index}"
 
     @property
@@ -87,7 +87,7 @@ def elements(frames: Iterable[Frame]) -> tuple[str, ...]:
 
 
 def label_table(sets: Mapping[str, Sequence[Frame]]) -> Table:
-    """What each set of frames holds: its size, its elements and how many labels of each kind.
+    """Table of data sets: size, elements and number of labels of each kind.
 
     Kinds that no frame has are left out.
 

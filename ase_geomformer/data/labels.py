@@ -1,4 +1,4 @@
-"""From what a file says about a structure to checked labels in eV, Å and e."""
+"""Labels of a file, checked and converted to eV, Å and e."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ Result = TypeVar("Result")
 
 
 class DataError(ValueError):
-    """A data file that cannot be used as the settings ask; the message names file and remedy."""
+    """A data file that cannot be used with these settings; the message names file and remedy."""
 
 
 class DataWarning(UserWarning):
-    """Labelled structures that were left out, or look wrong; the message names them."""
+    """Labelled structures that were skipped or look wrong; the message names them."""
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One structure as its file has it: the atoms and every named value beside them."""
+    """One structure of a file: the atoms and all named values."""
 
     atoms: Atoms
     values: Mapping[str, Any]
@@ -83,7 +83,7 @@ def frames_from_records(records: Sequence[Record], settings: DataSettings) -> li
 def sound(
     use: Callable[[Record], Result], records: Sequence[Record], damage: list[DataError]
 ) -> Iterator[Result]:
-    """What ``use`` makes of the records that it does not refuse; its errors go to ``damage``."""
+    """Results of ``use`` for valid records; errors of the others are added to ``damage``."""
     for record in records:
         try:
             result = use(record)
@@ -94,7 +94,7 @@ def sound(
 
 
 def told(damage: Sequence[DataError], frames: int) -> str:
-    """What is wrong with the frames, in one message that names the first of them."""
+    """One message on damaged frames that names the first of them."""
     if len(damage) == 1:
         return f"{damage[0]}; set skip_damaged: true to skip it"
     first = "; ".join(str(error) for error in damage[:TOLD])
@@ -106,7 +106,7 @@ def told(damage: Sequence[DataError], frames: int) -> str:
 
 
 def find_key(records: Sequence[Record], target: str, settings: DataSettings) -> str | None:
-    """The one key under which all records keep a label, None where it is not to be read."""
+    """The name of a label in all records, None if it is not to be read."""
     asked: str | None = getattr(settings, f"{target}_key")
     if asked is None:
         return None
@@ -128,7 +128,7 @@ def find_key(records: Sequence[Record], target: str, settings: DataSettings) -> 
 def refuse_mixed(
     records: Sequence[Record], target: str, chosen: str, candidates: Sequence[str]
 ) -> None:
-    """Refuse records whose labels lie under several names, of which only one would be read."""
+    """Refuse records with several names for one label, of which only one would be read."""
     for record in records:
         other = next((name for name in candidates if name in record.values), chosen)
         if record.values.get(chosen) is None and record.values.get(other) is not None:
@@ -157,7 +157,7 @@ def keys_there(records: Sequence[Record]) -> str:
 
 
 def select(records: Sequence[Record], wanted: Mapping[str, Any]) -> Sequence[Record]:
-    """The records whose values are the wanted ones; each condition must leave some."""
+    """The records that fulfil all conditions; each condition must keep some."""
     for key, value in wanted.items():
         if not any(key in record.values for record in records):
             raise DataError(
@@ -182,7 +182,7 @@ def scalar(value: Any) -> Any:
 
 
 def check_geometry(record: Record) -> Record:
-    """Refuse what no potential can be trained on: no atoms, unknown elements, NaN positions."""
+    """Refuse frames without atoms, with unknown elements or with NaN positions."""
     atoms = record.atoms
     if len(atoms) == 0:
         raise DataError(f"{record.where}: the frame has no atoms; remove it")

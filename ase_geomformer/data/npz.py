@@ -1,4 +1,4 @@
-"""Archives of the MD17 kind: one npz whose arrays run over the frames."""
+"""npz archives like those of MD17, whose arrays run over the frames."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_npz(path: Path, settings: DataSettings) -> Iterator[Record]:
 
 
 def numeric_arrays(archive: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """The arrays of an archive; those that hold Python objects would need pickle and are left."""
+    """The numeric arrays of an archive; arrays of Python objects, which need pickle, are skipped."""
     arrays = {}
     for key in archive:
         try:
@@ -82,7 +82,7 @@ def find_array(
     settings: DataSettings,
     default: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
-    """One of the arrays of the geometry, or what stands for it where it need not be there."""
+    """An array of the geometry, or its default if it is optional and missing."""
     asked: str | None = getattr(settings, f"{name}_key")
     candidates = GEOMETRY_KEYS[name] if asked == "auto" else (asked,)
     for candidate in candidates:
@@ -97,7 +97,7 @@ def find_array(
 
 
 def per_frame(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """An array with one row per frame, whether the file gives it per frame or once for all."""
+    """An array with one row per frame, repeated if the file has it once for all frames."""
     if array.shape not in (shape, shape[1:]):
         raise DataError(f"{name} has shape {array.shape}, not {shape} or {shape[1:]}")
     return np.broadcast_to(array, shape)

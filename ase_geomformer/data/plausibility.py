@@ -1,4 +1,4 @@
-"""What is possible in labelled structures, but looks like a mistake.
+"""Labels that are possible but look like mistakes.
 
 Such frames are kept: only who made them can tell.
 """
@@ -28,7 +28,7 @@ NAMED = 5
 
 
 def doubts(frames: Sequence[Frame]) -> Iterator[str]:
-    """One message for each kind of doubt, naming the first frames that it is about."""
+    """One message for each kind of suspicious frame, naming the first ones."""
     for find, what, remedy in (
         (
             absurd_forces,
@@ -70,7 +70,7 @@ def doubts(frames: Sequence[Frame]) -> Iterator[str]:
 
 
 def absurd_forces(frames: Sequence[Frame]) -> list[int]:
-    """Places of frames in which some atom feels an absurd force."""
+    """Indices of frames with an implausibly large force."""
     return [
         index
         for index, frame in enumerate(frames)
@@ -79,7 +79,7 @@ def absurd_forces(frames: Sequence[Frame]) -> list[int]:
 
 
 def absurd_stresses(frames: Sequence[Frame]) -> list[int]:
-    """Places of frames under a stress that hardly any calculation is made for."""
+    """Indices of frames with an implausibly large stress."""
     return [
         index
         for index, frame in enumerate(frames)
@@ -88,7 +88,7 @@ def absurd_stresses(frames: Sequence[Frame]) -> list[int]:
 
 
 def asymmetric_stresses(frames: Sequence[Frame]) -> list[int]:
-    """Places of frames whose stress would turn the crystal."""
+    """Indices of frames with an asymmetric stress tensor."""
     share, least = ASYMMETRY
     return [
         index
@@ -100,7 +100,7 @@ def asymmetric_stresses(frames: Sequence[Frame]) -> list[int]:
 
 
 def boxed_atoms(frames: Sequence[Frame]) -> list[int]:
-    """Places of frames with an isolated atom that does not say so."""
+    """Indices of frames with an isolated atom that is not marked as such."""
     return [
         index
         for index, frame in enumerate(frames)
@@ -112,7 +112,7 @@ def boxed_atoms(frames: Sequence[Frame]) -> list[int]:
 
 
 def stray_energies(frames: Sequence[Frame]) -> list[int]:
-    """Places of frames whose energy is far from the median of equal composition."""
+    """Indices of frames whose energy is far from the median for their composition."""
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, frame in enumerate(frames):
         if frame.energy is not None:
@@ -126,7 +126,7 @@ def stray_energies(frames: Sequence[Frame]) -> list[int]:
 
 
 def repeated(frames: Sequence[Frame]) -> list[int]:
-    """Places of frames with the very geometry of an earlier frame."""
+    """Indices of frames that repeat the geometry of an earlier frame."""
     known: set[str] = set()
     found = []
     for index, frame in enumerate(frames):

@@ -103,7 +103,7 @@ class Split:
 
 
 def split_frames(frames: Sequence[Frame], settings: SplitSettings) -> Split:
-    """Divide frames as the settings say.
+    """Split frames according to the settings.
 
     Frames of isolated atoms, which fix the reference energies, always train and count as such.
 
@@ -155,7 +155,7 @@ def count(size: int | float, total: int) -> int:
 
 
 def check_stored(split: Split, total: int, sha256: str, name: str) -> None:
-    """Refuse a stored split that is not one of these frames."""
+    """Refuse a stored split of other frames."""
     if split.frames not in (None, total) or split.sha256 not in (None, sha256):
         raise ValueError(
             f"{name} was made for {split.frames} other frames, not for these {total}. "

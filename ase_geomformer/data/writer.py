@@ -1,4 +1,4 @@
-"""Frames back to disk, labels and all."""
+"""Writing frames with their labels."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class AtomGraph:
     charge: Tensor
     spin: Tensor
     cell: Tensor
-    # Left out, they become empty tensors on the device and of the type of the edges.
+    # Left out, they become empty tensors with the device and dtype of the edges.
     far_index: Tensor = None  # type: ignore[assignment]
     far_vectors: Tensor = None  # type: ignore[assignment]
     positions: Tensor = None  # type: ignore[assignment]
@@ -158,7 +158,7 @@ class AtomGraph:
         neighbors : str
             Backend of the neighbour list, see :func:`ase_geomformer.neighbors.neighbor_list`.
         device, dtype
-            Where the graph lives, and the type of its floating tensors. Edge vectors are
+            Device of the graph, and dtype of its floating tensors. Edge vectors are
             differences taken in float64 and rounded afterwards, so that a molecule far from
             the origin loses no digits.
 
@@ -334,7 +334,7 @@ class AtomGraph:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> AtomGraph:
-        """The graph on another device, its floating tensors in another type."""
+        """The graph on another device, with another floating dtype."""
         return AtomGraph(
             *(
                 tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)

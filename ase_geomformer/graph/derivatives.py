@@ -1,4 +1,4 @@
-"""From the slope of the energy along edge vectors to forces and stresses."""
+"""Forces and stresses from the gradient of the energy with respect to edge vectors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ase_geomformer.graph.segments import Segments
 
 @dataclass(frozen=True, eq=False)
 class Slope:
-    """How the energy changes with the geometry.
+    """Gradient of the energy with respect to the geometry.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Graphs of many structures: small ones share one search for neighbours."""
+"""Graphs of many structures; small ones share one neighbour search."""
 
 from __future__ import annotations
 

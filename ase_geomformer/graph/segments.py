@@ -1,4 +1,4 @@
-"""From the members of segments to their sums and back: edges of atoms, atoms of structures."""
+"""Sums over segments and their inverse: edges of atoms, atoms of structures."""
 
 from __future__ import annotations
 

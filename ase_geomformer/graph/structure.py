@@ -1,4 +1,4 @@
-"""What is read from an ASE structure, checked: geometry, charge and spin."""
+"""Geometry, charge and spin of an ASE structure, checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ELECTRON_DEFAULTS = {"charge": 0.0, "spin": 1.0}
 
 
 class Geometry(NamedTuple):
-    """Where the atoms of a structure are, in what cell.
+    """Positions, cell and periodicity of a structure.
 
     Attributes
     ----------

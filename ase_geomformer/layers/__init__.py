@@ -1,1 +1,1 @@
-"""Small pieces of mathematics shared by the architectures."""
+"""Building blocks shared by the architectures."""

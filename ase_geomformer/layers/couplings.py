@@ -1,4 +1,4 @@
-"""Couplings of real spherical harmonics: which products of two degrees turn as a third does."""
+"""Coupling coefficients of real spherical harmonics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exponentials that end, rather than fade into numbers too small for full precision."""
+"""Exponentials that are zero below a threshold, to avoid subnormal numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""First features of the atoms: what element they are, and how many electrons are missing."""
+"""Initial features of the atoms: embeddings of elements, charge and spin."""
 
 from __future__ import annotations
 

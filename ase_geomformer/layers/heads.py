@@ -1,4 +1,4 @@
-"""From features to the heads that share them, and back.
+"""Sums of features over attention heads, and their inverse.
 
 Where a head has fewer features than a vector register holds, sums and copies leave compilers a
 division for every element. Products with zeros and ones take less: compiled GeoMFormer, with heads

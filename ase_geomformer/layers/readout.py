@@ -1,4 +1,4 @@
-"""From the features of an atom to its energy, its charge and its Hirshfeld ratio."""
+"""Readout of atomic energies, charges and Hirshfeld ratios."""
 
 from __future__ import annotations
 

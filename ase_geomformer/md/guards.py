@@ -1,4 +1,4 @@
-"""Reasons to stop a run before it wastes time."""
+"""Guards that stop a run when it fails."""
 
 from __future__ import annotations
 

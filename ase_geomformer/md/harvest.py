@@ -1,4 +1,4 @@
-"""Frames that a committee is unsure of, kept for labelling."""
+"""Frames with a large spread of a committee, saved for labelling."""
 
 from __future__ import annotations
 

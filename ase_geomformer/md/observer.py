@@ -1,4 +1,4 @@
-"""Functions of the user's that a run calls on its way."""
+"""Functions of the user that are called during a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ase_geomformer.md.simulation import Simulation
 
 @dataclass(frozen=True)
 class Observer:
-    """A function to call every so many steps, the first one (0) included.
+    """A function to call at an interval of steps, step 0 included.
 
     Attributes
     ----------

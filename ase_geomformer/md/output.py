@@ -1,4 +1,4 @@
-"""The files of a run while it is under way."""
+"""The files of a run."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Output:
             self._trajectory.close()
 
     def whereabouts(self) -> str:
-        """Where to look after a guard stopped the run."""
+        """Files to look at after a guard stopped the run."""
         if self.folder is None:
             return ""
         text = f" The frame is in {OFFENDING_FILE}"

@@ -1,4 +1,4 @@
-"""What the user sees of a run while it is under way, and the title of its table."""
+"""Progress of a run, and the title of its table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file from which a run goes on as if it had never stopped, to the last bit."""
+"""The restart file, from which a run continues exactly, to the last bit."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ def _restore_results(atoms: Atoms, saved: Mapping[str, np.ndarray]) -> None:
     if abs(energy - before) > _SAME_ENERGY_EV * len(atoms):
         raise ValueError(
             f"the calculator gives {energy:.6f} eV for the structure saved, and the run to resume "
-            f"had {before:.6f} eV; resume it with the potential it was begun with"
+            f"had {before:.6f} eV; resume it with the potential it was started with"
         )
     for name, values in saved.items():
         atoms.calc.results[name] = values.copy() if values.ndim else values.item()

@@ -1,4 +1,4 @@
-"""What a molecular dynamics run gives back."""
+"""Result of a molecular dynamics run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A simulation under way: everything that decides how it goes on."""
+"""A running simulation: its complete state."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def begin(atoms: Atoms, calculator: Any, settings: MDSettings) -> Simulation:
 
 
 def as_calculator(calculator: Any) -> Any:
-    """An ASE calculator as it is, or that of a potential by its name or path."""
+    """An ASE calculator, or the calculator of a potential given by its name or path."""
     if isinstance(calculator, str | os.PathLike):
         from ase_geomformer.calculator import PotentialCalculator
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What an architecture promises where a figure is a matter of its construction.
+    """Limits of checks that depend on the architecture.
 
     Differences are relative to the largest value compared.
 

@@ -1,4 +1,4 @@
-"""Operations that a GPU would be waited for."""
+"""Operations that synchronise with a GPU."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Training: from labelled structures to a potential that ships."""
+"""Training of potentials on labelled structures."""

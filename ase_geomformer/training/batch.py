@@ -1,4 +1,4 @@
-"""LabelledGraph: a batch of structures with the labels to learn."""
+"""Batches of structures with labels."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LabelledGraph:
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All tensors, those of the graph first; :meth:`from_tensors` puts them together again."""
+        """All tensors, those of the graph first; the inverse is :meth:`from_tensors`."""
         labels = (getattr(self, entry.name) for entry in fields(self)[1:])
         return (*self.graph.tensors, *labels)
 
@@ -70,7 +70,7 @@ class LabelledGraph:
         return has[self.graph.batch] if target in BY_ATOM else has
 
     def error(self, target: str, results: Mapping[str, Tensor]) -> Tensor:
-        """Errors of a target by row, of what a potential has given for :attr:`graph`.
+        """Errors of a target by row, for the results of a potential for :attr:`graph`.
 
         Energy per atom (B, 1), forces (N, 3), stress (B, 9), charges (N, 1), dipole (B, 3).
         """

@@ -1,4 +1,4 @@
-"""What happens beside the training steps: checkpoints to resume from, and a log kept whole."""
+"""Lightning callbacks: checkpoints to resume from, and a complete log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 
 class ExactCheckpoint(Checkpoint):
-    """Write a checkpoint every few minutes and when the run is told to stop.
+    """Write a checkpoint every few minutes and when the run receives a signal to stop.
 
     Lightning's own periodic checkpoint comes before the validation of its step, which a resumed
     run then leaves out, and with it what early stopping and the plateau schedule learn from it.
@@ -65,7 +65,7 @@ class ExactCheckpoint(Checkpoint):
 
 
 class FinishStep(Callback):
-    """Let Ctrl-C, like SIGTERM, stop the training after the present step; a second one at once.
+    """Stop the training after the current step on Ctrl-C or SIGTERM; a second Ctrl-C stops at once.
 
     Lightning puts back the handlers there were when the training is over.
     """
@@ -80,7 +80,7 @@ class FinishStep(Callback):
 
 
 class KeptHistory(Callback):
-    """Give a resumed run's log the rows up to its checkpoint; Lightning would begin a new one.
+    """Keep the rows up to the checkpoint in the log of a resumed run; Lightning drops them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""GraphDataset: labelled structures as graphs, ready to be put into batches quickly."""
+"""Labelled structures as graphs that are quickly joined into batches."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class GraphDataset(Dataset[LabelledGraph]):
         return self.batch([range(len(self))[index]])
 
     def __getitems__(self, indices: Sequence[int]) -> list[LabelledGraph]:
-        """What a DataLoader asks for: the whole batch, as a list that :func:`collate` joins."""
+        """The whole batch, for a DataLoader, as a list that :func:`collate` joins."""
         return [self.batch(indices)]
 
     @property
@@ -170,7 +170,7 @@ def gather_index(first: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def structure_tensors(frames: Sequence[Frame], dtype: torch.dtype) -> dict[str, Tensor]:
-    """What every structure has one of: its state, its labels and which of them are there."""
+    """Tensors with one entry per structure: charge, spin, cell, labels, and which labels exist."""
     states = [electrons(frame.atoms) for frame in frames]
     values = {
         "charge": [state["charge"] for state in states],
@@ -188,7 +188,7 @@ def structure_tensors(frames: Sequence[Frame], dtype: torch.dtype) -> dict[str, 
 
 
 def atom_tensors(frames: Sequence[Frame], dtype: torch.dtype) -> dict[str, Tensor]:
-    """What every atom has one of: its element, its place and its labels."""
+    """Tensors with one entry per atom: element, position and labels."""
     numbers = np.concatenate([frame.atoms.get_atomic_numbers() for frame in frames])
     values = {
         "positions": [frame.atoms.get_positions() for frame in frames],

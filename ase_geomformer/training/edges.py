@@ -59,11 +59,11 @@ def edge_table(
     neighbors: str = "auto",
     progress: bool = False,
 ) -> EdgeTable:
-    """Neighbour lists of all frames, from the cache folder where it has them.
+    """Neighbour lists of all frames, from the cache folder if they are there.
 
     With ``half`` each pair is there once, see :func:`ase_geomformer.neighbors.pair_list`. The
     cached file is named after the geometries, the cutoff and the format, so that a list of other
-    data is never taken; one that is damaged is built anew, with a warning.
+    data is never used; a damaged table is rebuilt, with a warning.
     """
     if cache is None:
         return build(frames, cutoff, half, neighbors, progress)

@@ -1,4 +1,4 @@
-"""Energies of a trained potential without a constant error.
+"""Removal of the mean error of the energies of a trained potential.
 
 Averaged weights, which ship, are not the weights that the loss has seen, and of all that they
 change the constant part of the energy matters most: no force knows of it. With `est-rmd17-ethanol`
@@ -24,7 +24,7 @@ RIDGE = 1e-2
 
 
 def centre(potential: Potential, frames: Sequence[Frame]) -> dict[str, float]:
-    """Move the reference energies so that the errors of the frames' energies have no mean.
+    """Shift the reference energies so that the mean error of the frames' energies is zero.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def centre(potential: Potential, frames: Sequence[Frame]) -> dict[str, float]:
     Returns
     -------
     dict
-        What was added, eV by symbol; empty where no frame tells.
+        Shifts in eV by symbol; empty if no frame has an energy.
     """
     labelled = [
         (frame, frame.energy)

@@ -1,4 +1,4 @@
-"""What a training leaves behind: the potential ready to ship, its errors, and figures."""
+"""Results of a training: the final potential, its errors and figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NUM_GOLDEN = 2
 def finish(
     settings: TrainSettings, folder: Path, potential: Potential, parts: dict[str, list[Frame]]
 ) -> Evaluation | None:
-    """Judge a trained potential and write everything a user wants of it into the run folder.
+    """Evaluate a trained potential and write potential, errors and figures into the run folder.
 
     ``potential/`` holds card, weights, golden vectors, the settings as ``train.yaml``, errors,
     figures and a README; beside it lie ``result.json`` and ``predictions.npz``.

@@ -1,4 +1,4 @@
-"""What a training starts from: divided frames, and a potential with weights to improve."""
+"""Start of a training: the split data and the initial potential."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RIDGE = 1e-8
 
 
 def read_parts(settings: TrainSettings, stored: Path) -> tuple[dict[str, list[Frame]], Split]:
-    """The frames to train, validate and test with, and how the data were divided.
+    """The frames of training, validation and test set, and the split.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _further(
 
 
 def _reference_shifts(potential: Potential, frames: list[Frame]) -> dict[str, float]:
-    """What to add to the reference energies for a potential to fit labelled energies, eV."""
+    """Shifts of the reference energies that fit labelled energies best, eV."""
     labelled = [frame for frame in frames if frame.energy is not None]
     predicted = evaluate_many(potential, [frame.atoms for frame in labelled], ("energy",))
     left = [
@@ -150,7 +150,7 @@ def _reference_shifts(potential: Potential, frames: list[Frame]) -> dict[str, fl
 def _with_neighbors(
     settings: TrainSettings, frames: list[Frame], neighbors: Path
 ) -> dict[str, Any]:
-    """Architecture settings, with the mean number of neighbours measured where it is wanted."""
+    """Architecture settings, with the mean number of neighbours computed where it is needed."""
     given = dict(settings.model.settings)
     defaults = {
         entry.name: entry.default
@@ -165,7 +165,7 @@ def _with_neighbors(
 
 
 def _freeze(potential: Potential, patterns: list[str]) -> Potential:
-    """Keep the parameters whose names match a pattern as they are."""
+    """Freeze the parameters whose names match a pattern."""
     potential.requires_grad_(True)
     names = [name for name, _ in potential.named_parameters()]
     for pattern in patterns:

@@ -1,4 +1,4 @@
-"""Batches for Lightning: loaders that remember where they are, and how large batches can get."""
+"""Data loaders for Lightning that can be saved and restored, and bounds of batch sizes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class GraphLoader:
 
     @property
     def present_frames(self) -> list[Frame]:
-        """The frames of the batch given out last."""
+        """The frames of the latest batch."""
         return [self.dataset.frames[index] for index in self.present]
 
 
@@ -127,7 +127,7 @@ def largest_sum(sizes: Sequence[int], costs: Sequence[int], budget: int) -> int:
 
 
 def largest_balanced(counts: np.ndarray, sizes: np.ndarray, number: int, world_size: int) -> int:
-    """Upper bound of the summed counts of a batch that was balanced by the sizes of its frames.
+    """Upper bound of the summed counts of a balanced batch.
 
     Frames of one size may fall to either of two classes: each class counts with all of them.
     """

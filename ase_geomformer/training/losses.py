@@ -1,4 +1,4 @@
-"""Losses: how far predicted energies, forces and stresses are from their labels."""
+"""Loss functions of energies, forces, stresses, charges and dipoles."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def absolute(error: Tensor) -> Tensor:
 
 
 def huber(error: Tensor) -> Tensor:
-    """Half the squared length of short rows, linear in the length of those longer than one."""
+    """Huber loss of the length of each row: quadratic up to one, linear beyond."""
     length = absolute(error)
     return torch.where(length < 1.0, 0.5 * length.square(), length - 0.5)
 
@@ -69,7 +69,7 @@ class TargetLoss:
         return self.weight > 0 or bool(self.final_weight)
 
     def weight_at(self, progress: float) -> float:
-        """Weight after a part ``progress``, from 0 to 1, of the training."""
+        """Weight after a fraction ``progress`` of the training."""
         if self.final_weight is None or progress <= self.start:
             return self.weight
         part = (progress - self.start) / (1.0 - self.start)

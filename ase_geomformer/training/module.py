@@ -1,4 +1,4 @@
-"""The Lightning module: one training step, one validation step, optimiser and schedule."""
+"""The Lightning module: training step, validation step, optimizer and schedule."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class TrainingModule(lightning.LightningModule):
         self._sums: dict[str, Tensor] = {}
 
     def target_weights(self) -> Tensor:
-        """Weight of each target at the present step, shape (T,)."""
+        """Weight of each target at the current step, shape (T,)."""
         progress = min(1.0, self.global_step / self.steps)
         weights = [target.weight_at(progress) for target in self.objective.targets.values()]
         return torch.tensor(weights, dtype=torch.float64, device=self.device)
@@ -131,7 +131,7 @@ class TrainingModule(lightning.LightningModule):
         self.first_loss = checkpoint["first_loss"]
 
     def _mean_errors(self, absolute: Tensor, counts: Tensor) -> list[tuple[str, Tensor]]:
-        """Mean absolute errors in display units, of the targets that have labels at all."""
+        """Mean absolute errors in display units, of the targets that have labels."""
         rows = zip(self.objective.targets, absolute, counts, strict=True)
         return [
             (DISPLAY[target][0], total / (count * COMPONENTS[target]) * DISPLAY[target][1])

@@ -19,7 +19,7 @@ MECHANICAL = ("energy", "forces", "stress")
 
 
 class BatchLoss(NamedTuple):
-    """Loss of a batch and what it is made of; T targets are in use.
+    """Loss of a batch and its contributions; T targets are in use.
 
     ``loss`` () is the weighted sum of ``by_target`` (T,); ``absolute`` (T,) are the sums of the
     absolute errors of all components, in eV per atom, eV/Å, eV/Å^3, e and e Å.

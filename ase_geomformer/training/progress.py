@@ -1,4 +1,4 @@
-"""How a training goes, on one line: live in a terminal, one for each validation elsewhere."""
+"""Progress of a training in one line: live in a terminal, otherwise one line per validation."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Progress(Callback):
             self.bar = None
 
     def _speed(self, trainer: lightning.Trainer) -> float:
-        """Steps per second since this was last asked."""
+        """Steps per second since the last call."""
         step, then = self.shown
         self.shown = (trainer.global_step, time.monotonic())
         return (trainer.global_step - step) / max(1e-9, self.shown[1] - then)
@@ -96,5 +96,5 @@ class Progress(Callback):
 
 
 def shown(metrics: Mapping[str, Any]) -> list[str]:
-    """The figures of the log that a user watches, with their units."""
+    """The values of the log that are displayed, with their units."""
     return [form.format(float(metrics[name])) for name, form in SHOWN.items() if name in metrics]

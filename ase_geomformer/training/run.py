@@ -1,4 +1,4 @@
-"""A training from settings to a potential that ships."""
+"""Running a training."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ OWN_FILES = (
 
 
 class TrainingInterrupted(RuntimeError):
-    """A signal ended the training before its time; it can be resumed."""
+    """A signal stopped the training; it can be resumed."""
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training gave.
+    """Result of a training.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
     ValueError
         If settings, data and machine do not fit together; nothing is lost then.
     TrainingInterrupted
-        If the process was told to stop (SIGTERM, Ctrl-C). The last checkpoint is written.
+        If the process received SIGTERM or Ctrl-C. A checkpoint is written.
     TrainingDiverged
         If the loss became NaN or exploded; the frames of the batch are in ``bad_batch.extxyz``.
     """
@@ -201,7 +201,7 @@ def _fit(
     folder: Path,
     resume: bool,
 ) -> float:
-    """Run the trainer and return the seconds it took; say what to do when it breaks off."""
+    """Run the trainer and return the wall time in seconds; on a signal, say how to resume."""
     started = time.perf_counter()
     checkpoint = folder / LAST_CHECKPOINT if resume else None
     try:

@@ -1,4 +1,4 @@
-"""BatchSampler: which frames make which batch, in an order that survives a restart."""
+"""Composition and order of batches, reproducible after a restart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Measure = Literal["frames", "atoms", "edges"]
 
 
 class BatchSampler(Sampler[list[int]]):
-    """Batches of frame indices, filled up to a budget.
+    """Batches of frame indices up to a maximum size.
 
     The order of an epoch follows from ``seed`` and the number of the epoch alone: never from
     global random states, the number of workers or what has been drawn before.
@@ -96,11 +96,11 @@ class BatchSampler(Sampler[list[int]]):
         return everyone[self.rank :: self.world_size]
 
     def __len__(self) -> int:
-        """Batches of the present epoch; with a budget of atoms or edges epochs may differ."""
+        """Number of batches of the current epoch; epochs may differ in it."""
         return len(self.batches(self.epoch))
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield the rest of the present epoch, or the next epoch when nothing is left of it."""
+        """Yield the rest of the current epoch, or the next epoch if it is finished."""
         batches = self.batches(self.epoch)
         if self.position >= len(batches):
             self.epoch += 1
@@ -111,7 +111,7 @@ class BatchSampler(Sampler[list[int]]):
             yield batches[self.position - 1]
 
     def state_dict(self, trained: int | None = None) -> dict[str, Any]:
-        """Where to go on.
+        """State to resume from.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class BatchSampler(Sampler[list[int]]):
         return {"epoch": self.epoch, "position": position, **self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a state was taken.
+        """Resume from a state.
 
         Raises
         ------
@@ -154,7 +154,7 @@ class BatchSampler(Sampler[list[int]]):
 def balanced_order(
     order: np.ndarray, sizes: np.ndarray, budget: int, world_size: int = 1
 ) -> np.ndarray:
-    """Rearrange an order of frames so that batches cut from it are nearly equal in size.
+    """Reorder frames so that consecutive batches are nearly equal in size.
 
     The frames are divided by size into as many classes as a batch of all processes has frames, and
     each batch takes one of every class, in the order in which they came. What that leaves over
@@ -180,12 +180,12 @@ def balanced_order(
 
 
 def size_classes(order: np.ndarray, sizes: np.ndarray, number: int) -> list[np.ndarray]:
-    """Frames divided by size into so many classes of equal numbers; equal sizes stay in order."""
+    """Frames divided by size into a number of equally large classes; equal sizes stay in order."""
     return np.array_split(order[np.argsort(sizes[order], kind="stable")], number)
 
 
 def fill(order: np.ndarray, costs: np.ndarray, budget: int, drop_last: bool) -> list[list[int]]:
-    """Cut an order of frames into batches, each closed before it would exceed the budget."""
+    """Divide ordered frames into batches that do not exceed the maximum size."""
     batches: list[list[int]] = [[]]
     spent = 0
     for index in order.tolist():
@@ -201,6 +201,6 @@ def fill(order: np.ndarray, costs: np.ndarray, budget: int, drop_last: bool) -> 
 
 
 def frame_costs(dataset: GraphDataset, measure: Measure = "frames") -> list[int]:
-    """What each frame of a data set takes of a budget of frames, atoms or edges."""
+    """Size of each frame of a data set in frames, atoms or edges."""
     measures = {"atoms": dataset.num_atoms, "edges": dataset.num_edges}
     return [1] * len(dataset) if measure == "frames" else measures[measure].tolist()

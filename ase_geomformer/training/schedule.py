@@ -1,4 +1,4 @@
-"""Learning rates over a training, and the running average of its weights."""
+"""Learning-rate schedules and the moving average of the weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DECAYS: dict[str, Callable[[float, float], float]] = {
 
 
 class LearningRateFactor:
-    """Learning rate at a step as a part of the highest: warm-up, then the chosen decay.
+    """Learning rate at a step relative to the maximum: warm-up, then the chosen decay.
 
     For ``torch.optim.lr_scheduler.LambdaLR``, which keeps the attributes in its state.
 
@@ -48,7 +48,7 @@ class LearningRateFactor:
         return warm * self.reduced * DECAYS[self.kind](min(1.0, step / self.steps), self.floor)
 
     def validated(self, loss: float) -> None:
-        """Take note of a validation loss; ``plateau`` reduces the rate when it stalls."""
+        """Record a validation loss; ``plateau`` lowers the learning rate when it stalls."""
         if loss < self.lowest:
             self.lowest, self.waited = loss, 0
             return
@@ -59,7 +59,7 @@ class LearningRateFactor:
 
 
 def warm_average(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    """Running average whose memory grows to ``1 / (1 - decay)`` steps, for early steps to fade."""
+    """Exponential moving average whose window grows to ``1 / (1 - decay)`` steps."""
 
     def average(mean: Tensor, current: Tensor, count: Any) -> Tensor:
         present = min(decay, (1.0 + float(count)) / (10.0 + float(count)))

@@ -53,7 +53,7 @@ class OptimizerSettings:
     weight_decay: float = ranged(0.0, 0, 1000)
     amsgrad: bool = True
     clip_norm: float = ranged(10.0, 0, 1e9, above=True)
-    ema_decay: float = ranged(0.999, 0, 1)
+    ema_decay: float = ranged(0.999, 0, 0.999999999)
     plateau_factor: float = ranged(2.0, 1, 1e6, above=True)
     plateau_patience: int = ranged(10, 0, 10**9)
 

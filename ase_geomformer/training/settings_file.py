@@ -15,12 +15,12 @@ FREE = frozenset({"run.progress", "run.checkpoint_minutes", "run.accelerator"})
 
 
 def to_yaml(settings: TrainSettings) -> str:
-    """The settings as a file that ``ase-geomformer train`` takes."""
+    """The settings as YAML for ``ase-geomformer train``."""
     return str(yaml.safe_dump(asdict(settings), sort_keys=False, allow_unicode=True))
 
 
 def from_yaml(path: Path) -> TrainSettings:
-    """The settings in a file that ``ase-geomformer train`` takes.
+    """The settings of a YAML file for ``ase-geomformer train``.
 
     Raises
     ------

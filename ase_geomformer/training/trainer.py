@@ -29,7 +29,7 @@ LOG_FILE = Path("logs") / "metrics.csv"
 
 
 def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
-    """The trainer of a run folder; nothing is written before it fits.
+    """The trainer of a run folder; nothing is written before training starts.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's hints about hardware and loggers out of the way of the progress."""
+    """Silence Lightning's hints about hardware and loggers."""
     names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

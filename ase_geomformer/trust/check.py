@@ -1,4 +1,4 @@
-"""What a check is, and what it finds."""
+"""Checks and their findings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ase_geomformer.trust.system_under_test import SystemUnderTest
 
 
 class NotApplicableError(Exception):
-    """A check has nothing to test on this structure or calculator; the message says why."""
+    """A check does not apply to this structure or calculator; the message says why."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A number and what it may be at most."""
+    """A value and its limit."""
 
     quantity: str
     value: float
@@ -29,7 +29,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found.
+    """Result of a check.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Check:
 
 
 def check(name: str) -> Callable[[Callable[[SystemUnderTest], Iterable[Figure]]], Check]:
-    """Make a function of a system a check; the first line of its docstring is its meaning."""
+    """Decorator that makes a function of a system a check, described by its docstring."""
 
     def made(test: Callable[[SystemUnderTest], Iterable[Figure]]) -> Check:
         return Check(name, (test.__doc__ or "").partition("\n")[0].rstrip("."), test)

@@ -1,4 +1,4 @@
-"""Checks that the ways to one result agree: types, batches, lists, time, and the card."""
+"""Checks of consistency: precision, batches, neighbour lists, repetition and the card."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _ours(system: SystemUnderTest) -> PotentialCalculator:
 
 @check("repetition")
 def repetition(system: SystemUnderTest) -> Iterator[Figure]:
-    """The same structure gives the same result, and is left as it was."""
+    """Results are reproducible, and the structure is not modified."""
     atoms = system.atoms.copy()
     if hasattr(system.calculator, "reset"):
         system.calculator.reset()
@@ -62,7 +62,7 @@ def precisions(system: SystemUnderTest) -> Iterator[Figure]:
 
 @check("radial tables")
 def tables(system: SystemUnderTest) -> Iterator[Figure]:
-    """Splines in place of the filters' networks change next to nothing."""
+    """Radial tables agree with the networks they replace."""
     prepared = _ours(system).prepared
     if not can_tabulate(prepared.potential):
         raise NotApplicableError("the architecture has no filters of the distance alone")
@@ -80,7 +80,7 @@ def tables(system: SystemUnderTest) -> Iterator[Figure]:
 
 @check("batch")
 def batch(system: SystemUnderTest) -> Iterator[Figure]:
-    """Structures evaluated together give what each gives alone."""
+    """Results in a batch equal those of single structures."""
     evaluate = BatchEvaluator(_ours(system))
     structures = [system.scattered(), system.atoms.copy(), system.scattered(0.1)]
     second = evaluate(structures)[1]
@@ -89,7 +89,7 @@ def batch(system: SystemUnderTest) -> Iterator[Figure]:
 
 @check("neighbour list")
 def neighbor_list(system: SystemUnderTest) -> Iterator[Figure]:
-    """The list that is kept while atoms move misses no neighbour."""
+    """The reused neighbour list (Verlet skin) misses no neighbours."""
     calculator = _ours(system)
     rng = system.rng()
     atoms = system.atoms.copy()
@@ -109,7 +109,7 @@ def neighbor_list(system: SystemUnderTest) -> Iterator[Figure]:
 
 @check("golden vectors")
 def golden(system: SystemUnderTest) -> Iterator[Figure]:
-    """The potential gives what its card says it gave where it was made."""
+    """The potential reproduces the reference values (golden vectors) of its card."""
     potential = _ours(system).potential
     try:
         found = verify(potential)

@@ -1,4 +1,4 @@
-"""Checks that forces and stress are the derivatives of the energy, everywhere."""
+"""Checks that forces and stress are the derivatives of the energy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH_A, PATH_STEPS = 0.5, 50
 
 @check("forces")
 def forces(system: SystemUnderTest) -> Iterator[Figure]:
-    """Forces are the slope of the energy."""
+    """Forces are the negative gradient of the energy."""
     atoms = system.scattered()
     exact = system.forces(atoms)
     chosen = system.rng().choice(exact.size, size=min(COMPONENTS, exact.size), replace=False)
@@ -35,7 +35,7 @@ def forces(system: SystemUnderTest) -> Iterator[Figure]:
 
 @check("stress")
 def stress(system: SystemUnderTest) -> Iterator[Figure]:
-    """Stress is the slope of the energy with strain, tensile positive."""
+    """Stress is the derivative of the energy with respect to strain, tensile positive."""
     if not system.has_stress:
         raise NotApplicableError("the calculator or the structure has no stress")
     atoms = system.scattered()
@@ -61,7 +61,7 @@ _VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 
 @check("net force")
 def net_force(system: SystemUnderTest) -> Iterator[Figure]:
-    """Forces add up to zero; those of a molecule have no torque."""
+    """Forces sum to zero; those of a molecule have no torque."""
     forces = system.reference_forces
     share = np.sqrt(len(forces))  # of rounding, which adds up at random
     total = float(np.abs(forces.sum(axis=0)).max() / share)
@@ -75,7 +75,7 @@ def net_force(system: SystemUnderTest) -> Iterator[Figure]:
 
 @check("smooth path")
 def smooth_path(system: SystemUnderTest) -> Iterator[Figure]:
-    """No jump where neighbours come and go: energy is the work of the forces.
+    """The energy is continuous along a path and equals the work of the forces.
 
     Simpson's rule over pairs of steps of an atom's straight path.
     """

@@ -1,4 +1,4 @@
-"""Checks that dynamics conserves the energy."""
+"""Checks of energy conservation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLES = 50
 
 @check("energy conservation")
 def conservation(system: SystemUnderTest) -> Iterator[Figure]:
-    """What a run gains or loses is the time step's doing alone.
+    """The total energy changes only by the error of the time step.
 
     Total energy of one trajectory with two time steps, extrapolated to none.
 

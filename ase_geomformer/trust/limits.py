@@ -1,4 +1,4 @@
-"""What a check's figure may be, and how far it moves atoms, by the calculator's type.
+"""Limits of the checks and step sizes, by the dtype of the calculator.
 
 Rounding sets the scale. A float32 network gives atomic energies to about 1e-6 eV and forces to
 1e-5 ... 1e-4 eV/Å; a float64 one to 1e-14 and 1e-13. Each limit leaves a factor of ten to a hundred
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest figures that pass, and steps of differences.
+    """Maximum values that pass, and steps of finite differences.
 
     Attributes
     ----------

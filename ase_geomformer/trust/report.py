@@ -1,4 +1,4 @@
-"""What a self-test found, as a table and as plain values."""
+"""Results of a self-test, as a table and as plain values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SelfTest:
     formula : str
         Of the structure.
     precision : str
-        Type that the limits are for.
+        The dtype that the limits are for.
     findings : tuple of Finding
         One for each check, in order.
     wall_time : float
@@ -53,7 +53,7 @@ class SelfTest:
         return f"not passed: {len(self.failed)} of {len(self.findings)} checks failed: {names}"
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures as plain values."""
+        """All results as plain values."""
         return {
             "passed": self.passed,
             "formula": self.formula,
@@ -72,7 +72,7 @@ class SelfTest:
         }
 
     def table(self) -> Table:
-        """The findings as a table for the terminal."""
+        """The results as a table for the terminal."""
         from rich.table import Table
 
         table = Table(title=f"self-test: {self.formula}, limits of {self.precision}")

@@ -1,4 +1,4 @@
-"""The self-test: every check on one structure."""
+"""The self-test: all checks on one structure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def selftest(
         Left as it is.
     device, dtype
         For a potential, as in :class:`~ase_geomformer.calculator.PotentialCalculator`. For a
-        calculator of another package ``dtype`` is the type it computes in, by which the limits
+        calculator of another package ``dtype`` is the dtype it computes in, by which the limits
         are chosen: float64 when left out.
     checks : sequence of str, optional
         Names of the checks to run; all of them when left out.
@@ -70,7 +70,7 @@ def selftest(
     Raises
     ------
     ValueError
-        If a check or the type is unknown, or the calculator cannot evaluate the structure.
+        If a check or the dtype is unknown, or the calculator cannot evaluate the structure.
     """
     known = all_checks()
     chosen = list(known) if checks is None else list(checks)
@@ -100,7 +100,7 @@ def _system_under_test(
     dtype: torch.dtype | str | None,
     seed: int,
 ) -> SystemUnderTest:
-    """The system, once its calculator has evaluated the structure."""
+    """The system under test, after a first evaluation of the structure."""
     if isinstance(potential, str | os.PathLike | Potential):
         potential = PotentialCalculator(potential, device=device, dtype=dtype)
     elif not hasattr(potential, "get_property"):

@@ -1,4 +1,4 @@
-"""Checks that equal structures, differently described, get equal results."""
+"""Checks of invariance: equivalent structures have equal results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGE = 1000
 
 
 def differences(system: SystemUnderTest, energy: float, forces: np.ndarray) -> Iterator[Figure]:
-    """Energy and forces (N, 3) beside those of the structure itself."""
+    """Differences of energy and forces (N, 3) from those of the structure."""
     limits, atoms = system.limits, system.atoms
     by_atom = abs(energy - system.reference_energy) / len(atoms)
     yield Figure("energy", by_atom, "eV/atom", limits.energy)
@@ -27,7 +27,7 @@ def differences(system: SystemUnderTest, energy: float, forces: np.ndarray) -> I
 
 @check("translation")
 def translation(system: SystemUnderTest) -> Iterator[Figure]:
-    """Moving everything changes nothing."""
+    """Translation of all atoms does not change the results."""
     shift = system.rng().normal(scale=10.0, size=3)
     atoms = system.moved(system.atoms.positions + shift)
     yield from differences(system, system.energy(atoms), system.forces(atoms))
@@ -35,7 +35,7 @@ def translation(system: SystemUnderTest) -> Iterator[Figure]:
 
 @check("rotation")
 def rotation(system: SystemUnderTest) -> Iterator[Figure]:
-    """Forces and stress turn with the structure, also with its mirror image."""
+    """Forces and stress rotate with the structure, also with its mirror image."""
     turn = Rotation.random(rng=system.rng()).as_matrix()
     largest: dict[str, Figure] = {}
     for matrix in (turn, -turn):
@@ -68,7 +68,7 @@ def permutation(system: SystemUnderTest) -> Iterator[Figure]:
 
 @check("periodic images")
 def images(system: SystemUnderTest) -> Iterator[Figure]:
-    """Atoms outside of the cell count as their images inside."""
+    """Atoms outside the cell are equivalent to their images inside."""
     if not system.atoms.pbc.any():
         raise NotApplicableError("the structure is not periodic")
     cells = system.rng().integers(-3, 4, size=(len(system.atoms), 3)) * system.atoms.pbc
@@ -78,7 +78,7 @@ def images(system: SystemUnderTest) -> Iterator[Figure]:
 
 @check("supercell")
 def supercell(system: SystemUnderTest) -> Iterator[Figure]:
-    """A repeated cell has as much energy for each atom, and the same forces."""
+    """A supercell has the same energy per atom and the same forces."""
     atoms = system.atoms
     if not atoms.pbc.any():
         raise NotApplicableError("the structure is not periodic")
@@ -100,7 +100,7 @@ _NEUTRAL = (("charge", 0), ("spin", 1))
 
 @check("open boundaries")
 def open_boundaries(system: SystemUnderTest) -> Iterator[Figure]:
-    """Beyond a wide gap it does not matter whether the cell is periodic."""
+    """With a wide vacuum gap, periodic and open boundaries give the same results."""
     if not system.is_local:
         raise NotApplicableError("the potential has no finite cutoff")
     gap = system.reach + 1.0
@@ -114,7 +114,7 @@ def open_boundaries(system: SystemUnderTest) -> Iterator[Figure]:
 
 
 def _with_gap(atoms: Atoms, gap: float) -> Atoms:
-    """A periodic copy with room along its third lattice vector, or around a molecule."""
+    """A periodic copy with vacuum along the third lattice vector, or around a molecule."""
     atoms = atoms.copy()
     if not atoms.pbc.any():
         atoms.center(vacuum=gap / 2)

@@ -1,4 +1,4 @@
-"""What is tested: a calculator on a structure."""
+"""The system under test: a calculator and a structure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ase_geomformer.physics import boundaries_of
 from ase_geomformer.runtime.results import has_volume
 from ase_geomformer.trust.limits import LIMITS, Limits
 
-# How far a calculator is taken to see that does not say it, Å.
+# Assumed range of calculators that do not state it, Å.
 UNKNOWN_REACH = 20.0
 
 
 @dataclass(frozen=True, eq=False)
 class SystemUnderTest:
-    """A calculator, a structure, and what checks want to know about both.
+    """A calculator and a structure, with the properties that checks need.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class SystemUnderTest:
 
     @property
     def reach(self) -> float:
-        """Distance in Å beyond which atoms do not see each other; infinite where they always do."""
+        """Distance in Å beyond which atoms do not interact; infinite if there is none."""
         if self.ours is None:
             return UNKNOWN_REACH
         potential = self.ours.prepared.fitting(boundaries_of(self.atoms)).potential
@@ -73,7 +73,7 @@ class SystemUnderTest:
         return self.forces(self.atoms)
 
     def rng(self) -> np.random.Generator:
-        """A generator at its beginning, so that every check is repeatable on its own."""
+        """A freshly seeded generator, so that every check is reproducible on its own."""
         return np.random.default_rng(self.seed)
 
     def energy(self, atoms: Atoms) -> float:

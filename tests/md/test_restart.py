@@ -220,7 +220,7 @@ def test_what_cannot_be_resumed(cluster: Atoms, springs: Any, tmp_path: Path) ->
     with pytest.raises(ValueError, match="there is no run to resume"):
         resume(atoms=None, output=tmp_path / "none")
     springs.stiffness *= 3
-    with pytest.raises(ValueError, match="with the potential it was begun with"):
+    with pytest.raises(ValueError, match="with the potential it was started with"):
         resume()
     assert {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir()} == kept
 

@@ -1,7 +1,7 @@
-"""Physical checks of a potential: measured by benchmarks, kept beside its card, told in its README.
+"""Physical checks of a potential: measured by benchmarks, shown in its README.
 
 ``checks.json`` holds them by name, each with the checksum of the weights that it was measured on:
-what was found for other weights is not told of these.
+results for other weights are not shown.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class CardCheck:
 
 
 def read_checks(folder: str | os.PathLike[str]) -> dict[str, CardCheck]:
-    """The checks of a potential's folder by name, of whatever weights; none without the file."""
+    """The checks of a potential's folder by name, for any weights; empty without the file."""
     path = Path(folder) / CHECKS_FILE
     if not path.exists():
         return {}

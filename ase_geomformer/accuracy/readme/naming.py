@@ -1,4 +1,4 @@
-"""Names as a reader would write them: of errors, such as ``forces_mae_meV_per_A``, and of files."""
+"""Readable names of errors, such as ``forces_mae_meV_per_A``, and of files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ACRONYMS = {"mae": "MAE", "rmse": "RMSE", "nve": "NVE", "nvt": "NVT", "npt": "NP
 
 
 def readable(name: str) -> tuple[str, str]:
-    """What a name says, in words, and its unit; an empty one where it names none.
+    """A name in words, and its unit; an empty string without one.
 
     >>> readable("forces_mae_meV_per_A")
     ('forces MAE', 'meV/Å')
@@ -50,7 +50,7 @@ def heading(name: str) -> str:
 
 
 def short_names(files: Iterable[str]) -> dict[str, str]:
-    """The last parts of the paths of files, as many as tell them apart.
+    """The last parts of file paths, as many as needed to distinguish them.
 
     >>> short_names(["/data/new/water.xyz", "/data/old/water.xyz"])
     {'/data/new/water.xyz': 'new/water.xyz', '/data/old/water.xyz': 'old/water.xyz'}

@@ -1,4 +1,4 @@
-"""The README.md of a potential's folder, written from what the folder itself says."""
+"""The README.md of a potential's folder, generated from the files in it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def write_evaluations(
 
 
 def add_checks(folder: str | os.PathLike[str], checks: Mapping[str, CardCheck]) -> Path:
-    """Put physical checks into a potential's folder, and write its README anew."""
+    """Put physical checks into a potential's folder, and rewrite its README."""
     write_checks(folder, checks)
     return write_readme(folder)
 

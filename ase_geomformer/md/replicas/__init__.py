@@ -1,4 +1,4 @@
-"""Copies of a structure that move side by side, and may exchange their temperatures."""
+"""Molecular dynamics of several replicas, with optional exchange of temperatures."""
 
 from __future__ import annotations
 

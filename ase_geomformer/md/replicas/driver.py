@@ -37,11 +37,11 @@ def run_replicas(
     overwrite: bool = False,
     inputs: Mapping[str, Any] | None = None,
 ) -> ReplicasResult:
-    """Run molecular dynamics of several replicas side by side.
+    """Run molecular dynamics of several replicas.
 
     Every replica is an ordinary run with a folder, log, trajectory, guards and restart file of
     its own, and agrees with that run made alone within rounding; only the evaluations are
-    done together. A replica that a guard stops ends, and the others go on; where temperatures
+    done together. A replica that a guard stops ends, and the others continue; where temperatures
     are exchanged, all end, because one would be missing from the ladder.
 
     The set resumes from its own restart file, which holds all replicas at one step: all
@@ -113,7 +113,7 @@ class ReplicaSet:
     calculators : list of ReplicaCalculator
     folder : RunFolder
     saved : SavedSet or None
-        What to go on from.
+        Checkpoint to resume from.
     inputs : dict
     """
 
@@ -182,7 +182,7 @@ class ReplicaSet:
         return self._end(f"all {self.settings.steps} steps made")
 
     def result(self, reason: str) -> ReplicasResult:
-        """What has become of the set."""
+        """Result of the set."""
         stopped = [index for index, result in self.results.items() if not result.completed]
         if stopped and reason.startswith("all"):
             numbers = ", ".join(map(str, sorted(stopped)))

@@ -1,4 +1,4 @@
-"""Replicas that exchange their temperatures."""
+"""Replica exchange."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Exchange:
 
     @property
     def acceptance(self) -> list[float | None]:
-        """Share of the attempts that were accepted, by pair; None before the first."""
+        """Acceptance ratio of each pair of temperatures; None before the first attempt."""
         pairs = zip(self.accepted, self.attempts, strict=True)
         return [taken / tried if tried else None for taken, tried in pairs]
 
@@ -61,7 +61,7 @@ class Exchange:
             self.replica_at[low : low + 2] = pair[::-1]
 
     def state(self) -> dict[str, Any]:
-        """What a restart file must hold."""
+        """State for the restart file."""
         return {
             "random_state": self.rng.bit_generator.state,
             "replica_at": list(self.replica_at),
@@ -70,7 +70,7 @@ class Exchange:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state` gave."""
+        """Restore what :meth:`state` gave."""
         self.rng.bit_generator.state = state["random_state"]
         self.replica_at = list(state["replica_at"])
         self.attempts, self.accepted = list(state["attempts"]), list(state["accepted"])

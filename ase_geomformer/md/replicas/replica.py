@@ -51,7 +51,7 @@ class Replica:
         next(self.steps)
 
     def snapshot(self) -> restart.Checkpoint:
-        """What is needed to go on from here; the replica's own restart file is written, too."""
+        """State to resume from; the replica's own restart file is written, too."""
         self.files.save()
         return restart.snapshot(self.simulation, self.files.positions(), self.files.wall_time())
 

@@ -1,4 +1,4 @@
-"""What the user sees of a set of replicas."""
+"""Progress and summary of a set of replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a set of replicas gives back."""
+"""Result of a set of replicas."""
 
 from __future__ import annotations
 
