@@ -65,7 +65,7 @@ def read_npz(path: Path, settings: DataSettings) -> Iterator[Record]:
 
 
 def numeric_arrays(archive: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """The numeric arrays of an archive; arrays of Python objects, which need pickle, are skipped."""
+    """The numeric arrays of an archive; arrays of Python objects need pickle and are skipped."""
     arrays = {}
     for key in archive:
         try:
