@@ -114,8 +114,8 @@ _RELAX = RecipeVerb(
     "relax",
     "RelaxSettings",
     "Relaxation of a structure, and of its cell with --cell, to the nearest minimum; constraints "
-    "in FILE are honoured. Writes trajectory.traj, final.extxyz, relax.png, settings.yaml and "
-    "result.json. The exit code is 1 when forces or stress have not become small.",
+    "in FILE are honoured. Writes trajectory.traj, final.extxyz, final.traj, relax.png, "
+    "settings.yaml and result.json. The exit code is 1 if forces or stress have not converged.",
 )
 RECIPES = {
     "relax": _RELAX,
@@ -136,7 +136,7 @@ RECIPES = {
         "EOSSettings",
         "Energies of a crystal at several volumes, its atoms relaxed, and an equation of state "
         "fitted to them: volume, bulk modulus and its derivative with standard errors. Writes "
-        "scan.traj, final.extxyz, eos.png, settings.yaml and result.json.",
+        "scan.traj, final.extxyz, final.traj, eos.png, settings.yaml and result.json.",
         resumes=False,
     ),
     "elastic": RecipeVerb(
@@ -144,7 +144,7 @@ RECIPES = {
         "ElasticSettings",
         "Elastic constants of a crystal from the stress of strained cells, their atoms relaxed; "
         "moduli of the polycrystal, mechanical stability and anisotropy. Writes strains.npz, "
-        "final.extxyz, elastic.png, settings.yaml and result.json.",
+        "final.extxyz, final.traj, elastic.png, settings.yaml and result.json.",
         resumes=False,
     ),
     "neb": RecipeVerb(
@@ -166,8 +166,8 @@ RECIPES = {
         "VibrationsSettings",
         "Vibrations of a relaxed molecule, adsorbate or crystal in the harmonic approximation, "
         "and its thermochemistry. Writes vibrations.npz, vibrations.png, one file for each mode, "
-        "final.extxyz, settings.yaml and result.json. The exit code is 1 when there are imaginary "
-        "modes that were not expected.",
+        "final.extxyz, final.traj, settings.yaml and result.json. The exit code is 1 if the number "
+        "of imaginary modes is not as expected.",
         resumes=False,
     ),
     "phonons": RecipeVerb(

@@ -25,6 +25,8 @@ class SettingsParser(ArgumentParser):
             if action.dest in ranges:
                 # Each name once: another class must not add to it again.
                 text, allowed = (action.help or "").rstrip("."), ranges[action.dest].brief
+                # The range has the unit, too.
+                text = text.replace(f" ({ranges[action.dest].unit})", "")
                 action.help = text if allowed in text else f"{text} ({allowed}).".lstrip()
         return added
 

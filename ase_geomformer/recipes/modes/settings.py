@@ -73,7 +73,7 @@ class VibrationsSettings:
     table_step_K: float = ranged(100.0, 0.001, 1e5, "K")
     pressure_bar: float = ranged(1.0, 1e-12, 1e7, "bar")
     symmetry_number: int | None = ranged(None, 1, 120)
-    mode_frames: int = ranged(16, 1, 1000)
+    mode_frames: int = ranged(16, 0, 1000)
 
     def __post_init__(self) -> None:
         check_settings(self)

@@ -32,7 +32,7 @@ class NEBSettings:
         Accept ends in which equal atoms have changed places, as in a methyl rotation by 120
         degrees; otherwise they are refused as a wrong order of atoms.
     spring_eV_per_A2 : float
-        Spring constant between images (eV/Å^2).
+        Spring constant between images (eV/Å²).
     climb : bool
         Use a climbing image.
     climb_below_eV_per_A : float
