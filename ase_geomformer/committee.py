@@ -1,4 +1,4 @@
-"""Several potentials that answer together, and how much they disagree."""
+"""Committees: the mean of several potentials, and how much they disagree."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class CommitteeCalculator(LockedCalculator):
 
     Potentials that were trained alike, but from different random weights or on different parts of
     the data, agree where they know the structure and differ where they do not, so that their
-    spread warns of a structure that should be labelled (Seung et al., COLT 1992; Schran et al.,
-    J. Chem. Phys. 153, 104105 (2020)). It shows what the members do not know together, and not
-    the errors that they share.
+    spread flags structures that should be labelled (Seung et al., COLT 1992; Schran et al.,
+    J. Chem. Phys. 153, 104105 (2020)). Errors that all members
+    share do not show in it.
 
     Beside the means, every calculation gives ``energy_spread``, the sample standard deviation of
     the energies in eV, and ``forces_spread`` (N,), for each atom the root of the sample variance
@@ -43,7 +43,7 @@ class CommitteeCalculator(LockedCalculator):
     Parameters
     ----------
     members : sequence of str, path, Potential or ASE calculator; or path
-        Two potentials at least, or a folder that holds the folders of several.
+        At least two potentials, or a folder that contains the folders of several.
     settings : CalculatorSettings, optional
         The keywords below as one object, for members that are not calculators already; single
         keywords win over it.
@@ -68,7 +68,7 @@ class CommitteeCalculator(LockedCalculator):
         settings = (settings or CalculatorSettings()).updated(keywords)
         given = folders(members) if isinstance(members, str | os.PathLike) else list(members)
         if len(given) < 2:
-            raise ValueError(f"a committee needs two potentials at least, and {members!r} is one")
+            raise ValueError(f"a committee needs at least two potentials, not {members!r}")
         self.members: list[Calculator] = [
             member if isinstance(member, Calculator) else PotentialCalculator(member, settings)
             for member in given
@@ -113,7 +113,7 @@ class CommitteeCalculator(LockedCalculator):
         return answer
 
     def export_properties(self) -> Properties:
-        """The results that ASE has names for, without the spreads."""
+        """Results under ASE's names, without the spreads."""
         return Properties(
             {name: self.results[name] for name in self.results if name in all_outputs}
         )
@@ -126,15 +126,15 @@ class CommitteeCalculator(LockedCalculator):
 
 
 def folders(path: str | os.PathLike[str]) -> list[Path]:
-    """The folders of potentials in a folder, by name."""
+    """The potentials in a folder, sorted by name."""
     found = sorted(card.parent for card in expanded(path).glob(f"[!.]*/{CARD_FILE}"))
     if not found:
-        raise FileNotFoundError(f"there are no folders of potentials in {os.fspath(path)!r}")
+        raise FileNotFoundError(f"there are no potentials in the folder {os.fspath(path)!r}")
     return found
 
 
 def is_committee(potential: Any) -> bool:
-    """Whether a list, or a folder that is no potential's but holds some, is meant."""
+    """Whether it is a list, or a folder that contains potentials and is not one itself."""
     if not isinstance(potential, str | os.PathLike):
         return isinstance(potential, Sequence)
     path = expanded(potential)

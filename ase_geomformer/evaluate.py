@@ -27,11 +27,11 @@ from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
 
 class Evaluator(Protocol):
-    """What evaluates lists of structures; :func:`as_evaluator` makes one of any calculator."""
+    """Evaluates lists of structures; :func:`as_evaluator` makes one of any calculator."""
 
     @property
     def calculator(self) -> Calculator:
-        """The calculator that evaluates a single structure in the same way."""
+        """A calculator with the same settings, for single structures."""
 
     def __call__(
         self, structures: Iterable[Atoms], properties: Sequence[str] = ..., *, progress: bool = ...
@@ -150,7 +150,7 @@ class BatchEvaluator:
             yield AtomGraph.join(batch)
 
     def _cost(self, memory: MemoryGuard, graph: AtomGraph) -> float:
-        """What the limit is a limit of: bytes, or edges."""
+        """Size of a graph in the unit of the limit: bytes, or edges."""
         if self._max_edges is None:
             return memory.predicted_bytes(graph)
         # Far pairs are many, but each takes little.
@@ -184,7 +184,7 @@ def as_evaluator(
     settings: CalculatorSettings | None = None,
     **keywords: Any,
 ) -> Evaluator:
-    """What evaluates lists of structures: in batches with a potential, else one by one.
+    """An evaluator of lists: in batches with a potential, one by one with other calculators.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def _first(pair: tuple[int, Any]) -> int:
 def _check(
     structures: Sequence[Atoms], prepared: PreparedPotential, properties: Sequence[str]
 ) -> None:
-    """Refuse, by its index, what would fail half-way through."""
+    """Check all structures before the first is evaluated; errors give the index."""
     for index, atoms in enumerate(structures):
         try:
             geometry(atoms)

@@ -1,4 +1,4 @@
-"""Names of potentials to the folders they live in."""
+"""The registry: names of potentials and their folders."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def search_folders() -> list[Path]:
 
 
 def list_potentials() -> dict[str, Path]:
-    """Names of all potentials at hand and their folders, sorted by name."""
+    """Names and folders of all available potentials, sorted by name."""
     found: dict[str, Path] = {}
     for folder in search_folders():
         recover_folders(folder)
@@ -73,7 +73,7 @@ def find_potential(name_or_path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     FileNotFoundError
-        If there is no such potential; the message lists those at hand.
+        If there is no such potential; the message lists the available ones.
     """
     known = list_potentials()
     name = os.fspath(name_or_path)
@@ -93,7 +93,7 @@ def find_potential(name_or_path: str | os.PathLike[str]) -> Path:
 
 
 def _unknown(name: str, known: Collection[str], obtainable: Mapping[str, Obtainable]) -> str:
-    """What to do about a name that stands for nothing."""
+    """Error message for an unknown name."""
     lowered = {entry.lower(): entry for entry in (*known, *obtainable)}
     near = difflib.get_close_matches(name.lower(), lowered, n=1)
     meant = lowered[near[0]] if near else ""
@@ -129,7 +129,7 @@ def load_potential(
     device : torch.device or str
         ``"auto"`` is CUDA where there is one, else the CPU.
     dtype : torch.dtype or str, optional
-        Type to compute in, float32 or float64; the type of its weights when left out.
+        float32 or float64; by default the dtype of the potential's weights.
     long_range_cutoff : float, optional
         Cutoff in Å of electrostatics and dispersion, None for no cutoff; that of the potential's
         card with ``"auto"``.
@@ -141,7 +141,7 @@ def load_potential(
     CheckpointError
         If its folder is damaged.
     ValueError
-        If this machine has no such device, the type is another, or a long-range cutoff is given
+        If the device is not available, the dtype is not supported, or a long-range cutoff is given
         for a potential without long-range terms.
     """
     # Listing potentials needs no torch.

@@ -314,7 +314,7 @@ def test_flags_go_before_the_file(structure: str, tmp_path: Path) -> None:
             {"--long_range_cutoff": "far"},
             "--long_range_cutoff: expected float, 'auto' or null. Got",
         ),
-        ({"--device": "abacus"}, "no device 'abacus'"),
+        ({"--device": "abacus"}, "device 'abacus' is not available"),
         ({"--dtype": "float8"}, "float8"),
         ({"--steps": "-3"}, "steps = -3 must be positive"),
         ({"--steps": "few"}, "--steps: expected int. Got value: few"),

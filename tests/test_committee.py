@@ -93,9 +93,9 @@ def test_a_folder_is_a_committee(folder: Path, members: list[Potential], silicon
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        (["so3krates-rmd17-ethanol"], ValueError, "two potentials at least"),
+        (["so3krates-rmd17-ethanol"], ValueError, "at least two potentials"),
         (["no-such-potential", "nor-this"], FileNotFoundError, "no potential 'no-such-potential'"),
-        ("no-such-folder", FileNotFoundError, "no folders of potentials in 'no-such-folder'"),
+        ("no-such-folder", FileNotFoundError, "no potentials in the folder 'no-such-folder'"),
     ],
 )
 def test_no_committee(given: Any, error: type[Exception], message: str) -> None:

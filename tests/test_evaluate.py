@@ -97,7 +97,7 @@ def test_what_cannot_fit_is_refused_beforehand(
     monkeypatch.setattr("ase_geomformer.runtime.memory_model.free_memory", lambda device: 3e6)
     evaluate = BatchEvaluator(potential, device="cpu")
     large = silicon * (4, 4, 2)
-    with pytest.raises(ValueError, match=r"256 atoms with \d+ edges takes about .* GB are free"):
+    with pytest.raises(ValueError, match=r"256 atoms with \d+ edges needs about .* GB are free"):
         evaluate([large])
     assert len(evaluate([silicon])) == 1
 
@@ -201,7 +201,7 @@ def test_structures_are_checked_before_any_is_evaluated(
 def test_refusals(potential: Potential, ethanol: Atoms) -> None:
     with pytest.raises(ValueError, match="max_edges must be at least 1, not 0"):
         evaluate_many(potential, [ethanol], max_edges=0)
-    with pytest.raises(ValueError, match="no device 'gpu'"):
+    with pytest.raises(ValueError, match="device 'gpu' is not available"):
         evaluate_many(potential, [ethanol], device="gpu")
     with pytest.raises(FileNotFoundError, match="no potential 'nothing'"):
         evaluate_many("nothing", [ethanol])

@@ -157,7 +157,7 @@ def test_a_network_beyond_memory_is_refused_with_numbers(
 ) -> None:
     monkeypatch.setattr("ase_geomformer.runtime.memory_model.free_memory", lambda device: 1e6)
     with pytest.raises(
-        ValueError, match=r"128 atoms with \d+ edges takes about .* GB, and 0.001 GB"
+        ValueError, match=r"128 atoms with \d+ edges needs about .* GB, and only 0.001 GB"
     ):
         results(potential, silicon.repeat((2, 2, 4)))
 

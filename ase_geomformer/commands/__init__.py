@@ -30,10 +30,10 @@ class Verb(Protocol):
 
 # What each verb does, in one line, in the order in which the help lists them.
 VERBS = {
-    "models": "list, show and verify the potentials at hand",
+    "models": "list, show, verify and download potentials",
     "singlepoint": "energy, forces and stress of the structures in a file",
     "md": "molecular dynamics",
-    "replicas": "molecular dynamics of several replicas at once, with exchanges of temperature",
+    "replicas": "molecular dynamics of several replicas at once, with replica exchange",
     "relax": "relaxation of a structure and its cell",
     "geomopt": "the same as relax",
     "relax-many": "relaxation of many structures at once",
@@ -41,14 +41,14 @@ VERBS = {
     "elastic": "elastic constants of a crystal",
     "neb": "reaction path and barrier between two minima",
     "vibrations": "vibrations of a molecule, and thermochemistry",
-    "selftest": "test a potential on a structure of yours",
-    "phonons": "vibrations of a crystal: bands, densities of states, thermodynamics",
+    "selftest": "test a potential on your own structure",
+    "phonons": "phonons of a crystal: bands, densities of states, thermodynamics",
     "qha": "thermal expansion and Grüneisen parameters, from phonons at several volumes",
     "conductivity": "lattice thermal conductivity, from third-order force constants",
     "evaluate": "errors of a potential on labelled structures",
     "train": "train a potential on labelled structures",
-    "finetune": "train a potential further on other structures",
-    "convert": "turn a published checkpoint into a potential",
+    "finetune": "fine-tune a potential on other structures",
+    "convert": "convert a published checkpoint to a potential",
 }
 
 

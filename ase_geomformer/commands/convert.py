@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 USAGE = "so3lr PATH --output DIR [OPTION ...]"
 DESCRIPTION = (
-    "Turn a published checkpoint into a potential's folder. 'so3lr' takes the params.pkl of the "
+    "Convert a published checkpoint to a potential's folder. 'so3lr' takes the params.pkl of the "
     "so3lr package with its hyperparameters.json, the so3lr.model of so3krates-torch or that "
     "package's wheel, the parameters as safetensors, or a folder that holds one of them. Nothing "
     "in them is run. DIR is then a potential: give it as --potential. 'ase-geomformer models get "

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
 USAGE = "[list | show NAME | verify [NAME ...] | get NAME [--from FILE]] [--json]"
 DESCRIPTION = (
-    "The potentials at hand. 'list' (the default) shows all of them in a table, 'show NAME' the "
-    "card of one, and 'verify [NAME ...]' computes the small structures stored on the cards "
-    "again and compares; its exit code is 1 when one differs. 'get NAME' downloads a potential "
-    "that is published elsewhere, checks it, and puts it into your own folder of potentials; it is "
-    "then known by its name."
+    "Available potentials. 'list' (the default) shows all of them in a table, 'show NAME' the card "
+    "of one, and 'verify [NAME ...]' recomputes the reference results stored on the cards; its "
+    "exit code is 1 if one differs. 'get NAME' downloads a potential that is published elsewhere, "
+    "checks it, and adds it to your own folder of potentials, where it is found by its name."
 )
 # Largest difference in eV/atom, eV/Å and eV/Å^3 between machines, in float64.
 VERIFY_TOLERANCE = 1e-8

@@ -1,7 +1,7 @@
-"""Freed memory: kept for the next step, where the C library would give it back to the system.
+"""Keeping freed memory for the next step instead of returning it to the system.
 
-At the end of each evaluation glibc hands what was freed to the system, and at the next it asks for
-it again, page by page: up to half the time of a step of hundreds of atoms on a CPU went into that.
+After each evaluation glibc returns freed memory to the system and requests it again for the next,
+page by page, which took up to half the time of a step of hundreds of atoms on a CPU.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ USERS_OWN = (
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let this process keep up to 2 GB of freed memory for whatever it does next.
+    """Let this process keep up to 2 GB of freed memory.
 
     glibc is told once, and does so for the whole process from then on. Where an environment
     variable tells it how to go about memory, that counts, and nothing is done.
@@ -43,7 +43,7 @@ def keep_freed_memory() -> bool:
 
 
 def give_freed_memory_back() -> None:
-    """Hand what the process keeps and does not use to the system; it may keep memory anew."""
+    """Return unused memory to the system; memory that is freed later is kept again."""
     library = _glibc()
     if library is not None:
         library.malloc_trim(0)

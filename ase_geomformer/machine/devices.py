@@ -1,4 +1,4 @@
-"""Where and in which type to compute, from the words a user writes."""
+"""Devices and dtypes by name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def list_devices() -> list[str]:
-    """Devices of this machine that potentials run on."""
+    """Devices that are available on this machine."""
     return ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
 
 
@@ -18,7 +18,7 @@ def resolve_device(device: torch.device | str = "auto") -> torch.device:
     Raises
     ------
     ValueError
-        If this machine has no such device; the message lists those it has.
+        If it is not available on this machine; the message lists the devices that are.
     """
     here = list_devices()
     if isinstance(device, str) and device == "auto":
@@ -29,14 +29,14 @@ def resolve_device(device: torch.device | str = "auto") -> torch.device:
         found = None
     if found is None or f"{found.type}:{found.index or 0}" not in {"cpu:0", *here}:
         raise ValueError(
-            f"there is no device {str(device)!r} to compute on; this machine has "
-            f"{', '.join(here)}, and 'auto' picks the best of them"
+            f"device {str(device)!r} is not available on this machine; choose from "
+            f"auto, {', '.join(here)}"
         )
     return found
 
 
 def resolve_dtype(dtype: torch.dtype | str | None) -> torch.dtype | None:
-    """The type of a name; None stands for a potential's own type.
+    """The dtype of a name; None stays None, for the dtype of a potential's weights.
 
     Raises
     ------

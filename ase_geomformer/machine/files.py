@@ -1,4 +1,4 @@
-"""Writing files and folders so that no reader ever finds half of one."""
+"""Atomic writing of files and folders."""
 
 from __future__ import annotations
 

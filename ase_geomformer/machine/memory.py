@@ -1,4 +1,4 @@
-"""How much memory an evaluation takes, and how much there is for it."""
+"""Memory of devices: total, free, and the budget of an evaluation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CUDA_SHARE_OF_FREE_MEMORY = 0.5
 
 
 def budget_bytes(device: torch.device) -> float:
-    """Bytes that evaluations on a device may take at once."""
+    """Bytes that one evaluation on a device may take."""
     if device.type == "cuda":
         return CUDA_SHARE_OF_FREE_MEMORY * free_memory(device)
     return float(CPU_BUDGET_BYTES)
 
 
 def free_memory(device: torch.device) -> float:
-    """Bytes that can still be taken on a device; infinite where it cannot be asked."""
+    """Free memory of a device in bytes; infinite where it is unknown."""
     if device.type == "cuda":
         import torch
 
@@ -34,7 +34,7 @@ def free_memory(device: torch.device) -> float:
 
 
 def total_memory(device: torch.device) -> float:
-    """Memory of the device in bytes; infinite where it cannot be asked."""
+    """Total memory of a device in bytes; infinite where it is unknown."""
     if device.type == "cuda":
         import torch
 
@@ -43,7 +43,7 @@ def total_memory(device: torch.device) -> float:
 
 
 def free_host_memory() -> float:
-    """Bytes that can still be taken beside a CPU; infinite where it cannot be asked."""
+    """Free main memory in bytes; infinite where it is unknown."""
     report = Path("/proc/meminfo")
     if report.is_file():
         for line in report.read_text().splitlines():

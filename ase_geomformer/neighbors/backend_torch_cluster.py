@@ -19,8 +19,8 @@ def find_pairs(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     """
     if problem.pbcs.any():
         raise ValueError(
-            "neighbour backend 'torch-cluster' knows open boundaries only; "
-            "take 'auto' for a periodic structure"
+            "neighbour backend 'torch-cluster' supports open boundaries only; "
+            "use 'auto' for a periodic structure"
         )
     from torch_cluster import radius_graph
 

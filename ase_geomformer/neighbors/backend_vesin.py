@@ -49,7 +49,7 @@ def _find_on_device(problem: Problem) -> tuple[Tensor, Tensor, Tensor]:
     except ImportError:
         raise ValueError(
             "neighbour backend 'vesin' needs vesin-torch for tensors on CUDA: "
-            "pip install ase-geomformer[gpu], or take backend 'torch'"
+            "pip install ase-geomformer[gpu], or use backend 'torch'"
         ) from None
     positions, cell = problem.boxed()
     periodic = torch.from_numpy(problem.pbcs[0]).to(positions.device)

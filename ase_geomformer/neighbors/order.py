@@ -41,7 +41,7 @@ class EdgeOrder:
         if self.offsets[0] + self.atom_bits > KEY_BITS:
             raise ValueError(
                 f"{self.num_atoms} atoms with up to {self.reach} periodic images either way are "
-                "too many for one neighbour list; split the batch or take a smaller cutoff"
+                "too many for one neighbour list; split the batch or use a smaller cutoff"
             )
 
     @property

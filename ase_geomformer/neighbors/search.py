@@ -1,4 +1,4 @@
-"""The neighbour list of one structure or many, by whichever backend is at hand."""
+"""The neighbour list of one structure or many, by one of several backends."""
 
 from __future__ import annotations
 

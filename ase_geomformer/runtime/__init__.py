@@ -1,1 +1,1 @@
-"""What evaluates a potential: settings, the prepared potential, results and predicted memory."""
+"""Evaluating a potential: settings, the prepared potential, results, predicted memory."""

@@ -1,4 +1,4 @@
-"""Memory that an evaluation will take, known before it is taken."""
+"""Predicted peak memory of an evaluation."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def random_graph(potential: Potential, size: GraphSize) -> AtomGraph:
 
 
 class MemoryGuard:
-    """Refuses graphs that could not be evaluated, before memory is taken for it.
+    """Refuses graphs that do not fit into free memory, before any is allocated.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class MemoryGuard:
         self._passed = 0.0
 
     def check(self, size: GraphSize) -> None:
-        """Raise ValueError if evaluating a graph of this size takes more memory than is free."""
+        """Raise ValueError if evaluating a graph of this size needs more memory than is free."""
         if sum(size) <= self.SMALL:
             return
         needed = self.model(size)
@@ -201,7 +201,7 @@ class MemoryGuard:
             raise ValueError(
                 f"evaluating {size.num_atoms} atoms with {size.num_edges} edges"
                 + (f" and {size.num_far_pairs} far pairs" if size.num_far_pairs else "")
-                + f" takes about {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free on "
+                + f" needs about {needed / 1e9:.3g} GB, and only {free / 1e9:.3g} GB are free on "
                 f"{device}; {self._remedy()}"
             )
         self._passed = needed
@@ -216,8 +216,8 @@ class MemoryGuard:
         return budget_bytes(self.model.potential.device)
 
     def _remedy(self) -> str:
-        single = "dtype='float32' takes half of it; " if self._is_double() else ""
-        return f"{single}take a smaller structure or a device with more memory"
+        single = "use dtype='float32', which needs half of it; or " if self._is_double() else ""
+        return f"{single}use a smaller structure or a device with more memory"
 
     def _is_double(self) -> bool:
         return self.model.potential.dtype == torch.float64

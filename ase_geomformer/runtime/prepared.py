@@ -28,7 +28,7 @@ from ase_geomformer.registry import load_potential
 from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
 from ase_geomformer.runtime.settings import CalculatorSettings
 
-# What evaluates a graph: a potential, or one that is compiled.
+# Evaluates a graph: a potential, or its compiled form.
 Function = Callable[[AtomGraph, Collection[str]], dict[str, Tensor]]
 
 
@@ -105,12 +105,12 @@ class PreparedPotential:
         )
 
     def __call__(self, graph: AtomGraph, names: Collection[str]) -> dict[str, Tensor]:
-        """What the potential gives for a graph on its device.
+        """Evaluate a graph on the potential's device; only what is asked for is computed.
 
         Raises
         ------
         ValueError
-            If it would take more memory than is free.
+            If it needs more memory than is free.
         """
         if self.settings.keep_memory and graph.edge_vectors.is_cpu:
             keep_freed_memory()
@@ -199,14 +199,14 @@ def _function(potential: Potential, settings: CalculatorSettings) -> Function:
     return CompiledPotential(potential) if settings.compile else potential
 
 
-# What can be prepared, or is prepared already.
+# A potential, prepared or not.
 Source = str | os.PathLike[str] | Potential | PreparedPotential
 
 
 def prepare(
     source: Source | Any, settings: CalculatorSettings | None = None, **changes: Any
 ) -> PreparedPotential:
-    """What evaluates a potential; one that is prepared is taken as it is.
+    """A prepared potential; one that is prepared already is returned as it is.
 
     Parameters
     ----------

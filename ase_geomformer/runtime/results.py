@@ -1,4 +1,4 @@
-"""From what ASE asks to what a potential computes, and its results back in ASE's shapes."""
+"""Translation between the properties of ASE and those of a potential."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def has_volume(atoms: Atoms) -> bool:
 
 
 def ase_properties(potential: Potential) -> tuple[str, ...]:
-    """What ASE can ask of a potential."""
+    """Properties of ASE that a potential provides."""
     given = set(potential.properties)
     return tuple(n for n in (*ASE_PROPERTIES, *CHARGE_PROPERTIES) if needed({n}) <= given)
 
 
 def needed(properties: Collection[str]) -> set[str]:
-    """What to ask of the potential to give ASE these properties."""
+    """Properties of the potential from which these properties of ASE follow."""
     origin = {"free_energy": "energy", "dipole": "charges"}
     return {origin.get(name, name) for name in properties}
 
 
 def check_request(atoms: Atoms, potential: Potential, properties: Collection[str]) -> None:
-    """Refuse what a potential cannot give for a structure.
+    """Check that a potential can provide properties of a structure.
 
     Raises
     ------
@@ -57,7 +57,8 @@ def check_request(atoms: Atoms, potential: Potential, properties: Collection[str
     if unknown:
         why = "" if potential.conservative else " (its forces are not the gradient of its energy)"
         raise PropertyNotImplementedError(
-            f"{', '.join(unknown)} cannot be computed; the potential gives {', '.join(known)}{why}"
+            f"{', '.join(unknown)} cannot be computed; the potential provides "
+            f"{', '.join(known)}{why}"
         )
     if {"stress", "stresses"} & set(properties) and not has_volume(atoms):
         raise PropertyNotImplementedError(
@@ -68,7 +69,7 @@ def check_request(atoms: Atoms, potential: Potential, properties: Collection[str
     if potential.is_reciprocal and (is_flat or not potential.suits(boundaries_of(atoms))):
         raise ValueError(
             f"the potential's Ewald sum needs a structure that is periodic in three directions, "
-            f"and this one has pbc {atoms.pbc.tolist()}; leave ewald out, and each structure gets "
+            f"and this one has pbc {atoms.pbc.tolist()}; omit ewald, and each structure gets "
             "the sum that its boundaries need"
         )
     potential.check_elements(np.unique(atoms.numbers))

@@ -49,8 +49,8 @@ class CalculatorSettings:
         Compile the potential at the first step, which takes a minute or two, to be faster
         afterwards. Results are reproducible to rounding, not to the bit.
     radial_tables : bool or "auto"
-        Read filters that depend on the distance alone from tables, within 1e-6 eV/atom and
-        1e-5 eV/Å; auto: networks in float32 on a CPU, where it is faster.
+        Read filters of the distance from tables instead of evaluating them, within 1e-6 eV/atom
+        and 1e-5 eV/Å; auto: in float32 on a CPU, where the filters are networks.
     keep_memory : bool
         Let the process keep up to 2 GB of freed memory on a CPU, which saves up to half the time
         of hundreds of atoms. Applies to the whole process from the first evaluation on.
