@@ -107,6 +107,8 @@ def ours(
         potential,
         device="cpu",
         dtype="float32",
+        # Peers have the published sums.
+        long_range="published",
         long_range_cutoff=long_range_cutoff
         if long_range_cutoff and potential.far_cutoff
         else "auto",

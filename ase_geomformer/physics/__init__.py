@@ -10,7 +10,7 @@ from ase_geomformer.physics.dispersion import Dispersion, DispersionSettings
 from ase_geomformer.physics.electrostatics import Electrostatics, ElectrostaticsSettings
 from ase_geomformer.physics.ewald import Ewald, EwaldSettings, with_ewald_sum
 from ase_geomformer.physics.far import LongRangeCutoff, with_long_range_cutoff
-from ase_geomformer.physics.long_range import Boundaries, LongRange, boundaries_of
+from ase_geomformer.physics.long_range import Boundaries, LongRange, boundaries_of, neutralised
 from ase_geomformer.physics.zbl import ZBL, ZBLSettings
 from ase_geomformer.settings.plain import settings_from
 
@@ -30,6 +30,7 @@ __all__ = [
     "ZBLSettings",
     "boundaries_of",
     "build_terms",
+    "neutralised",
     "with_ewald_sum",
     "with_long_range_cutoff",
 ]

@@ -99,6 +99,18 @@ class LongRange:
         }
 
 
+def neutralised(terms: Terms) -> dict[str, dict[str, Any]]:
+    """Settings of terms to train with: truncated sums in the form that is close to whole ones.
+
+    A potential trained further with the ``published`` form would learn to make up for what that
+    form lacks, and be wrong with the sums it is evaluated with.
+    """
+    return {
+        name: {**settings, "truncation": "neutral"} if name == "electrostatics" else dict(settings)
+        for name, settings in terms.items()
+    }
+
+
 def _fitting(
     name: str, settings: dict[str, Any], boundaries: Boundaries
 ) -> tuple[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ from ase_geomformer.data.reference import (
 )
 from ase_geomformer.data.splits import Split, check_stored, split_frames
 from ase_geomformer.evaluate import evaluate_many
-from ase_geomformer.physics import build_terms
+from ase_geomformer.physics import build_terms, neutralised
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential
 from ase_geomformer.training.edges import edge_table
@@ -117,6 +117,7 @@ def _further(
     name: str, model: ModelSettings, frames: list[Frame]
 ) -> tuple[Potential, ReferenceEnergies]:
     start = load_potential(name)
+    start = start.with_terms(neutralised(start.terms_settings))
     check_elements(start, frames)
     given = model.reference_energies_eV or {}
     energies = {**dict.fromkeys(start.symbols, 0.0), **start.reference_energies, **given}

@@ -24,6 +24,7 @@ from ase_geomformer.physics import (
     LongRange,
     boundaries_of,
     build_terms,
+    neutralised,
 )
 from ase_geomformer.potential import Potential
 
@@ -98,6 +99,14 @@ def test_the_users_word_holds_whatever_the_boundaries(kind: Any) -> None:
     summed = LongRange(ewald=True).terms(PUBLISHED, kind)
     assert set(summed) == {"zbl", "ewald", "dispersion"}
     assert LongRange(cutoff=None).terms(PUBLISHED, kind)["dispersion"]["long_range_cutoff"] is None
+
+
+def test_training_uses_the_form_that_is_close_to_the_whole_sum() -> None:
+    found = neutralised(PUBLISHED)
+    assert found["electrostatics"] == {**PUBLISHED["electrostatics"], "truncation": "neutral"}
+    assert {name: found[name] for name in ("zbl", "dispersion")} == {
+        name: PUBLISHED[name] for name in ("zbl", "dispersion")
+    }
 
 
 def test_requests_that_make_no_sense() -> None:
