@@ -25,9 +25,10 @@ this file. The numbers are in
 from ase.build import molecule
 from ase_geomformer import PotentialCalculator
 
-atoms = molecule("CH3CH2OH")          # charge and multiplicity: atoms.info["charge"],
-atoms.info["spin"] atoms.calc = PotentialCalculator("so3lr") print(atoms.get_potential_energy(),
-atoms.get_forces(), atoms.get_dipole_moment()) ```
+atoms = molecule("CH3CH2OH")  # charge and multiplicity: atoms.info["charge"] and ["spin"]
+atoms.calc = PotentialCalculator("so3lr")
+print(atoms.get_potential_energy(), atoms.get_forces(), atoms.get_dipole_moment())
+```
 
 **Energies are relative**: only differences between structures of the same atoms mean anything,
 such as a binding, a conformer or a reaction barrier. **What it is not for**: metals, salts,
