@@ -126,7 +126,7 @@ def structure(card: Card) -> Atoms:
     if not atoms.pbc.all() or len(set(atoms.numbers)) > 1:
         return atoms
     cell = bulk(atoms.get_chemical_symbols()[0], cubic=True)
-    return cell.repeat((2, 2, 1) if len(cell) < 8 else (2, 1, 1))
+    return cell.repeat({2: (2, 2, 2), 4: (2, 2, 1), 8: (2, 1, 1)}[len(cell)])
 
 
 def nve(atoms: Atoms, time_ps: float) -> MDSettings:
