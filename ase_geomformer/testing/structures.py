@@ -30,12 +30,14 @@ def ethanol() -> Atoms:
 
 def familiar(potential: Potential) -> Atoms:
     """Ethanol, or a rattled crystal where the potential knows the elements of one alone."""
-    crystals = {
-        ("Si",): bulk("Si", "diamond", a=5.43, cubic=True),
-        ("O", "Mg"): bulk("MgO", "rocksalt", a=4.25, cubic=True),
-    }
-    crystal = crystals.get(tuple(potential.symbols))
-    if crystal is None:
+    symbols = list(potential.symbols)
+    if symbols == ["O", "Mg"]:
+        crystal = bulk("MgO", "rocksalt", a=4.25, cubic=True)
+    elif len(symbols) == 1:
+        crystal = bulk(symbols[0], cubic=True)
+        if len(crystal) == 2:
+            crystal = crystal.repeat((2, 2, 1))
+    else:
         return ethanol()
     crystal.rattle(0.1, seed=1)
     return crystal
