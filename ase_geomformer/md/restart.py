@@ -249,7 +249,8 @@ def _restore_results(atoms: Atoms, saved: Mapping[str, np.ndarray]) -> None:
     if abs(energy - before) > _SAME_ENERGY_EV * len(atoms):
         raise ValueError(
             f"the calculator gives {energy:.6f} eV for the structure saved, and the run to resume "
-            f"had {before:.6f} eV; resume it with the potential it was started with"
+            f"had {before:.6f} eV; resume it with the potential it was started with, and with "
+            "long_range published if it has long-range terms and its settings.yaml does not say"
         )
     for name, values in saved.items():
         atoms.calc.results[name] = values.copy() if values.ndim else values.item()
