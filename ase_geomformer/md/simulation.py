@@ -169,6 +169,8 @@ def begin(atoms: Atoms, calculator: Any, settings: MDSettings) -> Simulation:
     if len(atoms) == 0:
         raise ValueError("the structure has no atoms; give an Atoms object with at least one")
     atoms = atoms.copy()
+    if {"step", "time_fs"} <= atoms.info.keys():  # of the trajectory that the frame is from
+        del atoms.info["step"], atoms.info["time_fs"]
     atoms.calc = as_calculator(calculator)
     check_spread(atoms.calc, settings)
     ensemble.check(atoms, settings)

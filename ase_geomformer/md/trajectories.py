@@ -8,6 +8,8 @@ import struct
 from pathlib import Path
 from typing import Any, Protocol
 
+from ase import Atoms
+
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md.h5md import H5MDTrajectory
 from ase_geomformer.md.simulation import Simulation
@@ -37,6 +39,14 @@ class TrajectoryFile(Protocol):
     def close(self) -> None: ...
 
 
+def stamped(simulation: Simulation) -> Atoms:
+    """The present frame with its step and time, whose results cost nothing to write."""
+    frame = simulation.atoms.copy()
+    frame.calc = simulation.atoms.calc
+    frame.info.update(step=simulation.step, time_fs=simulation.time_fs)
+    return frame
+
+
 class AseTrajectory:
     """ASE's own format: exact, with all results of the calculator.
 
@@ -63,11 +73,11 @@ class AseTrajectory:
         from ase.io.trajectory import Trajectory
 
         if self._writer:
-            self._writer.write(self.simulation.atoms)
+            self._writer.write(stamped(self.simulation))
             return
         # A new file is empty, and so not yet a trajectory, until its first frame is written.
         with atomic_file(self.path) as temporary, Trajectory(temporary, "w") as first:
-            first.write(self.simulation.atoms)
+            first.write(stamped(self.simulation))
         self._open()
 
     def position(self) -> Position:
@@ -104,7 +114,7 @@ class ExtxyzTrajectory:
         from ase.io import write
 
         text = io.StringIO()
-        write(text, marked(self.simulation.atoms), format="extxyz")
+        write(text, marked(stamped(self.simulation)), format="extxyz")
         self._file.write(text.getvalue().encode())
         self._file.flush()
 

@@ -27,17 +27,20 @@ class MSD:
     msd : array (L,), Å^2
         Averaged over atoms and origins.
     diffusion_A2_per_ps : float
-        Diffusion coefficient, a sixth of the slope of msd (Einstein 1905); 1 Å^2/ps is
-        1e-4 cm^2/s. In a finite periodic cell it is too low by about 2.84 kT / (6 pi eta L) (Yeh
+        Diffusion coefficient, the slope of msd over twice the dimension (Einstein 1905); 1 Å^2/ps
+        is 1e-4 cm^2/s. In a finite periodic cell it is too low by about 2.84 kT / (6 pi eta L) (Yeh
         and Hummer, J. Phys. Chem. B 108, 15873 (2004)).
     error_A2_per_ps : float
         Its standard error, from the spread of parts of the trajectory.
+    dimension : int
+        Number of directions that displacements were taken in.
     """
 
     time_ps: np.ndarray
     msd: np.ndarray
     diffusion_A2_per_ps: float
     error_A2_per_ps: float
+    dimension: int = 3
 
     def plot(self) -> Figure:
         """The displacement against time, as a figure apart from pyplot's."""
@@ -53,14 +56,20 @@ class MSD:
 
 
 def mean_square_displacement(
-    frames: Frames, element: str | None = None, *, parts: int = 5, remove_drift: bool = True
+    frames: Frames,
+    element: str | None = None,
+    *,
+    parts: int = 5,
+    remove_drift: bool = True,
+    directions: str | None = None,
+    unwrap: bool = True,
 ) -> MSD:
     """Mean square displacement and diffusion coefficient of the atoms of an element.
 
     Parameters
     ----------
     frames : Frames
-        With positions that are not wrapped, at fixed volume.
+        At fixed volume.
     element : str, optional
         All atoms when left out.
     parts : int
@@ -68,22 +77,30 @@ def mean_square_displacement(
         the length of one.
     remove_drift : bool
         Take displacements relative to the centre of mass of all atoms.
+    directions : str, optional
+        Cartesian directions to take displacements in, such as "xy". By default those along the
+        periodic cell vectors: across a slab or a wire atoms cannot diffuse. All three without
+        periodic boundaries.
+    unwrap : bool
+        Follow atoms that were wrapped into the cell; see
+        :meth:`~ase_geomformer.md.analysis.Frames.unwrapped`.
 
     Raises
     ------
     ValueError
-        If there is no such element, or the trajectory is too short for so many parts.
+        If there is no such element or direction, or the trajectory is too short for so many parts.
     """
     if parts < 2 or len(frames) // parts < 10:
         raise ValueError(
             f"{len(frames)} frames cannot be taken in {parts} parts: two parts at least, of ten "
             "frames at least, are needed"
         )
-    positions = frames.positions
+    axes = _axes(frames, directions)
+    positions = (frames.unwrapped() if unwrap else frames).positions
     if remove_drift:
         weights = frames.masses / frames.masses.sum()
         positions = positions - np.einsum("n,tnc->tc", weights, positions)[:, None]
-    positions = positions[:, frames.select(element)]
+    positions = positions[:, frames.select(element)] @ axes
     length = len(frames) // parts
     lags = length // 2
     time_ps = np.arange(lags) * frames.interval_fs / 1000.0
@@ -91,13 +108,26 @@ def mean_square_displacement(
         _msd(positions[start : start + length])[:lags] for start in range(0, parts * length, length)
     ]
     fitted = slice(int(_FIT[0] * lags), max(int(_FIT[1] * lags), int(_FIT[0] * lags) + 2))
+    dimension = axes.shape[1]
     slopes = np.array([np.polyfit(time_ps[fitted], piece[fitted], 1)[0] for piece in pieces])
     return MSD(
         time_ps,
         np.mean(pieces, axis=0),
-        float(slopes.mean() / 6.0),
-        float(slopes.std(ddof=1) / np.sqrt(parts) / 6.0),
+        float(slopes.mean() / (2.0 * dimension)),
+        float(slopes.std(ddof=1) / np.sqrt(parts) / (2.0 * dimension)),
+        dimension,
     )
+
+
+def _axes(frames: Frames, directions: str | None) -> np.ndarray:
+    """Orthonormal directions (3, d) that displacements are taken in."""
+    if directions is None:
+        if not frames.pbc.any() or frames.pbc.all():
+            return np.eye(3)
+        return np.linalg.qr(frames.cells[0][frames.pbc].T)[0]
+    if not directions or set(directions) - set("xyz") or len(set(directions)) < len(directions):
+        raise ValueError(f"directions = {directions!r} must be some of x, y and z, such as 'xy'")
+    return np.eye(3)[:, ["xyz".index(name) for name in directions]]
 
 
 def _msd(positions: np.ndarray) -> np.ndarray:

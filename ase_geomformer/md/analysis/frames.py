@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 from ase.data import atomic_numbers
+from ase.geometry import complete_cell
 
 from ase_geomformer.machine.bounded import read_yaml
 from ase_geomformer.machine.files import expanded
 from ase_geomformer.md.trajectories import TRAJECTORIES
-from ase_geomformer.runs.folder import SETTINGS_FILE
+from ase_geomformer.runs.folder import RESULT_FILE, SETTINGS_FILE
+
+# Times this close to a multiple of the spacing, relative to it, are that multiple.
+_SAME_TIME = 1e-3
+# Spacings tried, from the closest on.
+_CANDIDATES = 1000
+# Wrapped positions stay within a cell, or two where molecules are kept whole.
+_WRAPPED = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +38,6 @@ class Frames:
         Atomic numbers.
     masses : array (N,), amu
     positions : array (T, N, 3), Å
-        Not wrapped into the cell.
     velocities : array (T, N, 3), Å/fs
     cells : array (T, 3, 3), Å
     pbc : array (3,) of bool
@@ -49,15 +58,36 @@ class Frames:
 
     def __getitem__(self, chosen: slice) -> Frames:
         """Some of the frames, as ``frames[100:]`` leaves out the first hundred."""
-        return Frames(
-            self.numbers,
-            self.masses,
-            self.positions[chosen],
-            self.velocities[chosen],
-            self.cells[chosen],
-            self.pbc,
-            self.interval_fs * (chosen.step or 1),
+        kept = np.arange(len(self))[chosen]
+        return replace(_chosen(self, kept), interval_fs=self.interval_fs * (chosen.step or 1))
+
+    def unwrapped(self) -> Frames:
+        """The frames with positions that follow the atoms out of the cell.
+
+        An atom that jumps by more than half a cell along a periodic cell vector from one frame to
+        the next was wrapped, if all positions are within two cells along it; an atom that really
+        moves that fast leaves them.
+
+        Warns
+        -----
+        UserWarning
+            If positions were wrapped.
+        """
+        if len(self) < 2 or not self.pbc.any():
+            return self
+        cells = np.array([complete_cell(cell) for cell in self.cells])
+        scaled = np.einsum("tnc,tcd->tnd", self.positions, np.linalg.inv(cells))
+        extent = np.ptp(scaled, axis=(0, 1))
+        jumps = np.round(np.diff(scaled, axis=0)) * (self.pbc & (extent <= _WRAPPED))
+        if not jumps.any():
+            return self
+        warnings.warn(
+            f"{int(np.count_nonzero(jumps))} jumps by half a cell or more: the positions are "
+            "wrapped into the cell, and are unwrapped here",
+            stacklevel=3,
         )
+        images = np.concatenate([np.zeros((1, *scaled.shape[1:])), -jumps.cumsum(axis=0)])
+        return replace(self, positions=self.positions + np.einsum("tnd,tdc->tnc", images, cells))
 
     def select(self, element: str | None) -> np.ndarray:
         """Which atoms (N,) are of an element; all of them for None.
@@ -80,66 +110,100 @@ def load_frames(
 ) -> Frames:
     """Frames of a run's folder, a trajectory file or a list of atoms.
 
+    Frames of a run carry their times. Where these are not equally spaced, because the run was
+    resumed with another ``trajectory_interval``, the frames at the closest equal spacing that all
+    of it has are taken, with a warning.
+
     Parameters
     ----------
     source : path or sequence of ase.Atoms
         H5MD files end in ``.h5md``; all others are read by ASE.
     interval_fs : float, optional
-        Time from frame to frame; a run's folder and H5MD files know it.
+        Time from frame to frame, for frames that do not carry their times (``time_fs`` in
+        ``info``); where it is given, it is used in any case.
 
     Raises
     ------
     ValueError
-        If the interval is not known, or frames are of different atoms.
+        If the interval is not known, the times have no equal spacing, or frames are of different
+        atoms.
     FileNotFoundError
         If there is no such trajectory.
     """
-    if isinstance(source, str | os.PathLike):
-        path = expanded(source)
-        if path.is_dir():
-            path, interval_fs = _of_run(path, interval_fs)
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no trajectory {path}")
-        if path.suffix == ".h5md":
-            return _read_h5md(path)
-        from ase.io import iread
+    if not isinstance(source, str | os.PathLike):
+        return _stack(source, interval_fs)
+    path = expanded(source)
+    folder = path if path.is_dir() else None
+    if folder is not None:
+        path = _trajectory_of(folder)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no trajectory {path}")
+    if path.suffix == ".h5md":
+        return _read_h5md(path, interval_fs)
+    from ase.io import iread
 
-        source = list(iread(path, index=":"))
-    if interval_fs is None:
-        raise ValueError("give interval_fs, the time from frame to frame")
-    return _stack(source, interval_fs)
+    frames = list(iread(path, index=":"))
+    if folder is not None and interval_fs is None and not any(map(_time, frames)):
+        interval_fs = _interval_of(folder, len(frames))
+    return _stack(frames, interval_fs)
 
 
-def _of_run(folder: Path, interval_fs: float | None) -> tuple[Path, float | None]:
-    """Trajectory and interval of a run's folder."""
+def _trajectory_of(folder: Path) -> Path:
+    """The trajectory of a run."""
     for suffix in TRAJECTORIES:
         path = folder / f"trajectory.{suffix}"
         if path.is_file():
-            break
-    else:
-        raise FileNotFoundError(f"there is no trajectory in the folder {folder}")
-    if interval_fs is None and (folder / SETTINGS_FILE).is_file():
-        settings = read_yaml(folder / SETTINGS_FILE)
-        interval_fs = settings["timestep_fs"] * settings["trajectory_interval"]
-    return path, interval_fs
+            return path
+    raise FileNotFoundError(f"there is no trajectory in the folder {folder}")
 
 
-def _stack(frames: Sequence[Atoms], interval_fs: float) -> Frames:
+def _interval_of(folder: Path, count: int) -> float | None:
+    """Interval of a run whose frames do not carry their times; None if it is not known.
+
+    Only the last settings are known, which are those of all frames if their number is right.
+    """
+    if not (folder / SETTINGS_FILE).is_file():
+        return None
+    settings = read_yaml(folder / SETTINGS_FILE)
+    every = settings["trajectory_interval"]
+    if (folder / RESULT_FILE).is_file():
+        steps = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")).get("steps")
+        if steps is not None and count != steps // every + 1:
+            raise ValueError(
+                f"the {count} frames in {folder} are not those of {steps} steps with one every "
+                f"{every}: the run was resumed with another trajectory_interval, and its frames do "
+                "not carry their times. Load each part as a list of atoms, with interval_fs"
+            )
+    return float(settings["timestep_fs"] * every)
+
+
+def _time(atoms: Atoms) -> float | None:
+    time = atoms.info.get("time_fs")
+    return None if time is None else float(time)
+
+
+def _stack(frames: Sequence[Atoms], interval_fs: float | None) -> Frames:
     first = frames[0]
     if any(not np.array_equal(frame.numbers, first.numbers) for frame in frames):
         raise ValueError("the frames are not all of the same atoms")
-    return Frames(
+    times = [_time(frame) for frame in frames]
+    if interval_fs is None and None in times:
+        raise ValueError(
+            "give interval_fs, the time from frame to frame: the frames do not carry their times"
+        )
+    stacked = Frames(
         first.numbers,
         first.get_masses(),
         np.array([frame.positions for frame in frames]),
         np.array([frame.get_velocities() for frame in frames]) * units.fs,
         np.array([frame.cell.array for frame in frames]),
         first.pbc,
-        interval_fs,
+        interval_fs or 0.0,
     )
+    return stacked if interval_fs is not None else _equally_spaced(stacked, np.array(times))
 
 
-def _read_h5md(path: Path) -> Frames:
+def _read_h5md(path: Path, interval_fs: float | None) -> Frames:
     import h5py
 
     with h5py.File(path, "r", libver="latest", swmr=True, locking=False) as file:
@@ -147,12 +211,60 @@ def _read_h5md(path: Path) -> Frames:
         positions = group["position/value"][...].astype(np.float64)
         times = group["position/time"][...]
         open_cell = np.zeros((len(positions), 3, 3))
-        return Frames(
+        frames = Frames(
             group["species"][...],
             group["mass"][...],
             positions,
             group["velocity/value"][...].astype(np.float64),
             group["box/edges/value"][...] if "edges" in group["box"] else open_cell,
             np.array([kind == "periodic" for kind in group["box"].attrs["boundary"]]),
-            float(times[1] - times[0]) if len(times) > 1 else 0.0,
+            interval_fs or 0.0,
         )
+    return frames if interval_fs is not None else _equally_spaced(frames, times)
+
+
+def _equally_spaced(frames: Frames, times: np.ndarray) -> Frames:
+    """Those frames that are equally spaced in time (T,), fs, from the first to the last.
+
+    Raises
+    ------
+    ValueError
+        If times do not increase, or have no spacing in common.
+    """
+    if len(times) < 2:
+        return frames
+    gone = np.diff(times)
+    if (gone <= 0).any():
+        first = int((gone <= 0).argmax()) + 1
+        raise ValueError(
+            f"the times of the frames do not increase: frame {first} is at {times[first]:g} fs, "
+            f"after {times[first - 1]:g} fs"
+        )
+    for spacing in (times - times[0])[1:_CANDIDATES]:
+        rounds = (times - times[0]) / spacing
+        kept = np.flatnonzero(np.abs(rounds - np.round(rounds)) < _SAME_TIME)
+        if len(kept) == int(rounds[-1] + _SAME_TIME) + 1:
+            break
+    else:
+        kept = np.zeros(0, dtype=int)
+    if len(kept) < min(3, len(times)):
+        raise ValueError(
+            f"the {len(times)} frames are {gone.min():g} to {gone.max():g} fs apart and have no "
+            "equal spacing in common; load the parts that have, as lists of atoms"
+        )
+    if len(kept) < len(times):
+        warnings.warn(
+            f"the frames are {gone.min():g} to {gone.max():g} fs apart; {len(kept)} of "
+            f"{len(times)} are taken, {spacing:g} fs apart",
+            stacklevel=4,
+        )
+    return replace(_chosen(frames, kept), interval_fs=float(spacing))
+
+
+def _chosen(frames: Frames, kept: np.ndarray) -> Frames:
+    return replace(
+        frames,
+        positions=frames.positions[kept],
+        velocities=frames.velocities[kept],
+        cells=frames.cells[kept],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.io import read
+from ase.io import read, write
 from matplotlib.figure import Figure
 
 from ase_geomformer.md import MDSettings, run_md
@@ -81,6 +82,45 @@ def test_random_walkers_diffuse(rng: np.random.Generator) -> None:
     assert found.diffusion_A2_per_ps == pytest.approx(0.5, abs=4 * found.error_A2_per_ps)
     assert 0.002 < found.error_A2_per_ps < 0.05
     assert isinstance(found.plot(), Figure)
+
+
+@pytest.mark.parametrize("origin", [0.0, -0.5])
+def test_wrapped_walkers_diffuse_as_fast(origin: float, rng: np.random.Generator) -> None:
+    cell = np.array([[6.0, 0.0, 0.0], [2.0, 5.0, 0.0], [0.0, 1.0, 7.0]])
+    walk = rng.uniform(size=(1, 50, 3)) @ cell + rng.normal(scale=0.1, size=(600, 50, 3)).cumsum(0)
+    wrapped = ((walk @ np.linalg.inv(cell) - origin) % 1.0 + origin) @ cell
+    periodic = {"cells": np.tile(cell, (600, 1, 1)), "pbc": np.ones(3, bool)}
+    expected = mean_square_displacement(frames_of(walk, 10.0, **periodic))
+    with pytest.warns(UserWarning, match="wrapped into the cell, and are unwrapped here"):
+        found = mean_square_displacement(frames_of(wrapped, 10.0, **periodic))
+    np.testing.assert_allclose(found.msd, expected.msd, atol=1e-9)
+    assert found.diffusion_A2_per_ps == pytest.approx(expected.diffusion_A2_per_ps)
+    kept = mean_square_displacement(frames_of(wrapped, 10.0, **periodic), unwrap=False)
+    assert kept.diffusion_A2_per_ps != pytest.approx(expected.diffusion_A2_per_ps, rel=0.5)
+
+
+def test_fast_atoms_are_not_taken_for_wrapped_ones(rng: np.random.Generator) -> None:
+    walk = rng.normal(scale=5.0, size=(200, 20, 3)).cumsum(axis=0)
+    frames = frames_of(walk, cells=np.tile(6.0 * np.eye(3), (200, 1, 1)), pbc=np.ones(3, bool))
+    np.testing.assert_array_equal(frames.unwrapped().positions, walk)
+
+
+def test_diffusion_in_a_plane_and_along_a_line(rng: np.random.Generator) -> None:
+    # In the plane of a slab whose cell is turned; across it the walkers only shake.
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    walk = rng.normal(scale=0.1, size=(1000, 100, 3)).cumsum(axis=0)
+    walk[:, :, 2] = rng.normal(size=(1000, 100))
+    cell = np.diag([60.0, 60.0, 0.0]) @ turn
+    slab = {"cells": np.tile(cell, (1000, 1, 1)), "pbc": np.array([True, True, False])}
+    found = mean_square_displacement(frames_of(walk @ turn, 10.0, **slab), remove_drift=False)
+    assert found.dimension == 2
+    assert found.diffusion_A2_per_ps == pytest.approx(0.5, abs=4 * found.error_A2_per_ps)
+    line = mean_square_displacement(frames_of(walk, 10.0), remove_drift=False, directions="x")
+    assert line.dimension == 1
+    assert line.diffusion_A2_per_ps == pytest.approx(0.5, abs=4 * line.error_A2_per_ps)
+    for bad in ("", "xx", "w"):
+        with pytest.raises(ValueError, match="must be some of x, y and z"):
+            mean_square_displacement(frames_of(walk), directions=bad)
 
 
 def test_mean_square_displacement_by_hand(rng: np.random.Generator) -> None:
@@ -172,11 +212,53 @@ def test_frames_of_a_run(suffix: str, tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(frames.cells[0], result.atoms.cell.array)
     assert frames.pbc.all()
+    file = tmp_path / f"trajectory.{suffix}"
+    assert load_frames(file).interval_fs == pytest.approx(6.0)
+    assert load_frames(file, 5.0).interval_fs == 5.0
     if suffix == "traj":
-        with pytest.raises(ValueError, match="give interval_fs"):
-            load_frames(tmp_path / "trajectory.traj")
-        atoms = read(tmp_path / "trajectory.traj", index=":")
+        atoms = read(file, index=":")
         np.testing.assert_array_equal(load_frames(atoms, 6.0).positions, frames.positions)
+
+
+@pytest.mark.parametrize("suffix", ["traj", "h5md", "extxyz"])
+def test_a_run_resumed_with_another_interval_has_one_time_axis(suffix: str, tmp_path: Path) -> None:
+    copper = bulk("Cu") * 2
+    settings = MDSettings(
+        steps=12, timestep_fs=2.0, trajectory_interval=3, trajectory_format=suffix
+    )
+    run_md(copper, EMT(), settings, output=tmp_path, progress=False)
+    longer = replace(settings, steps=36, trajectory_interval=4)
+    run_md(copper, EMT(), longer, output=tmp_path, resume=True, progress=False)
+    # Steps 0, 3, 6, 9, 12, 16, 20 ... 36 have the multiples of 12 in common.
+    with pytest.warns(UserWarning, match="6 to 8 fs apart; 4 of 11 are taken, 24 fs apart"):
+        frames = load_frames(tmp_path)
+    assert (len(frames), frames.interval_fs) == (4, pytest.approx(24.0))
+    whole = replace(longer, trajectory_interval=12)
+    run_md(copper, EMT(), whole, output=tmp_path / "whole", progress=False)
+    expected = load_frames(tmp_path / "whole")
+    np.testing.assert_allclose(frames.positions, expected.positions, atol=1e-6)
+    np.testing.assert_allclose(frames.velocities, expected.velocities, atol=1e-6)
+
+
+def test_times_that_cannot_be_an_axis(tmp_path: Path) -> None:
+    def at(*times_fs: float) -> list[Atoms]:
+        return [Atoms("Ar", info={"time_fs": time}) for time in times_fs]
+
+    assert load_frames(at(0.0, 2.0, 4.0)).interval_fs == 2.0
+    with pytest.raises(ValueError, match="frame 2 is at 1 fs, after 2 fs"):
+        load_frames(at(0.0, 2.0, 1.0))
+    with pytest.raises(ValueError, match="2 to 5 fs apart and have no equal spacing"):
+        load_frames(at(0.0, 2.0, 7.0))
+    with pytest.raises(ValueError, match="give interval_fs"):
+        load_frames([Atoms("Ar"), *at(2.0)])
+    # A run of an earlier version, whose frames carry nothing but the last settings are known.
+    write(tmp_path / "trajectory.traj", [Atoms("Ar")] * 5)
+    (tmp_path / "settings.yaml").write_text("{timestep_fs: 2.0, trajectory_interval: 3}")
+    (tmp_path / "result.json").write_text('{"steps": 12}')
+    assert load_frames(tmp_path).interval_fs == 6.0
+    (tmp_path / "result.json").write_text('{"steps": 18}')
+    with pytest.raises(ValueError, match="resumed with another trajectory_interval"):
+        load_frames(tmp_path)
 
 
 def test_trajectories_that_are_none(tmp_path: Path) -> None:
