@@ -6,14 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import CalculatorSetupError, all_changes
 
 from ase_geomformer.acceleration import TableErrors
-from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.graph.structure import ELECTRON_DEFAULTS, electrons, geometry
+from ase_geomformer.graph.kept import KeptGraph
+from ase_geomformer.graph.structure import ELECTRON_DEFAULTS, changes, electrons
 from ase_geomformer.neighbors import VerletList
 from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
@@ -83,18 +82,22 @@ class PotentialCalculator(LockedCalculator):
         # A crystal's sum over the reciprocal lattice gives least.
         crystal = self.prepared.fitting((True, True, True))
         self.implemented_properties = list(ase_properties(crystal.potential))
-        self.neighbors = VerletList(self.potential.cutoff, chosen.skin, chosen.neighbors)
-        self.far_pairs: VerletList | None = None
-        # What differs between steps only when more than positions changes: the requests that have
-        # been checked, with all that they are answered with, and the rest of the graph.
+        place = self.prepared.device, self.prepared.dtype
+        self.graphs = KeptGraph(self.potential.cutoff, chosen.skin, chosen.neighbors, *place)
+        # The requests that have been checked, with all that they are answered with; they change
+        # only when more than positions does.
         self._granted: dict[tuple[str, ...], Collection[str]] = {}
-        self._last_graph: AtomGraph | None = None
         self.parameters.update(potential=self.prepared.name, **asdict(chosen))
 
     @property
     def potential(self) -> Potential:
         """The potential, with its long-range terms as they are on its card or as settings say."""
         return self.prepared.potential
+
+    @property
+    def neighbors(self) -> VerletList:
+        """The neighbour list, with the numbers of its updates and builds."""
+        return self.graphs.edges
 
     @property
     def table_errors(self) -> TableErrors | None:
@@ -115,24 +118,8 @@ class PotentialCalculator(LockedCalculator):
         return {}
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
-        """What has changed since the last calculation, of all that results depend on.
-
-        Total charge and spin are ``info``; initial charges and magnetic moments do not matter.
-        Compared to the bit, whatever ``tol`` is, which is several times faster than ASE's way.
-        """
-        before = self.atoms
-        if before is None:
-            return list(all_changes)
-        compared = {
-            "positions": (before.positions, atoms.positions),
-            "numbers": (before.numbers, atoms.numbers),
-            "cell": (before.cell.array, atoms.cell.array),
-            "pbc": (before.pbc, atoms.pbc),
-        }
-        changes = [name for name, pair in compared.items() if not np.array_equal(*pair)]
-        if electrons(before) != electrons(atoms):
-            changes.append("info")
-        return changes
+        """What has changed since the last calculation, to the bit, whatever ``tol`` is."""
+        return list(all_changes) if self.atoms is None else changes(self.atoms, atoms)
 
     def calculate(
         self,
@@ -165,10 +152,11 @@ class PotentialCalculator(LockedCalculator):
             self.reset()
         if set(system_changes) - {"positions"}:
             # Should the evaluation fail, nothing is known of either structure.
-            self.atoms, self._granted, self._last_graph = None, {}, None
+            self.atoms, self._granted = None, {}
+            self.graphs.forget()
         prepared = self.prepared.fitting(boundaries_of(atoms))
         wanted = self._wanted(atoms, prepared.potential, properties)
-        graph = self._graph(atoms, prepared.potential.far_cutoff)
+        graph = self.graphs.of(atoms, prepared.potential.far_cutoff)
         (converted,) = to_ase(prepared(graph, needed(wanted)), [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()
@@ -191,27 +179,6 @@ class PotentialCalculator(LockedCalculator):
             wanted -= set() if has_volume(atoms) else {"stress"}
         self._granted[properties] = wanted
         return wanted
-
-    def _graph(self, atoms: Atoms, far_cutoff: float) -> AtomGraph:
-        host = geometry(atoms)
-        here = host.to(self.prepared.device)
-        edges = self.neighbors.update(*here, host)
-        far = None
-        if far_cutoff:
-            if self.far_pairs is None or self.far_pairs.cutoff != far_cutoff:
-                chosen = self.prepared.settings
-                self.far_pairs = VerletList(far_cutoff, chosen.skin, chosen.neighbors, half=True)
-            far = self.far_pairs.update(*here, host)
-        self._last_graph = AtomGraph.from_neighbors(
-            atoms,
-            edges,
-            here.positions,
-            here.cell,
-            far=far,
-            dtype=self.prepared.dtype,
-            same=self._last_graph,
-        )
-        return self._last_graph
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())

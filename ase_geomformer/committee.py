@@ -14,6 +14,7 @@ from ase.outputs import Properties, all_outputs
 
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.checkpoint.folder import CARD_FILE
+from ase_geomformer.graph.structure import electrons
 from ase_geomformer.machine.files import expanded
 from ase_geomformer.potential import Potential
 from ase_geomformer.runtime.locked import LockedCalculator
@@ -80,6 +81,12 @@ class CommitteeCalculator(LockedCalculator):
             members=[_describe(member) for member in self.members],
             **{key: self.members[0].parameters.get(key) for key in ("device", "dtype")},
         )
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What has changed since the last calculation, total charge and spin included."""
+        found = list(super().check_state(atoms, tol))
+        moved = self.atoms is not None and electrons(self.atoms) != electrons(atoms)
+        return [*found, "info"] if moved else found
 
     def calculate(
         self,

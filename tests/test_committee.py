@@ -35,6 +35,16 @@ def folder(members: list[Potential], silicon: Atoms, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_another_charge_is_another_structure(members: list[Potential], silicon: Atoms) -> None:
+    silicon.calc = CommitteeCalculator(members)
+    neutral = silicon.get_potential_energy()
+    silicon.info["charge"] = 1
+    charged = silicon.get_potential_energy()
+    assert charged != neutral
+    fresh = CommitteeCalculator(members)
+    assert charged == fresh.get_property("energy", silicon)
+
+
 def test_mean_and_spread(members: list[Potential], silicon: Atoms) -> None:
     committee = CommitteeCalculator(members)
     results = []

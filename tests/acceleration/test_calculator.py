@@ -65,7 +65,7 @@ def test_dynamics_compiles_once(potential: Potential) -> None:
     edges = []
     for structure in (atoms, plain):
         dynamics = VelocityVerlet(structure, 2 * units.fs)
-        dynamics.attach(lambda s=structure: edges.append(s.calc._graph(s).num_edges))
+        dynamics.attach(lambda s=structure: edges.append(s.calc.graphs.of(s, 0.0).num_edges))
         dynamics.run(50)
     assert len(set(edges)) > 10
     assert atoms.calc.prepared.function.compilations <= 2

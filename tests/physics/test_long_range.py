@@ -271,7 +271,7 @@ def test_calculator_gives_charges_and_dipole(saved: Path, potential: Potential) 
     np.testing.assert_allclose(atoms.get_charges(), expected["charges"], atol=1e-12)
     dipole = expected["charges"] @ atoms.positions
     np.testing.assert_allclose(atoms.get_dipole_moment(), dipole, atol=1e-12)
-    assert calculator.far_pairs.updates == 1  # one evaluation gave all
+    assert calculator.graphs.far_pairs.updates == 1  # one evaluation gave all
 
 
 def test_calculator_without_charges_does_not_promise_them(ethanol: Atoms) -> None:
@@ -416,7 +416,7 @@ def test_cutoff_of_the_calculator(
         atoms.positions += rng.normal(scale=0.03, size=atoms.positions.shape)
         expected = evaluate(reference, atoms, ("forces",))["forces"]
         np.testing.assert_allclose(atoms.get_forces(), expected, atol=1e-12)
-    assert atoms.calc.far_pairs.builds < atoms.calc.far_pairs.updates == 4
+    assert atoms.calc.graphs.far_pairs.builds < atoms.calc.graphs.far_pairs.updates == 4
     again = pickle.loads(pickle.dumps(atoms.calc))
     assert again.get_potential_energy(atoms) == atoms.get_potential_energy()
 
