@@ -152,9 +152,10 @@ def conformers(part: Part) -> str:
     ]
     return f"""## Conformers
 
-{part["conformers"]} conformers of {part["molecules"]} neutral drug-like molecules (Folmsbee,
-Hutchison, Int. J. Quantum Chem. 121, e26381 (2021)) beside DLPNO-CCSD(T): energies from their
-mean, molecule by molecule; medians over molecules.
+{part["conformers"]} conformers of {part["molecules"]} neutral drug-like molecules, of
+{part["of_molecules"]} that the set has of these elements (Folmsbee, Hutchison, Int. J. Quantum
+Chem. 121, e26381 (2021)), beside DLPNO-CCSD(T): energies from their mean, molecule by molecule;
+medians over molecules, for all methods of the same ones.
 
 {table(("method", "mean absolute error (kcal/mol)", "R²"), rows)}"""
 
