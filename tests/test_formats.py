@@ -63,13 +63,15 @@ def settings_of(version: int) -> dict[str, Path]:
 
 POTENTIALS = [path for n in VERSIONS for path in sorted((folder_of(n) / "potentials").iterdir())]
 SETTINGS = [(n, verb) for n in VERSIONS for verb in settings_of(n)]
+# Fine-tuning takes a minute, and needs its potential beside the settings.
+FINISHED = [(n, name) for n in VERSIONS for name in runs_of(n, "settings") if name != "finetune"]
 RESUMED = [(n, name) for n in VERSIONS for name in runs_of(n, "resumed")]
 
 
 @pytest.fixture
 def old(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of a version's folder, which is the working directory: the runs name files in it."""
-    copy = tmp_path / "old"
+    copy = tmp_path / f"v{request.param}"
     shutil.copytree(folder_of(request.param), copy)
     monkeypatch.chdir(copy)
     return copy
@@ -128,6 +130,15 @@ def test_old_settings_are_read(
     assert content
     for name, value in content.items():
         assert as_plain(options[name], value) == value, name
+
+
+@pytest.mark.parametrize(
+    ("old", "name"), FINISHED, indirect=["old"], ids=[f"v{n}-{name}" for n, name in FINISHED]
+)
+def test_old_settings_run(old: Path, name: str) -> None:
+    verb = runs_of(int(old.name[1:]), "settings")[name].split()[0]
+    assert main([verb, "--config", f"settings/{name}/settings.yaml", "--output", "new"]) < 2
+    assert Path("new", "result.json").is_file()
 
 
 def as_plain(option: Any, like: Any) -> Any:
