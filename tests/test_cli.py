@@ -27,6 +27,7 @@ from ase_geomformer.cli import main
 from ase_geomformer.commands import VERBS, load
 from ase_geomformer.md import MDSettings, run_md
 from ase_geomformer.registry import FOLDERS_VARIABLE
+from ase_geomformer.runtime.prepared import PreparedPotential
 from ase_geomformer.runtime.settings import CalculatorSettings
 
 NAME = "random-weights"
@@ -220,6 +221,20 @@ def test_singlepoint_of_several_frames(
     alone = json.loads(capsys.readouterr().out)
     assert alone["energy_eV"] == pytest.approx(second["energy_eV"], abs=1e-9)
     assert "note" not in alone
+
+
+def test_singlepoint_prepares_once(frames: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Structures with and without a volume are evaluated with the same potential."""
+    made: list[PreparedPotential] = []
+    prepare = PreparedPotential.__init__
+
+    def counted(self: PreparedPotential, *arguments: Any) -> None:
+        made.append(self)
+        prepare(self, *arguments)
+
+    monkeypatch.setattr(PreparedPotential, "__init__", counted)
+    assert main(["singlepoint", "--potential", NAME, "--structure", frames, "--json"]) == 0
+    assert len(made) == 1
 
 
 def test_singlepoint_prints_a_table(frames: str, capsys: pytest.CaptureFixture[str]) -> None:
