@@ -485,6 +485,18 @@ def test_a_straight_molecule_held_by_distances_is_refused() -> None:
         run_md(atoms, Free(), progress=False)
 
 
+def test_atoms_in_one_place_have_no_direction() -> None:
+    atoms = cluster()
+    atoms.positions[1] = atoms.positions[0]
+    for constraint in (
+        FixBondLengths([(0, 1)]),
+        FixInternals(angles_deg=[[90.0, [0, 1, 2]]]),
+    ):
+        atoms.set_constraint(constraint)
+        with pytest.raises(ValueError, match="^CFNO: .*(in one place|Undefined)"):
+            run_md(atoms, Free(), progress=False)
+
+
 def test_distances_that_repeat_others_count_once() -> None:
     atoms = Atoms("CNOFH", np.sin(np.arange(15.0) ** 2).reshape(5, 3) * 2.0)
     pairs = [(i, j) for i in range(5) for j in range(i)]

@@ -110,7 +110,8 @@ class Distances:
     def gradients(self, positions: np.ndarray) -> np.ndarray:
         vectors = self._vectors(positions)
         lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-        slopes = self.coefficients[..., None] * vectors / lengths
+        with np.errstate(invalid="ignore"):  # atoms in one place, which the manifold refuses
+            slopes = self.coefficients[..., None] * vectors / lengths
         both = np.stack([-slopes, slopes], axis=2)  # (K, B, 2, 3)
         return both.reshape(len(both), -1, 3)
 

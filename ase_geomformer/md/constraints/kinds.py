@@ -209,8 +209,8 @@ def _offsets(atoms: Atoms, pairs: np.ndarray, *, mic: bool) -> np.ndarray:
     if not mic or not atoms.pbc.any():
         return np.zeros((len(pairs), 3))
     vectors = _vectors(atoms, pairs)
-    images = np.round(atoms.cell.scaled_positions(find_mic(vectors, atoms.cell, atoms.pbc)[0]
-                                                  - vectors))  # fmt: skip
+    nearest = find_mic(vectors, atoms.cell, atoms.pbc)[0]
+    images = np.round(atoms.cell.scaled_positions(nearest - vectors))
     return np.asarray(images @ atoms.cell.array)
 
 

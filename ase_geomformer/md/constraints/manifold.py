@@ -33,6 +33,10 @@ class NotHeld(Exception):
     """The constraints cannot be satisfied; the message says why."""
 
 
+# What it looks like, to NumPy and ASE, too, when a bond has no length or an angle no sides.
+DEGENERATE = (NotHeld, ZeroDivisionError, np.linalg.LinAlgError)
+
+
 class Manifold:
     """The positions and momenta that constraints allow.
 
@@ -158,11 +162,15 @@ class Manifold:
         return found
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Hold what :meth:`state` gave."""
-        for index, entry in enumerate(self.equations):
+        """Hold what :meth:`state` gave; ValueError if that is of other constraints."""
+        for index, (entry, targets) in enumerate(zip(self.equations, self.targets, strict=True)):
             prefix = f"{index}/"
             own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            self.targets[index] = own.pop("targets", self.targets[index])
+            for name, values in own.items():
+                present = targets if name == "targets" else vars(entry)[name]
+                if np.shape(values) != np.shape(present):
+                    raise ValueError(f"{name} of constraint {index} are of other constraints")
+            self.targets[index] = own.pop("targets", targets)
             self.equations[index] = replace(entry, **own)  # type: ignore[type-var]
         self._update(self._blocks)
 
@@ -176,6 +184,8 @@ class Manifold:
         if which:
             found = [entry.gradients(self._at).reshape(-1, 3) for entry in self.equations]
             gradients = np.concatenate(found)
+            if not np.isfinite(gradients).all():
+                raise NotHeld("a constraint has no direction, because its atoms are in one place")
             for block in which:
                 block.update(gradients, self.mobility)
 

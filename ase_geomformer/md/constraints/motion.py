@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from ase.md.md import MolecularDynamics
 
-from ase_geomformer.md.constraints.manifold import Manifold, NotHeld
+from ase_geomformer.md.constraints.manifold import DEGENERATE, Manifold, NotHeld
 
 
 def driving_forces(atoms: Atoms) -> np.ndarray:
@@ -42,7 +42,7 @@ class ConstrainedMotion(MolecularDynamics):
         atoms = self.atoms
         try:
             positions, momenta = self.manifold.move(atoms.positions, atoms.get_momenta(), time)
-        except NotHeld as error:
+        except DEGENERATE as error:
             raise NotHeld(f"stopped in step {self.nsteps + 1}: {error}") from error
         atoms.set_positions(positions, apply_constraint=False)
         self.set_momenta(momenta)

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.md.constraints import kinds
-from ase_geomformer.md.constraints.manifold import Manifold, NotHeld
+from ase_geomformer.md.constraints.manifold import DEGENERATE, Manifold
 from ase_geomformer.md.settings import EnsembleName
 
 # Equations between positions are held in a cell that stays as it is.
@@ -119,13 +119,13 @@ def constrain(atoms: Atoms) -> Manifold | None:
     ValueError
         If the atoms are far from satisfying the constraints, or these contradict each other.
     """
-    held = manifold_of(atoms)
-    if held is None:
-        return None
     before, momenta = atoms.get_positions(), atoms.get_momenta()
     try:
+        held = manifold_of(atoms)
+        if held is None:
+            return None
         settled = held.settle(before)
-    except NotHeld as error:
+    except DEGENERATE as error:
         raise ValueError(f"{atoms.get_chemical_formula()}: {error}") from error
     if held.is_singular(settled):
         raise ValueError(

@@ -11,6 +11,7 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms, FixBondLengths, Hookean
 from ase.io import read
 from docstring_parser import parse
 from matplotlib.figure import Figure
@@ -116,6 +117,28 @@ def test_a_resumed_set_is_the_one_never_interrupted(
         assert len(targets) == 3
     assert_same_bits(tmp_path / "whole", tmp_path / "halves", 3)
     assert_same_logs(whole, halves)
+
+
+def test_constraints_are_held_in_every_replica(
+    silicon: Atoms, potential: Any, tmp_path: Path
+) -> None:
+    silicon.set_constraint([FixAtoms([0]), FixBondLengths([(1, 2)]), Hookean(3, 4, 2.0, 2.0)])
+    length = silicon.get_distance(1, 2, mic=True)
+
+    def run(name: str, steps: int, resume: bool = False) -> Any:
+        return run_replicas(
+            silicon, potential, replace(SETTINGS, steps=steps), EXCHANGING,
+            output=tmp_path / name, resume=resume, progress=False,
+        )  # fmt: skip
+
+    whole = run("whole", 24)
+    run("halves", 13)
+    assert_same_logs(whole, run("halves", 24, resume=True))
+    assert_same_bits(tmp_path / "whole", tmp_path / "halves", 3)
+    for replica in whole.replicas:
+        assert replica.degrees_of_freedom == 3 * 7 - 1
+        assert replica.atoms.get_distance(1, 2, mic=True) == pytest.approx(length, abs=1e-9)
+        np.testing.assert_array_equal(replica.atoms.positions[0], silicon.positions[0])
 
 
 def test_a_killed_set_goes_on(
