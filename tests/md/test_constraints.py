@@ -432,7 +432,7 @@ def test_rigid_water_in_the_default_thermostat() -> None:
     assert 180.0 < result.averages["temperature_K"].mean < 450.0
 
 
-def test_symmetry_and_slabs_that_scripts_bring() -> None:
+def test_a_slab_with_a_fixed_layer_and_a_line() -> None:
     slab = fcc111("Cu", (2, 2, 3), vacuum=6.0)
     slab.set_constraint(
         [FixAtoms(mask=slab.get_tags() == 3), FixCartesian([8, 9], (False, True, True))]
