@@ -18,6 +18,11 @@ from ase_geomformer.machine.text import printable
 PROGRAM = "ase-geomformer"
 # What is wrong with the user's input, and is told in one line; all else is ours to mend.
 USER_ERRORS = (argparse.ArgumentError, ValueError, OSError, ImportError, NotImplementedError)
+# What jsonargparse says of a value that may be of several types.
+_UNION = (
+    r"Does not validate against any of the Union subtypes Subtypes: .*? Errors: - (.*?) "
+    r"Given value type: .*? Given value: "
+)
 # What shells give for a program that Ctrl-C ended: 128 and the number of the signal.
 INTERRUPTED = 130
 
@@ -157,12 +162,6 @@ def _one_line(message: str) -> str:
     message = re.sub(r"Expected an? <class '(\w+)'>", r"expected \1", message)
     message = re.sub(r"Expected a typing\.Literal\[(.*?)\]", r"expected one of \1", message)
     return re.sub(_UNION, _either, " ".join(printable(message).split()))
-
-
-_UNION = (
-    r"Does not validate against any of the Union subtypes Subtypes: .*? Errors: - (.*?) "
-    r"Given value type: .*? Given value: "
-)
 
 
 def _either(found: re.Match[str]) -> str:

@@ -299,6 +299,8 @@ def test_a_run_is_resumed_with_the_calculator_that_results_depend_on(
     assert "cannot resume: ewald was False" in error_of(*resumed, "--ewald")
     assert main([*resumed, "--skin", "0.2", "--neighbors", "torch", "--no-keep_memory"]) == 0
     assert yaml.safe_load((output / "settings.yaml").read_text())["skin"] == 0.2
+    (output / "settings.yaml").write_text("[1, 2]")
+    assert "does not hold the settings of a run" in error_of(*resumed)
 
 
 def test_flags_go_before_the_file(structure: str, tmp_path: Path) -> None:
@@ -331,7 +333,7 @@ def test_flags_go_before_the_file(structure: str, tmp_path: Path) -> None:
         ),
         ({"--device": "abacus"}, "device 'abacus' is not available"),
         ({"--dtype": "float8"}, "float8"),
-        ({"--steps": "-3"}, "steps = -3 must be positive"),
+        ({"--steps": "-3"}, "steps = -3 must be from 1 to"),
         ({"--steps": "few"}, "--steps: expected int. Got value: few"),
         ({"--ensemble": "nvt"}, "--ensemble: expected one of 'nve', 'nvt-langevin'"),
         ({"--ensemble": "npt-mtk"}, "periodic in three directions"),

@@ -124,8 +124,10 @@ def check_output(options: Namespace) -> Path | None:
     folder = check_folder(options.output, overwrite=options.overwrite or resume)
     if resume and (folder / SETTINGS_FILE).exists():
         stored, given = read_yaml(folder / SETTINGS_FILE), settings_of(options, CalculatorSettings)
+        if not isinstance(stored, Mapping):
+            raise ValueError(f"{folder / SETTINGS_FILE} does not hold the settings of a run")
         # A run from before there was this choice had "published", whatever its default is today.
-        stored.setdefault("long_range", given.long_range)
+        stored = {"long_range": given.long_range, **stored}
         check_same(stored, given, free=MAY_CHANGE, run=f"in {folder}")
     return folder
 
