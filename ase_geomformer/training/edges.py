@@ -86,7 +86,7 @@ def build(
     search = pair_list if half else neighbor_list
     lists = [
         search(*geometry(frame.atoms), cutoff, backend=neighbors)
-        for frame in tracked(frames, "Neighbour lists", progress)
+        for frame in tracked(frames, "neighbour lists", progress)
     ]
     return EdgeTable(
         edge_index=torch.cat([edges.edge_index.int() for edges in lists], dim=1),
