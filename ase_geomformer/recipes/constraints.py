@@ -140,7 +140,7 @@ def forbidden_directions(atoms: Atoms, purpose: str) -> dict[int, np.ndarray]:
                 f"use {', '.join(_FORBIDDEN)}"
             )
         directions = _FORBIDDEN[name](constraint, atoms)
-        for index in np.atleast_1d(constraint.index):
+        for index in np.atleast_1d(constraint.index) % len(atoms):  # -1 is the last
             found.setdefault(int(index), []).append(directions)
     return {index: np.concatenate(parts) for index, parts in sorted(found.items())}
 
@@ -192,7 +192,7 @@ def set_aside(atoms: Atoms) -> tuple[Atoms, str]:
     if not atoms.constraints:
         return free, ""
     kinds = Counter(type(constraint).__name__ for constraint in atoms.constraints)
-    listed = ", ".join(f"{kind}" if n == 1 else f"{n} {kind}" for kind, n in kinds.items())
+    listed = ", ".join(kind if n == 1 else f"{n} {kind}" for kind, n in kinds.items())
     return free, f"constraints set aside, as every atom of a crystal must be free: {listed}"
 
 

@@ -30,7 +30,7 @@ from ase_geomformer.recipes import (
     relax_many,
     vibrations,
 )
-from ase_geomformer.recipes.constraints import exact, joint_constraints, set_aside
+from ase_geomformer.recipes.constraints import FreeDirections, exact, joint_constraints, set_aside
 from ase_geomformer.recipes.modes.normal_modes import PER_CM
 from ase_geomformer.runs.reader import read_atoms
 from tests.recipes.constraint_table import (
@@ -192,6 +192,14 @@ def test_a_path_on_a_line(surface: MuellerBrown) -> None:
     for image in result.images:
         moved = image.positions[1] - ends[0].positions[1]
         assert np.linalg.norm(np.cross(moved, way)) < 1e-9
+
+
+def test_atoms_counted_from_the_end() -> None:
+    atoms = slab()
+    atoms.set_constraint([FixAtoms([-1]), FixedPlane([-2], (0.0, 0.0, 1.0))])
+    free = FreeDirections.of(atoms, "vibrate")
+    assert free.free_atoms.tolist() == [0, 1]
+    assert len(free.atoms) == 5
 
 
 def test_constraints_of_both_ends_hold_together() -> None:

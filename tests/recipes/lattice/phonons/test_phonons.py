@@ -311,3 +311,16 @@ def test_what_is_no_crystal_is_refused(lennard_jones: LennardJones, tmp_path: Pa
     with pytest.raises(ValueError, match="a phonon calculation needs a crystal"):
         quiet(Atoms("Ar"), lennard_jones, SMALL, output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_phonons_take_the_masses_of_the_atoms(argon: Atoms, lennard_jones: LennardJones) -> None:
+    heavy = argon.copy()
+    heavy.set_masses([4.0 * argon.get_masses()[0]])
+    light, slow = (quiet(one, lennard_jones, SMALL) for one in (argon, heavy))
+    np.testing.assert_allclose(
+        slow.modes.frequencies_THz, 0.5 * light.modes.frequencies_THz, atol=1e-6
+    )
+    mixed = argon * (2, 1, 1)
+    mixed.set_masses([36.0, 40.0])
+    with pytest.raises(ValueError, match="atoms of Ar have masses from 36 to 40 amu"):
+        quiet(mixed, lennard_jones, SMALL)
