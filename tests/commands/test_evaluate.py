@@ -107,12 +107,14 @@ def test_several_files_are_one_evaluation(name: str, labelled: list[Atoms]) -> N
     assert files == ["one.xyz", "two.xyz"]
 
 
-def test_no_progress_prints_nothing(
+def test_without_progress_the_result_is_one_line(
     name: str, labelled: list[Atoms], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write("frames.xyz", labelled, format="extxyz")
     evaluate(name, "--data", "frames.xyz", "--output", "out", "--progress", "false")
-    assert capsys.readouterr().out == ""
+    shown = capsys.readouterr().out
+    assert shown.count("\n") == 1
+    assert shown.endswith("; files in out\n")
 
 
 def test_faults_of_the_data_are_told_before_anything_is_written(

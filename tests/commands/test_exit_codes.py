@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import bulk
 from ase.io import write
 
 from ase_geomformer.checkpoint.folder import Card, save_potential
@@ -83,19 +82,3 @@ def test_models_verify_names_what_failed(
     card.write_text(json.dumps(content))
     assert main(["models", "verify", words[1], "--json"]) == 1
     assert capsys.readouterr().err == f"1 of 1 potentials failed: {words[1]}\n"
-
-
-def test_evaluate_tells_its_result_without_progress(
-    potential: Potential, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    atoms = molecule("CH4")
-    save_potential(potential, tmp_path / "p", Card("random"), [atoms])
-    atoms.info["REF_energy"] = 0.0
-    atoms.arrays["REF_forces"] = np.zeros((5, 3))
-    write(tmp_path / "labelled.extxyz", atoms)
-    words = ["--potential", str(tmp_path / "p"), "--data", str(tmp_path / "labelled.extxyz")]
-    words += ["--output", str(tmp_path / "out"), "--progress", "false"]
-    assert main(["evaluate", *words]) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith("energy_mae_meV_per_atom ")
-    assert shown.endswith(f"files in {tmp_path / 'out'}\n")
