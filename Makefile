@@ -31,8 +31,10 @@ test: $(STAMP)  ## run the tests
 check: lint  ## style, types, imports and a quick selection of tests: a minute on two cores
 	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 -m quick $(ARGS)
 
-fuzz: $(STAMP)  ## ten minutes of random damage to potentials and structures
+fuzz: $(STAMP)  ## random damage to potentials and structures, and kills at every file operation
 	@$(QUIET_THREADS) $(BIN)/python benchmarks/fuzz.py --seconds 600 $(ARGS)
+	@for verb in md-traj md-h5md md-extxyz replicas relax relax-many phonons conductivity qha neb; do \
+		$(QUIET_THREADS) $(BIN)/python tests/kills/kill.py $$verb build/kills/$$verb || exit 1; done
 
 lint: $(STAMP)  ## check style (ruff), types (mypy) and imports between rooms (import-linter)
 	@$(BIN)/ruff check

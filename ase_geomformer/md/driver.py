@@ -11,7 +11,14 @@ from ase import Atoms
 from ase_geomformer.md import guards, report, restart
 from ase_geomformer.md.constraints import NotHeld
 from ase_geomformer.md.observer import Observer
-from ase_geomformer.md.output import FIGURE_FILE, Output, find_checkpoint, run_folder, start
+from ase_geomformer.md.output import (
+    FIGURE_FILE,
+    FolderRemovedError,
+    Output,
+    find_checkpoint,
+    run_folder,
+    start,
+)
 from ase_geomformer.md.result import MDResult, averages, drift
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, begin
@@ -20,6 +27,9 @@ from ase_geomformer.runs.report import show
 
 # What ends a run as a run, with its files and its reason.
 STOPS = (guards.RunStopped, NotHeld)
+# What the run cannot be blamed for, and cannot be told of in its files: a full disk, too little
+# memory.
+RAISED = (OSError, MemoryError)
 
 
 def run_md(
@@ -75,8 +85,8 @@ def run_md(
     Returns
     -------
     MDResult
-        ``completed`` is False, and ``reason`` says why, when a guard or the user (Ctrl-C)
-        stopped the run.
+        ``completed`` is False, and ``reason`` says why, when a guard, an error of the calculator
+        or the user (Ctrl-C) stopped the run.
 
     Raises
     ------
@@ -102,10 +112,10 @@ def run_md(
     start(folder, settings, inputs or {})
     files = Output(simulation, folder, checkpoint)
     try:
-        reason, stopped = _run(simulation, files, observers, progress)
+        reason, error = _run(simulation, files, observers, progress)
     finally:
         files.close()
-    result = finish(simulation, files, reason, stopped)
+    result = finish(simulation, files, reason, error)
     if progress:
         show(result, report.title(result, settings))
     return result
@@ -113,8 +123,8 @@ def run_md(
 
 def _run(
     simulation: Simulation, files: Output, observers: Sequence[Observer], progress: bool
-) -> tuple[str, bool]:
-    """Make the steps; why the run ended, and whether a guard stopped it."""
+) -> tuple[str, Exception | None]:
+    """Make the steps; why the run ended, and the error that stopped it, a guard's or any other."""
     settings, dynamics = simulation.settings, simulation.dynamics
     with report.progress_bar(simulation, progress) as advance:
         # In this order, so that no bad frame is written and a checkpoint knows all that is.
@@ -125,12 +135,26 @@ def _run(
         dynamics.attach(advance, 1)
         try:
             dynamics.run(settings.steps - simulation.step)
-        except STOPS as stop:
-            return f"{stop}{files.whereabouts()}", True
         except KeyboardInterrupt:
-            return f"interrupted at step {simulation.step}", False
+            return f"interrupted at step {simulation.step}", None
+        except Exception as error:  # of the calculator, an integrator, an observer
+            if files.are_there():
+                if isinstance(error, RAISED):
+                    raise
+                return why(simulation, files, error), error
+    if not files.are_there():
+        gone = FolderRemovedError(files.folder)
+        return str(gone), gone
     files.save()
-    return f"all {settings.steps} steps made", False
+    return f"all {settings.steps} steps made", None
+
+
+def why(simulation: Simulation, files: Output, error: Exception) -> str:
+    """Why a run ended early, and where to look."""
+    if isinstance(error, STOPS):
+        return f"{error}{files.whereabouts()}"
+    when = f"stopped at step {simulation.step} ({simulation.time_fs:g} fs)"
+    return f"{when} by {type(error).__name__}: {error}.{files.whereabouts()}"
 
 
 def watch(simulation: Simulation, files: Output) -> None:
@@ -140,18 +164,23 @@ def watch(simulation: Simulation, files: Output) -> None:
     files.attach()
 
 
-def finish(simulation: Simulation, files: Output, reason: str, stopped: bool) -> MDResult:
+def finish(simulation: Simulation, files: Output, reason: str, error: Exception | None) -> MDResult:
     """Write what there is to write at the end of a run, and give its result."""
-    files.write_end(stopped)
-    result = _result(simulation, files, reason, stopped)
-    _write(files.run_folder, result, simulation.settings)
+    removed = isinstance(error, FolderRemovedError)
+    if not removed:
+        files.write_end(stopped=error is not None)
+    result = _result(simulation, files, reason, error)
+    if not removed:
+        _write(files.run_folder, result, simulation.settings)
     return result
 
 
-def _result(simulation: Simulation, files: Output, reason: str, stopped: bool) -> MDResult:
+def _result(
+    simulation: Simulation, files: Output, reason: str, error: Exception | None
+) -> MDResult:
     settings, log = simulation.settings, files.recorder.columns()
     return MDResult(
-        completed=simulation.step == settings.steps and not stopped,
+        completed=simulation.step == settings.steps and error is None,
         reason=reason,
         steps=simulation.step,
         wall_time=files.wall_time(),
@@ -163,6 +192,7 @@ def _result(simulation: Simulation, files: Output, reason: str, stopped: bool) -
         log=log,
         atoms=simulation.atoms,
         output=files.folder,
+        error=error,
     )
 
 

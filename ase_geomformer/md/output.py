@@ -34,6 +34,16 @@ FILES = (
 )
 
 
+class FolderRemovedError(Exception):
+    """A run's files are not there any more."""
+
+    def __init__(self, folder: Path | None) -> None:
+        super().__init__(
+            f"the folder {folder} was removed or replaced while the run was under way; nothing "
+            "more is written"
+        )
+
+
 class Output:
     """Log, trajectory and restart file of a simulation; without a folder only the log, in memory.
 
@@ -78,7 +88,15 @@ class Output:
             dynamics.attach(self._harvest, 1)
 
     def checkpoint(self) -> None:
-        """Make the present step one that the run can resume from."""
+        """Make the present step one that the run can resume from.
+
+        Raises
+        ------
+        FolderRemovedError
+            If the files are not there any more.
+        """
+        if not self.are_there():
+            raise FolderRemovedError(self.folder)
         if self.simulation.step > 0:
             self.simulation.forget()
         self.save()
@@ -98,13 +116,18 @@ class Output:
             found["harvest"] = self._harvest.position()
         return found
 
+    def are_there(self) -> bool:
+        """Whether the log is still the file that is written to; it is not in a removed folder."""
+        return self.folder is None or self.recorder.is_there()
+
     def wall_time(self) -> float:
         """Seconds that the run has taken so far, in earlier processes too."""
         return self.simulation.wall_time + time.perf_counter() - self._start
 
     def close(self) -> None:
+        there = self.are_there()
         self.recorder.close()
-        if self._trajectory is not None:
+        if self._trajectory is not None and there:
             self._trajectory.close()
 
     def whereabouts(self) -> str:
@@ -153,7 +176,12 @@ def find_checkpoint(folder: RunFolder) -> restart.Checkpoint | None:
 
 
 def check_files(folder: Path, checkpoint: restart.Checkpoint) -> None:
-    """Refuse to resume with files that are missing or shorter than they were."""
+    """Refuse to resume with files that are missing or shorter than they were.
+
+    A run that resumes from step 0 starts its files anew, so that it needs none.
+    """
+    if checkpoint.facts["step"] == 0:
+        return
     files = checkpoint.facts["files"]
     trajectory = f"trajectory.{checkpoint.settings.trajectory_format}"
     for name, size in {LOG_FILE: files["log"], trajectory: files["trajectory"][0]}.items():

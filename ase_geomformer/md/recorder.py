@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,8 +45,20 @@ class Recorder:
 
     @property
     def position(self) -> int:
-        """Length of the file in bytes."""
-        return self._file.tell() if self._file else 0
+        """Length of the file in bytes, all of which are on the disk."""
+        if self._file is None:
+            return 0
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def is_there(self) -> bool:
+        """Whether the file still lies where it was made."""
+        if self._file is None:
+            return True
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._file.name))
+        except FileNotFoundError:
+            return False
 
     def __call__(self) -> None:
         """Record the present step."""

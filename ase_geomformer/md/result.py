@@ -59,6 +59,8 @@ class MDResult(DynamicsResult):
         The last structure, with velocities.
     output : Path or None
         Folder of the files.
+    error : Exception or None
+        What ended the run early, with its traceback: a guard's RunStopped, or any other.
     """
 
     steps: int
@@ -69,6 +71,7 @@ class MDResult(DynamicsResult):
     drift_meV_per_atom_per_ps: float | None
     log: dict[str, np.ndarray]
     atoms: Atoms
+    error: Exception | None = None
 
     @property
     def steps_per_second(self) -> float:

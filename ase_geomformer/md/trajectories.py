@@ -82,6 +82,7 @@ class AseTrajectory:
 
     def position(self) -> Position:
         backend = self._writer.backend
+        os.fsync(backend.fd.fileno())
         return [backend.fd.tell(), int(backend.nitems), int(backend.pos0)]
 
     def close(self) -> None:
@@ -119,6 +120,7 @@ class ExtxyzTrajectory:
         self._file.flush()
 
     def position(self) -> Position:
+        os.fsync(self._file.fileno())
         return [self._file.tell()]
 
     def close(self) -> None:

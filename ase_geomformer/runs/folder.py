@@ -16,6 +16,7 @@ from ase import Atoms
 from ase_geomformer.machine.bounded import read_yaml
 from ase_geomformer.machine.files import atomic_file, expanded, remove_leftovers, write_text
 from ase_geomformer.runs import extxyz
+from ase_geomformer.runs.lock import LOCK_FILE, hold, release
 from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import provenance
 from ase_geomformer.runs.result import RunResult
@@ -87,6 +88,8 @@ class RunFolder:
         if output is None:
             return
         self.path = check_folder(output, overwrite=overwrite or resume)
+        if self.path.is_dir():
+            hold(self.path)
         if resume:
             self.resumed = (self.path / checkpoint).exists()
             if not self.resumed:
@@ -138,6 +141,8 @@ class RunFolder:
         if self.path is None:
             return
         files = [*files, *filter(None, map(extxyz.whole_file, files))]
+        self.path.mkdir(parents=True, exist_ok=True)
+        hold(self.path)
         for name in (*files, SETTINGS_FILE, RESULT_FILE):
             remove_leftovers(self.path / name)
         spared = set(kept) if self.resumed else set()
@@ -197,6 +202,7 @@ class RunFolder:
         if self.path is not None:
             origin = provenance(calculator, seed=seed)
             write_result(self.path, {**result.summary(), **extra, "provenance": origin})
+            release(self.path)
 
 
 def check_folder(
@@ -321,5 +327,6 @@ def _check_own(folder: Path, checkpoint: str, own: Iterable[str]) -> None:
 def _others(folder: Path, own: Iterable[str]) -> list[str]:
     """Names of the entries of a folder, those that fit a pattern aside."""
     patterns = list(own)
-    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    return [name for name in names if not any(fnmatch(name, pattern) for pattern in patterns)]
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set[str]()
+    names.discard(LOCK_FILE)  # of a process that was killed
+    return sorted(name for name in names if not any(fnmatch(name, it) for it in patterns))

@@ -207,3 +207,56 @@ def test_forces_of_a_potential_are_looked_at(potential: Potential, silicon: Atom
     result = stopped(silicon, PotentialCalculator(potential), settings)
     assert result.steps == 0
     assert "guards.max_force_eV_per_A" in result.reason
+
+
+class Failing(EMT):
+    """Raises an error of its own at some evaluation."""
+
+    def __init__(self, evaluation: int, error: Exception) -> None:
+        super().__init__()
+        self.evaluation, self.error, self.calls = evaluation, error, 0
+
+    def calculate(self, *arguments: Any) -> None:
+        self.calls += 1
+        if self.calls == self.evaluation:
+            raise self.error
+        super().calculate(*arguments)
+
+
+@pytest.mark.parametrize("error", [ValueError("positions are NaN"), KeyError("x")])
+def test_any_error_on_the_way_ends_as_a_stop(error: Exception, tmp_path: Path) -> None:
+    result = stopped(bulk("Cu", cubic=True), Failing(32, error), SETTINGS, output=tmp_path / "run")
+    assert result.steps > 20
+    assert f"by {type(error).__name__}: {error}" in result.reason
+    assert result.error is error
+    names = {file.name for file in (tmp_path / "run").iterdir()}
+    assert {"offending.extxyz", "last_good.traj", "result.json", "log.csv", "md.png"} <= names
+    stored = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert stored["completed"] is False
+    # What was saved before is sound: the run resumes where the calculator does not fail.
+    again = run_md(None, EMT(), SETTINGS, output=tmp_path / "run", resume=True, progress=False)
+    assert again.completed
+
+
+def test_a_full_disk_is_no_fault_of_the_run(tmp_path: Path) -> None:
+    failing = Failing(32, OSError("no space left on device"))
+    with pytest.raises(OSError, match="no space left"):
+        run_md(bulk("Cu", cubic=True), failing, SETTINGS, output=tmp_path / "run", progress=False)
+
+
+def test_a_removed_folder_ends_the_run(tmp_path: Path) -> None:
+    import shutil
+
+    from ase_geomformer.md.observer import Observer
+
+    def remove(atoms: Atoms, step: int) -> None:
+        if step == 30:
+            shutil.rmtree(tmp_path / "run")
+
+    result = run_md(
+        bulk("Cu", cubic=True), EMT(), SETTINGS, output=tmp_path / "run", progress=False,
+        observers=[Observer(remove, 10)],
+    )  # fmt: skip
+    assert not result.completed
+    assert "was removed" in result.reason
+    assert not (tmp_path / "run").exists()

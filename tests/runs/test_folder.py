@@ -121,7 +121,7 @@ def test_a_folder_is_made_only_when_the_run_starts(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert not (tmp_path / "run").exists()
     folder.start({"steps": 1})
-    assert [file.name for file in (tmp_path / "run").iterdir()] == ["settings.yaml"]
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [".lock", "settings.yaml"]
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     RunFolder(tmp_path, resume=True).start({}, files=("data.npz", "FORCE_SETS"))
     assert sorted(file.name for file in tmp_path.iterdir()) == [
-        ".other-abcd1234.npz", "settings.yaml",
+        ".lock", ".other-abcd1234.npz", "settings.yaml",
     ]  # fmt: skip
 
 

@@ -100,6 +100,7 @@ class ReplicaCalculator(Calculator):
         self.asked = Atoms()
         self.wanted: set[str] = set()
         self.answer: dict[str, Any] = {}
+        self.failure: Exception | None = None
 
     @property
     def name(self) -> str:
@@ -118,6 +119,9 @@ class ReplicaCalculator(Calculator):
         self.wanted = self.properties | set(properties)
         if self.companion.at_work:
             self.companion.wait()
+            if self.failure is not None:
+                failure, self.failure = self.failure, None
+                raise failure
         else:
             (self.answer,) = self.evaluate([self.asked], tuple(sorted(self.wanted)))
         self.results.update(self.answer)
@@ -154,8 +158,21 @@ def advance(
     while waiting:
         asking = [calculators[index] for index in waiting]
         wanted = tuple(sorted(set().union(*(calculator.wanted for calculator in asking))))
-        answers = asking[0].evaluate([calculator.asked for calculator in asking], wanted)
-        for calculator, answer in zip(asking, answers, strict=True):
-            calculator.answer = answer
+        _answer(asking, wanted)
         waiting = [i for i in waiting if waits(i, calculators[i].companion.resume)]
     return errors
+
+
+def _answer(asking: Sequence[ReplicaCalculator], wanted: tuple[str, ...]) -> None:
+    """Evaluate all structures at once; where that fails, find out whose fault it is."""
+    try:
+        answers = asking[0].evaluate([calculator.asked for calculator in asking], wanted)
+    except Exception as error:
+        if len(asking) > 1:
+            for calculator in asking:
+                _answer([calculator], wanted)
+        else:
+            asking[0].failure = error
+        return
+    for calculator, answer in zip(asking, answers, strict=True):
+        calculator.answer = answer

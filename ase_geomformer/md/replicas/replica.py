@@ -56,13 +56,13 @@ class Replica:
         return restart.snapshot(self.simulation, self.files.positions(), self.files.wall_time())
 
     def end(self, error: Exception | None, reason: str = "") -> MDResult:
-        """Close the files and give the result; raise an error that is no guard's."""
+        """Close the files and give the result; raise what the run cannot be blamed for."""
         self.files.close()
-        if error is not None and not isinstance(error, driver.STOPS):
+        if isinstance(error, driver.RAISED):
             raise error
         if error is not None:
-            reason = f"{error}{self.files.whereabouts()}"
-        return driver.finish(self.simulation, self.files, reason, stopped=error is not None)
+            reason = driver.why(self.simulation, self.files, error)
+        return driver.finish(self.simulation, self.files, reason, error)
 
 
 def prepare(

@@ -1,0 +1,29 @@
+"""Verbs that can resume are killed at their file operations, and end as if they had lived.
+
+A few kills of each verb; ``make fuzz`` does them all.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kills.verbs import VERBS
+
+ROOT = Path(__file__).resolve().parents[2]
+# Operations from one kill to the next; the verbs that take seconds are killed less often.
+EVERY = {"phonons": 40, "conductivity": 60, "qha": 80, "replicas": 40, "neb": 25}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_killed_verb_ends_as_if_it_had_lived(verb: str, tmp_path: Path) -> None:
+    script = [sys.executable, str(ROOT / "tests" / "kills" / "kill.py"), verb, str(tmp_path)]
+    done = subprocess.run(
+        [*script, "--every", str(EVERY.get(verb, 20))],
+        cwd=ROOT, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(" 0 wrong\n")
