@@ -98,7 +98,7 @@ LIMITS = """## What limits
 MEASURE = """## Measure a potential
 
 The checks of a potential NAME in `potentials/`, written into its folder and told by its README.
-Runs of molecular dynamics go on where they were when their command is given again.
+Molecular dynamics runs resume when their command is given again.
 
 ```
 python benchmarks/dimers.py --potentials NAME --cards
