@@ -162,8 +162,8 @@ def test_it_resumes_to_the_bit(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"settings": {"cutoff": 3.0}}, "model.settings cannot change when fine-tuning"),
-        ({"terms": {"zbl": {}}}, "model.terms cannot change when fine-tuning"),
+        ({"settings": {"cutoff": 3.0}}, "model.settings cannot be set for fine-tuning"),
+        ({"terms": {"zbl": {}}}, "model.terms cannot be set for fine-tuning"),
         ({"refit_references": True, "reference_energies_eV": {"H": 1.0}}, "not both"),
     ],
 )
