@@ -120,8 +120,8 @@ class TrainingModule(lightning.LightningModule):
         # Errors are in units of the data's forces: a loss below one is small, however it grew.
         if not math.isfinite(value) or value > self.EXPLODED * max(self.first_loss, 1.0):
             raise TrainingDiverged(
-                f"the loss is {value:g} at step {self.global_step} and was {self.first_loss:g} at the "
-                "start; lower the learning rate or check the labels of the saved batch"
+                f"the loss is {value:g} at step {self.global_step} and was {self.first_loss:g} at "
+                "the start; lower the learning rate or check the labels of the saved batch"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
