@@ -140,7 +140,8 @@ def s66x10(part: Part) -> str:
 def sapt10k(part: Part) -> str:
     return f"""## Interaction energies: SAPT10K
 
-Dimers of many sets, beside SAPT (kcal/mol), which has errors of its own of some tenths.
+Every {part["one_in"]}th dimer of many sets, beside SAPT (kcal/mol), which has errors of its own of
+some tenths.
 
 {error_rows(part["rows"])}"""
 
@@ -163,10 +164,14 @@ medians over molecules, for all methods of the same ones.
 def charged_dimers(part: Part) -> str:
     return f"""## Ion pairs
 
-Dimers of oppositely charged molecules by distance (Grisafi et al., Chem. Sci. 2021), binding
-energy in eV. A potential without long-range terms has none of it.
+Ten dimers of oppositely charged molecules at thirteen distances of 3.7 to 8.7 Å (Grisafi et al.,
+Chem. Sci. 2021), binding energies in eV.
 
-{error_rows(part["rows"])}"""
+{error_rows(part["rows"])}
+
+The charge of a structure acts on all of its atoms, so that a pair of ions, neutral as a whole, is
+not the sum of its ions, however far they are apart: energies of a pair can be compared with each
+other, and not with those of the ions."""
 
 
 def frequencies(part: Part) -> str:

@@ -97,7 +97,7 @@ class PreparedPotential:
         self.function: Function = _function(self.potential, given)
         self.memory = MemoryGuard(self.potential)
         self._lock = Lock()
-        # The same for other boundaries, by the settings of their terms, and by boundaries.
+        # What evaluates structures of other boundaries, and what has been made for them so far.
         self._origin = self
         self._fitting: dict[Boundaries, PreparedPotential] = {}
         self.settings = given.updated(
