@@ -22,8 +22,8 @@ help:  ## show this list
 	@echo
 	@echo "Options: PYTHON=/path/to/python (3.11 or newer), ARGS=\"-k graph\" (passed to pytest)"
 
-demo: $(STAMP)  ## 1 ps of molecular dynamics of ethanol with the shipped potential
-	@$(QUIET_THREADS) $(BIN)/python md_examples/ethanol_nvt.py
+demo: $(STAMP)  ## 1 ps of molecular dynamics of ethanol with the shipped potential, compiled once
+	@$(QUIET_THREADS) $(BIN)/python md_examples/ethanol_nvt.py --compile
 
 test: $(STAMP)  ## run the tests
 	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 $(ARGS)

@@ -17,7 +17,7 @@ from ase_geomformer.neighbors import VerletList
 from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
 from ase_geomformer.runtime.locked import LockedCalculator
-from ase_geomformer.runtime.prepared import Source, prepare
+from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import (
     ASE_PROPERTIES,
     CHARGE_PROPERTIES,
@@ -109,6 +109,10 @@ class PotentialCalculator(LockedCalculator):
         """Whether forces are the gradient of the energy."""
         return self.potential.conservative
 
+    def evaluation_of(self, atoms: Atoms) -> str:
+        """How a structure is evaluated, see :meth:`PreparedPotential.ready`."""
+        return self.prepared.fitting(boundaries_of(atoms)).ready()
+
     def set(self, **kwargs: Any) -> dict[str, Any]:
         """Refuse to change parameters, which are fixed when the calculator is made."""
         if kwargs:
@@ -155,7 +159,7 @@ class PotentialCalculator(LockedCalculator):
             self.atoms, self._granted = None, {}
             self.graphs.forget()
         prepared = self.prepared.fitting(boundaries_of(atoms))
-        wanted = self._wanted(atoms, prepared.potential, properties)
+        wanted = self._wanted(atoms, prepared, properties)
         graph = self.graphs.of(atoms, prepared.potential.far_cutoff)
         (converted,) = to_ase(prepared(graph, needed(wanted)), [atoms], wanted)
         self.results.update(converted)
@@ -165,16 +169,16 @@ class PotentialCalculator(LockedCalculator):
         self.atoms.info.update({key: electrons(atoms)[key] for key in given})
 
     def _wanted(
-        self, atoms: Atoms, potential: Potential, properties: tuple[str, ...]
+        self, atoms: Atoms, prepared: PreparedPotential, properties: tuple[str, ...]
     ) -> Collection[str]:
         """All that a request is answered with; refused where the potential cannot give it."""
         if properties in self._granted:
             return self._granted[properties]
-        check_request(atoms, potential, properties)
+        check_request(atoms, prepared.potential, properties)
         wanted = {*properties, "energy", "free_energy", "energies"}
         wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
         # With compilation, energy alone would have to be compiled, too.
-        if self.prepared.settings.compile or wanted & set(GRADIENT_PROPERTIES):
+        if prepared.is_compiled or wanted & set(GRADIENT_PROPERTIES):
             wanted |= {"forces"} | ({"stress"} & set(self.implemented_properties))
             wanted -= set() if has_volume(atoms) else {"stress"}
         self._granted[properties] = wanted

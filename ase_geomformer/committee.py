@@ -125,6 +125,11 @@ class CommitteeCalculator(LockedCalculator):
             {name: self.results[name] for name in self.results if name in all_outputs}
         )
 
+    def evaluation_of(self, atoms: Atoms) -> list[str | None]:
+        """How each member of ours evaluates a structure; None for others."""
+        known = (getattr(member, "evaluation_of", None) for member in self.members)
+        return [one(atoms) if one else None for one in known]
+
     def reset(self) -> None:
         """Forget results, the members' too."""
         super().reset()

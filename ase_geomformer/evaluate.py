@@ -96,7 +96,7 @@ class BatchEvaluator:
         properties = (properties,) if isinstance(properties, str) else tuple(properties)
         _check(structures, self.prepared, properties)
         names = needed(properties)
-        if self.prepared.settings.compile:
+        if self.prepared.is_compiled:
             # What is asked for next is then compiled already.
             names |= {"energy", "energies", "forces"}
         # Those that share their long-range sums, in order; their results then in the given order.

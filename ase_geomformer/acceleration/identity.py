@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
+import re
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
+from ase_geomformer.layers.spline import SplineGrid
 from ase_geomformer.potential import Potential
 
 # Parts of the package that turn a graph into numbers, relative to it.
@@ -37,6 +40,24 @@ def of_potential(potential: Potential) -> str:
         potential.energy_scale,
         potential.terms_settings,
     )
+
+
+def of_tables(potential: Potential) -> int | None:
+    """Intervals of a potential's radial tables, which weights decide else; None without."""
+    basis = getattr(potential.architecture, "radial_basis", None)
+    return basis.num_intervals if isinstance(basis, SplineGrid) else None
+
+
+@lru_cache(maxsize=1)
+def of_machine() -> tuple[str, str]:
+    """Of what compiled code runs on: torch with the system, and the CPU with its instructions."""
+    cpu = platform.processor() or platform.machine()
+    described = Path("/proc/cpuinfo")
+    if described.is_file():
+        text = described.read_text(encoding="utf-8", errors="replace")
+        found = [re.search(rf"^{key}\s*:\s*(.*)$", text, re.M) for key in ("model name", "flags")]
+        cpu = " ".join(match[1] for match in found if match) or cpu
+    return f"torch {torch.__version__} {platform.system()} {platform.machine()}", cpu
 
 
 @lru_cache(maxsize=1)

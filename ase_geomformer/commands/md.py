@@ -32,9 +32,11 @@ def run(options: Namespace) -> int:
     from ase_geomformer.md import run_md
 
     common.check_output(options)
+    atoms = common.single_structure(options, "md")
+    calculator = common.calculator_or_committee(options)
     result = run_md(
-        common.single_structure(options, "md"),
-        common.calculator_or_committee(options),
+        atoms,
+        common.compiled_for(calculator, options, settings.steps, [atoms]),
         settings,
         output=options.output,
         resume=options.resume,

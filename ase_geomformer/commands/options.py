@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,6 +158,35 @@ def calculator(options: Namespace) -> PotentialCalculator:
     from ase_geomformer.calculator import PotentialCalculator
 
     return PotentialCalculator(options.potential, settings_of(options, CalculatorSettings))
+
+
+def compiled_for(
+    calculator: Calculator, options: Namespace, evaluations: int, atoms: Sequence[Atoms]
+) -> Calculator:
+    """The calculator, its potentials compiled if a long run gains by it and --compile is auto.
+
+    A run that is resumed continues as it was begun.
+    """
+    from ase_geomformer.acceleration import can_compile_ahead, worth_compiling
+    from ase_geomformer.physics import boundaries_of
+
+    settings: CalculatorSettings = settings_of(options, CalculatorSettings)
+    members: list[Any] = getattr(calculator, "members", [calculator])
+    boundaries = boundaries_of(atoms[0])
+    fitting = [member.prepared.fitting(boundaries) for member in members]
+    num_atoms = sum(map(len, atoms))
+    if (
+        settings.compile != "auto"
+        or options.resume
+        or not worth_compiling(evaluations, num_atoms)
+        or not all(can_compile_ahead(one.potential) for one in fitting)
+        or all(one.is_compiled for one in fitting)
+    ):
+        return calculator
+    compiled = type(calculator)(options.potential, settings.updated({"compile": True}))
+    for member in getattr(compiled, "members", [compiled]):
+        member.prepared.fitting(boundaries).ready()
+    return compiled
 
 
 def calculator_or_committee(options: Namespace) -> Calculator:

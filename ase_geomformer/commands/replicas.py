@@ -37,9 +37,11 @@ def run(options: Namespace) -> int:
 
     common.check_output(options)
     found = common.structures(options)
+    alike = found if len(found) > 1 else found * len(replicas.each(settings))
+    calculator = common.compiled_for(common.calculator(options), options, settings.steps, alike)
     result = run_replicas(
         found[0] if len(found) == 1 else found,
-        common.calculator(options),
+        calculator,
         settings,
         replicas,
         output=options.output,

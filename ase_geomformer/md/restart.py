@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ from ase_geomformer.md.guard_memory import GuardMemory
 from ase_geomformer.md.integrators import INTEGRATORS
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, as_calculator, check_spread, reset
+from ase_geomformer.physics import boundaries_of
 from ase_geomformer.runs.folder import check_same
+from ase_geomformer.runs.provenance import evaluation
 
 VERSION = 1
 # What a resumed run may do otherwise than before: how long it is, and what it writes and minds.
@@ -108,6 +111,7 @@ def snapshot(simulation: Simulation, files: Mapping[str, Any], wall_time: float)
         "info": encode(_encodable(atoms.info)),
         "constraints": json.loads(encode([entry.todict() for entry in atoms.constraints])),
         "files": dict(files),
+        "evaluation": evaluation(atoms.calc, atoms),
     }
     arrays = {
         "atoms": {**atoms.arrays, "cell": atoms.cell.array, "pbc": atoms.pbc},
@@ -190,7 +194,7 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
     facts = checkpoint.facts
     check_same_settings(facts["settings"], settings, facts["step"])
     atoms = checkpoint.atoms()
-    atoms.calc = as_calculator(calculator)
+    atoms.calc = _as_before(as_calculator(calculator), atoms, facts.get("evaluation"))
     check_spread(atoms.calc, settings)
     reset(atoms)
     _restore_results(atoms, checkpoint.arrays["results"])
@@ -218,6 +222,24 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
     )
     simulation.resume_target()
     return simulation
+
+
+def _as_before(calculator: Any, atoms: Atoms, how: Any) -> Any:
+    """A calculator that evaluates plainly, or by compiled code, as before; warns if it cannot."""
+    if how is None or evaluation(calculator, atoms) == how:
+        return calculator
+    if isinstance(how, str) and hasattr(calculator, "prepared"):
+        prepared = calculator.prepared.evaluating(how, boundaries_of(atoms))
+        if prepared is not calculator.prepared:
+            calculator = type(calculator)(prepared)
+    now = evaluation(calculator, atoms)
+    if now != how:
+        warnings.warn(
+            f"evaluation was {how!r} and is {now!r} from here on: the resumed run agrees to "
+            "rounding, not to the bit, with one that was never interrupted",
+            stacklevel=3,
+        )
+    return calculator
 
 
 def check_structure(checkpoint: Checkpoint, atoms: Atoms | None) -> None:

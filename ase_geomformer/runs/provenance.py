@@ -48,6 +48,22 @@ def provenance(calculator: Any, *, seed: int | None = None) -> dict[str, Any]:
     }
 
 
+def evaluation(calculator: Any, atoms: Any = None) -> str | list[str | None] | None:
+    """How a calculator of ours evaluates a structure, plain or by compiled code.
+
+    Where this is the same, results of the same structure are the same to the bit.
+
+    Parameters
+    ----------
+    calculator : ase calculator
+    atoms : ase.Atoms, optional
+        The structure that it evaluated last, if left out.
+    """
+    atoms = getattr(calculator, "atoms", None) if atoms is None else atoms
+    known = getattr(calculator, "evaluation_of", None)
+    return None if known is None or atoms is None else known(atoms)
+
+
 def _arithmetic() -> dict[str, Any]:
     """How torch computes; None where a run with another calculator has not loaded it."""
     torch = sys.modules.get("torch")
@@ -69,6 +85,7 @@ def _potential(calculator: Any) -> dict[str, Any]:
         "sha256": card.sha256 if card else None,
         "calculator": type(calculator).__name__,
         **({} if potential is None else {"conservative": potential.conservative}),
+        "evaluation": evaluation(calculator),
         **({"members": members} if members else {}),
     }
 

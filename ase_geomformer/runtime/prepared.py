@@ -12,7 +12,12 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.acceleration import (
+    Artifact,
+    CompiledAhead,
     CompiledPotential,
+    artifact_key,
+    can_compile_ahead,
+    find_artifact,
     tabulate_once,
     threads_worth,
     worth_tabulating,
@@ -147,6 +152,49 @@ class PreparedPotential:
         other.memory = MemoryGuard(other.potential)
         return other
 
+    def ready(self) -> str:
+        """Compile now what is to be compiled, and tell how graphs are evaluated from now on.
+
+        Returns
+        -------
+        str
+            "plain", "compiled in this process", or "compiled" with the key of the code in the
+            cache. Results of the same kind, for the same structure, are the same to the bit.
+        """
+        function = self.function
+        if isinstance(function, CompiledAhead):
+            function = function.ready()
+        if isinstance(function, Artifact):
+            return f"compiled {function.key}"
+        return "plain" if function is self.potential else "compiled in this process"
+
+    def evaluating(self, how: str, boundaries: Boundaries) -> PreparedPotential:
+        """The same potential, evaluated as :meth:`ready` told in an earlier process.
+
+        That is possible where ``compile`` is ``"auto"``, and the same code is there or can be
+        compiled again; else, this one.
+
+        Parameters
+        ----------
+        how : str
+        boundaries : tuple of bool
+            Of the structure that is evaluated.
+        """
+        own = self.fitting(boundaries)
+        if self.settings.compile != "auto" or how == own.ready():
+            return self
+        if how == "plain":
+            return self.with_settings(compile=False)
+        potential = own.potential
+        if can_compile_ahead(potential) and how == f"compiled {artifact_key(potential)}":
+            return self.with_settings(compile=True)
+        return self
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether compiled code evaluates graphs, which always gives forces and stress as well."""
+        return self.function is not self.potential
+
     def with_settings(self, **changes: Any) -> PreparedPotential:
         """The same potential with other settings; it shares what they do not change.
 
@@ -196,7 +244,14 @@ class PreparedPotential:
 
 
 def _function(potential: Potential, settings: CalculatorSettings) -> Function:
-    return CompiledPotential(potential) if settings.compile else potential
+    """What evaluates a potential as the settings say."""
+    if settings.compile is False:
+        return potential
+    if not can_compile_ahead(potential):
+        return CompiledPotential(potential) if settings.compile is True else potential
+    if settings.compile == "auto":
+        return find_artifact(potential) or potential
+    return CompiledAhead(potential)
 
 
 # A potential, prepared or not.

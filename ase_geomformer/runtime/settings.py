@@ -45,9 +45,12 @@ class CalculatorSettings:
     ewald : bool
         Sum the electrostatics of a crystal over all periodic images by Ewald's method, whatever
         long_range says; needs three periodic directions.
-    compile : bool
-        Compile the potential at the first step, which takes a minute or two, to be faster
-        afterwards. Results are reproducible to rounding, not to the bit.
+    compile : bool or "auto"
+        Evaluate by compiled code, several times as fast. true: compile the potential for this
+        machine at the first step, which takes one to three minutes, unless that was done before;
+        auto: use compiled code where that was done, without compiling anything; false: evaluate
+        without. Results of the two agree to rounding, not to the bit. On a GPU only true compiles,
+        anew in each process.
     radial_tables : bool or "auto"
         Read filters of the distance from tables instead of evaluating them, within 1e-6 eV/atom
         and 1e-5 eV/Å; auto: in float32 on a CPU, where the filters are networks.
@@ -63,7 +66,7 @@ class CalculatorSettings:
     long_range: Literal["auto", "published"] = "auto"
     long_range_cutoff: float | Literal["auto"] | None = ranged("auto", 0, 10000, "Å", above=True)
     ewald: bool = False
-    compile: bool = False
+    compile: bool | Literal["auto"] = "auto"
     radial_tables: bool | Literal["auto"] = "auto"
     keep_memory: bool = True
 

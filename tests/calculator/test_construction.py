@@ -63,7 +63,7 @@ def test_the_potential_given_is_copied(potential: Potential, ethanol: Atoms) -> 
         ({"long_range_cutoff": "far"}, ValueError, "= 'far' must be a finite number or auto"),
         ({"long_range_cutoff": 0}, ValueError, "long_range_cutoff = 0 must be positive"),
         ({"radial_tables": "yes"}, ValueError, "'yes' must be one of true, false, auto"),
-        ({"compile": 1}, ValueError, "compile = 1 must be one of true, false"),
+        ({"compile": 1}, ValueError, "must be one of true, false, auto"),
         ({"skn": 0.1}, TypeError, "unknown keyword 'skn'; did you mean 'skin'?"),
         ({"neighbors": "magic"}, ValueError, "backend 'magic' is unknown; available: .*vesin"),
         ({"potential": None}, TypeError, "as a path or as a Potential, not as NoneType"),
@@ -94,7 +94,7 @@ def test_parameters_describe_it_and_are_fixed(saved: Path) -> None:
         "long_range": "auto",
         "long_range_cutoff": "auto",
         "ewald": False,
-        "compile": False,
+        "compile": "auto",
         "radial_tables": True,
         "keep_memory": True,
     }

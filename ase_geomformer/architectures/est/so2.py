@@ -65,9 +65,11 @@ class SO2Linear(nn.Module):
         values = [of_zero.unflatten(1, (1, -1, self.out_channels))]
         for order, pair in enumerate(pairs):
             parts = pair.flatten(2).flatten(0, 1)
-            turned = self.real[order](parts).unflatten(0, (len(pair), 2))
+            turned = self.real[order](parts).unflatten(0, (pair.shape[0], 2))
             if self.imaginary is not None:
-                plus, minus = self.imaginary[order](parts).unflatten(0, (len(pair), 2)).unbind(1)
+                plus, minus = (
+                    self.imaginary[order](parts).unflatten(0, (pair.shape[0], 2)).unbind(1)
+                )
                 turned = self.scale * (turned + torch.stack([-minus, plus], dim=1))
             values.append(turned.unflatten(2, (-1, self.out_channels)))
         return values, extra

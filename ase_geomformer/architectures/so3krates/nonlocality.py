@@ -58,6 +58,6 @@ def nonlocal_envelope(
 
 def _inverse_sizes(batch: Tensor, like: Tensor, rounded: bool) -> Tensor:
     """One over the number of atoms in each atom's structure (N,)."""
-    atoms = Segments.of(batch, len(batch), in_order=True)
+    atoms = Segments.of(batch, batch.shape[0], in_order=True)
     sizes = atoms.sum(torch.ones_like(batch, dtype=like.dtype))[batch]
     return (1.0 / sizes).float().to(like.dtype) if rounded else 1.0 / sizes

@@ -107,6 +107,11 @@ class ReplicaCalculator(Calculator):
         """That of the calculator that all share."""
         return str(self.evaluate.calculator.name)
 
+    def evaluation_of(self, atoms: Atoms) -> Any:
+        """How the calculator that all share evaluates a structure; None if it is not ours."""
+        known = getattr(self.evaluate.calculator, "evaluation_of", None)
+        return known(atoms) if known else None
+
     def calculate(
         self,
         atoms: Atoms | None = None,

@@ -1,0 +1,90 @@
+"""Compiled code of a potential, for any number of atoms, edges, far pairs and structures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.potential import Potential
+
+# Of which those of the potential are compiled. Stresses of atoms are hardly ever asked for.
+NOT_COMPILED = ("stresses",)
+
+
+def compiled_properties(potential: Potential) -> tuple[str, ...]:
+    """What compiled code of a potential gives, all of it at each call."""
+    return tuple(name for name in potential.properties if name not in NOT_COMPILED)
+
+
+class Artifact:
+    """A potential whose energies and gradients come from a shared object, and is called like it.
+
+    The shared object is executed: it must come from a place that only the user can write to.
+    Copies, also through pickle, load it again.
+
+    Parameters
+    ----------
+    file : Path
+        The shared object.
+    potential : Potential
+        What it was made of, which evaluates what it cannot: other properties, and structures
+        without edges.
+    key : str
+        What it is called in the cache.
+
+    Raises
+    ------
+    RuntimeError
+        If it cannot be loaded.
+    """
+
+    def __init__(self, file: Path, potential: Potential, key: str = "") -> None:
+        self.file, self.potential, self.key = file, potential, key
+        self.properties = compiled_properties(potential)
+        self._load()
+
+    def _load(self) -> None:
+        # What torch's own aoti_load_package makes in the end; that imports the compiler first, two
+        # seconds, and copies the code to the system's temporary folder.
+        runner = getattr(getattr(torch._C, "_aoti", None), "AOTIModelContainerRunnerCpu", None)
+        if runner is None:
+            raise RuntimeError(f"torch {torch.__version__} has no loader of compiled code")
+        self._runner = runner(str(self.file), 1)
+        self._needs_pairs = self.potential.far_cutoff > 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {n: getattr(self, n) for n in ("file", "potential", "key", "properties")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._load()
+
+    def __call__(
+        self, graph: AtomGraph, properties: Iterable[str] = ("energy", "forces")
+    ) -> dict[str, Tensor]:
+        """Evaluate a graph; arguments and results are those of :meth:`Potential.forward`."""
+        names = tuple(properties)
+        if not self.serves(graph, names):
+            return self.potential(graph, names)
+        results: Sequence[Tensor] = self._runner.run(compiled_inputs(graph))
+        found = dict(zip(self.properties, results, strict=True))
+        return {name: found[name] for name in names}
+
+    def serves(self, graph: AtomGraph, names: Sequence[str]) -> bool:
+        """Whether the compiled code has these properties, and takes such a graph."""
+        return (
+            graph.num_edges > 0
+            and (graph.num_far_pairs > 0 or not self._needs_pairs)
+            and all(name in self.properties for name in names)
+        )
+
+
+def compiled_inputs(graph: AtomGraph) -> list[Tensor]:
+    """The tensors of a graph, without positions, which only the reciprocal lattice needs."""
+    *needed, positions = graph.tensors
+    return [*needed, positions[:0]]
