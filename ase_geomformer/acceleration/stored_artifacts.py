@@ -29,6 +29,10 @@ SAVED = 0.5
 Tell = Callable[[str], None]
 
 
+class ArtifactError(RuntimeError):
+    """There can be no compiled code of a potential here."""
+
+
 def can_compile_ahead(potential: Potential) -> bool:
     """Whether code of a potential can be of any size, and loaded by later processes.
 
@@ -60,9 +64,12 @@ def find_artifact(potential: Potential, cache: Cache | None = None) -> Artifact 
 
     Where the cache belongs to others, or the code cannot be loaded, there is a warning.
     """
+    cache = cache or Cache()
+    if not cache.folder.exists():
+        return None
     key = artifact_key(potential)
     try:
-        entry = (cache or Cache()).find(key)
+        entry = cache.find(key)
         return None if entry is None else Artifact(entry.folder / FILE, potential, key)
     except (OSError, RuntimeError) as error:
         warnings.warn(
@@ -98,9 +105,12 @@ def make_artifact(potential: Potential, tell: Tell, cache: Cache | None = None) 
         with cache.locked(key) as mine:
             if not mine:
                 raise ArtifactError("another process is compiling it now")
+            found = find_artifact(potential, cache)  # made since
+            if found is not None:
+                return found
             _check_compiler()
             tell(f"compiling {name} for this machine, once; it takes one to three minutes")
-            start, cpu_start = time.perf_counter(), time.process_time()
+            start = time.perf_counter()
             about = {"kind": "compiled code", "potential": name, "dtype": str(potential.dtype)[6:]}
             about |= {"torch": torch.__version__, "cpu": identity.of_machine()[1]}
             from ase_geomformer.acceleration.build import build
@@ -108,7 +118,6 @@ def make_artifact(potential: Potential, tell: Tell, cache: Cache | None = None) 
             with compiling():
                 entry = cache.store(key, about, lambda folder: build(potential, folder / FILE))
             tell(f"compiled {name} in {time.perf_counter() - start:.0f} s")
-            logger.info("%.0f s of processor time", time.process_time() - cpu_start)
             return Artifact(entry.folder / FILE, potential, key)
     except ArtifactError:
         raise
@@ -122,15 +131,11 @@ def worth_compiling(evaluations: float, num_atoms: float) -> bool:
     return SAVED * evaluations * (FIRST_ATOM + FURTHER_ATOM * num_atoms) > COMPILING
 
 
-class ArtifactError(RuntimeError):
-    """There can be no compiled code of a potential here."""
-
-
 class CompiledAhead:
     """A potential that is compiled at its first evaluation, unless it was before.
 
     Where it cannot be, it warns once and evaluates the potential as it is. What it does at the
-    first evaluation it does ever after. Copies share the code, and pickles look for it again.
+    first evaluation it does ever after. Copies, also through pickle, look for it again.
 
     Parameters
     ----------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,6 @@ from ase import Atoms
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import build, identity
-from ase_geomformer.acceleration.artifact import Artifact
 from ase_geomformer.acceleration.stored_artifacts import (
     FILE,
     artifact_key,
@@ -29,25 +27,6 @@ from ase_geomformer.md import MDSettings, run_md
 from ase_geomformer.potential import Potential
 
 CARRIERS = {"deepcopy": copy.deepcopy, "pickle": lambda it: pickle.loads(pickle.dumps(it))}
-
-
-@pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cache:
-    monkeypatch.setenv("ASE_GEOMFORMER_CACHE", str(tmp_path / "cache"))
-    return Cache()
-
-
-@pytest.fixture
-def builds(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> list[Potential]:
-    """What is compiled from now on, without the time that it takes."""
-    built: list[Potential] = []
-
-    def quick(potential: Potential, file: Path) -> None:
-        built.append(potential)
-        shutil.copyfile(artifact.file, file)
-
-    monkeypatch.setattr(build, "build", quick)
-    return built
 
 
 def calculator(potential: Potential, **settings: Any) -> PotentialCalculator:
@@ -226,7 +205,7 @@ def test_a_run_that_cannot_be_resumed_to_the_bit_says_so(
     run(tmp_path / "run", ethanol, small, 5)
     settings = MDSettings(ensemble="nve", temperature_K=200, steps=10, seed=1)
     other = calculator(small, compile=True)
-    with pytest.warns(UserWarning, match="evaluated by plain code and is resumed with compiled"):
+    with pytest.warns(UserWarning, match="evaluation was .plain. and is .compiled"):
         run_md(None, other, settings, output=tmp_path / "run", resume=True, progress=False)
 
 

@@ -15,12 +15,6 @@ from ase_geomformer.potential import Potential
 NAME = "so3krates-rmd17-ethanol"
 
 
-@pytest.fixture
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cache:
-    monkeypatch.setenv("ASE_GEOMFORMER_CACHE", str(tmp_path / "cache"))
-    return Cache()
-
-
 def never(*_: object) -> None:
     raise AssertionError("tables were made anew")
 
