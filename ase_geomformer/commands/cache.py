@@ -22,9 +22,9 @@ DESCRIPTION = (
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "action", nargs="?", default="list", choices=list(ACTIONS), help="what to do"
+        "action", nargs="?", default="list", choices=list(ACTIONS), help="What to do."
     )
-    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.add_argument("--json", type=bool, default=False, help="Print as JSON.")
 
 
 def run(options: Namespace) -> int:
