@@ -24,7 +24,6 @@ from ase_geomformer.md.guard_memory import GuardMemory
 from ase_geomformer.md.integrators import INTEGRATORS
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, as_calculator, check_spread, reset
-from ase_geomformer.physics import boundaries_of
 from ase_geomformer.runs.folder import check_same
 from ase_geomformer.runs.provenance import evaluation
 
@@ -229,7 +228,7 @@ def _as_before(calculator: Any, atoms: Atoms, how: Any) -> Any:
     if how is None or evaluation(calculator, atoms) == how:
         return calculator
     if isinstance(how, str) and hasattr(calculator, "prepared"):
-        prepared = calculator.prepared.evaluating(how, boundaries_of(atoms))
+        prepared = calculator.prepared.evaluating(how, atoms)
         if prepared is not calculator.prepared:
             calculator = type(calculator)(prepared)
     now = evaluation(calculator, atoms)

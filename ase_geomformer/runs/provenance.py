@@ -80,12 +80,13 @@ def _potential(calculator: Any) -> dict[str, Any]:
     potential = getattr(calculator, "potential", None)
     card = getattr(potential, "card", None)
     members = calculator.parameters.get("members")  # of a committee
+    how = evaluation(calculator)
     return {
         "name": card.name if card else getattr(calculator, "name", None),
         "sha256": card.sha256 if card else None,
         "calculator": type(calculator).__name__,
         **({} if potential is None else {"conservative": potential.conservative}),
-        "evaluation": evaluation(calculator),
+        **({} if how is None else {"evaluation": how}),
         **({"members": members} if members else {}),
     }
 

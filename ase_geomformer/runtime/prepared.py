@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from ase import Atoms
 from torch import Tensor
 
 from ase_geomformer.acceleration import (
@@ -27,7 +28,7 @@ from ase_geomformer.machine.allocator import keep_freed_memory
 from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 from ase_geomformer.machine.lock import Lock
 from ase_geomformer.neighbors.search import choose
-from ase_geomformer.physics import Boundaries, LongRange
+from ase_geomformer.physics import Boundaries, LongRange, boundaries_of
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential
 from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
@@ -168,7 +169,7 @@ class PreparedPotential:
             return f"compiled {function.key}"
         return "plain" if function is self.potential else "compiled in this process"
 
-    def evaluating(self, how: str, boundaries: Boundaries) -> PreparedPotential:
+    def evaluating(self, how: str, atoms: Atoms) -> PreparedPotential:
         """The same potential, evaluated as :meth:`ready` told in an earlier process.
 
         That is possible where ``compile`` is ``"auto"``, and the same code is there or can be
@@ -177,10 +178,10 @@ class PreparedPotential:
         Parameters
         ----------
         how : str
-        boundaries : tuple of bool
-            Of the structure that is evaluated.
+        atoms : ase.Atoms
+            The structure that is evaluated.
         """
-        own = self.fitting(boundaries)
+        own = self.fitting(boundaries_of(atoms))
         if self.settings.compile != "auto" or how == own.ready():
             return self
         if how == "plain":
