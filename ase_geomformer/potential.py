@@ -201,12 +201,15 @@ class Potential(nn.Module):
         if unknown:
             names = ", ".join(
                 f"{chemical_symbols[number]} (Z={number})"
-                if 0 < number < len(chemical_symbols)
+                if 0 <= number < len(chemical_symbols)
                 else f"Z={number}"
                 for number in unknown
             )
+            # ASE's X, as in water models of four sites.
+            remedy = "; X is a virtual site and no element: remove it" if 0 in unknown else ""
             raise ValueError(
-                f"the potential does not know {names}; it was made for {', '.join(self.symbols)}"
+                f"the potential does not know {names}; it was made for "
+                f"{', '.join(self.symbols)}{remedy}"
             )
 
     def forward(

@@ -23,7 +23,7 @@ HOSTILE: dict[str, tuple[Callable[[], Atoms], str]] = {
     "infinite": (lambda: Atoms("H", [[np.inf, 0, 0]]), "NaN or infinite position"),
     "NaN cell": (lambda: Atoms("H", cell=np.nan * CELL, pbc=True), "cell has a NaN"),
     "element": (lambda: Atoms("HXeU"), r"does not know Xe \(Z=54\), U \(Z=92\); it was made for H"),
-    "dummy atom": (lambda: Atoms("HX"), r"does not know Z=0"),
+    "virtual site": (lambda: Atoms("HX"), r"does not know X \(Z=0\).*virtual site.*remove it"),
     "periodic without a cell": (lambda: Atoms("H", pbc=True), "periodic axes .* zero"),
     "flat periodic cell": (
         lambda: Atoms("H", cell=[[3, 0, 0], [0, 3, 0], [3, 3, 0]], pbc=True),
