@@ -10,9 +10,11 @@ written from all that are there.
 from __future__ import annotations
 
 import json
+import lzma
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +111,9 @@ def errors(found: np.ndarray, expected: np.ndarray) -> dict[str, float]:
 
 
 def read(data: Path, name: str) -> Iterator[Atoms]:
-    return iread(data / DATA[name], index=":", format="extxyz")
+    # ASE looks back for every frame, and an archive would be unpacked from its beginning each time.
+    text = StringIO(lzma.decompress((data / DATA[name]).read_bytes()).decode())
+    return iread(text, index=":", format="extxyz")
 
 
 def known(atoms: Atoms) -> bool:
@@ -196,7 +200,11 @@ def sapt10k(potential: str, data: Path) -> dict[str, Any]:
 
 def conformers(potential: str, data: Path) -> dict[str, Any]:
     """Neutral molecules of its elements, one in so many; energies centred by molecule."""
-    frames = [a for a in read(data, "conformers") if a.info["set"] == "Neutral_jobs" and known(a)]
+    frames = [
+        atoms
+        for atoms in read(data, "conformers")
+        if atoms.info["set"] == "Neutral_jobs" and "E_dlpno" in atoms.info and known(atoms)
+    ]
     names = list(dict.fromkeys(atoms.info["molecule"] for atoms in frames))
     chosen = set(names[::ONE_IN])
     frames = [atoms for atoms in frames if atoms.info["molecule"] in chosen]

@@ -138,12 +138,15 @@ def s66x10(part: Part) -> str:
 
 
 def sapt10k(part: Part) -> str:
+    rows = {name: entry for name, entry in part["rows"].items() if entry["number"] >= 10}
     return f"""## Interaction energies: SAPT10K
 
 Every {part["one_in"]}th dimer of many sets, beside SAPT (kcal/mol), which has errors of its own of
-some tenths.
+some tenths. Sets of which ten dimers or more are measured, and all that are:
 
-{error_rows(part["rows"])}"""
+{error_rows(rows)}
+
+Of pairs with a charged molecule the energies cannot be used: see the ion pairs below."""
 
 
 def conformers(part: Part) -> str:
