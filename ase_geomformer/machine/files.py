@@ -49,6 +49,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         # mkstemp makes files only their owner can read; give the usual permissions back.
         temporary.chmod(0o666 & ~_umask())
+        _to_disk(temporary)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -88,6 +89,9 @@ def atomic_folder(
         yield temporary
         if not private:
             temporary.chmod(0o777 & ~_umask())
+        for file in temporary.iterdir():
+            if file.is_file() and not file.is_symlink():
+                _to_disk(file)
         if target.exists():
             if replaces is not None:
                 _keep_others(target, temporary, set(replaces))
@@ -124,6 +128,12 @@ def recover_folders(parent: Path) -> None:
     for outgoing in parent.glob(f".*{_OUTGOING}"):
         name = outgoing.name[1:].rsplit("-", maxsplit=2)[0]
         recover_folder(parent / name)
+
+
+def _to_disk(file: Path) -> None:
+    """Have the content on the disk: a power failure could leave an empty file under the name."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _keep_others(old: Path, new: Path, replaced: set[str]) -> None:

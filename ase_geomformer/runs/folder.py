@@ -16,7 +16,7 @@ from ase import Atoms
 from ase_geomformer.machine.bounded import read_yaml
 from ase_geomformer.machine.files import atomic_file, expanded, remove_leftovers, write_text
 from ase_geomformer.runs import extxyz
-from ase_geomformer.runs.lock import LOCK_FILE, hold, release
+from ase_geomformer.runs.lock import LOCK_FILE, check_free, hold, release
 from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import provenance
 from ase_geomformer.runs.result import RunResult
@@ -88,8 +88,7 @@ class RunFolder:
         if output is None:
             return
         self.path = check_folder(output, overwrite=overwrite or resume)
-        if self.path.is_dir():
-            hold(self.path)
+        check_free(self.path)
         if resume:
             self.resumed = (self.path / checkpoint).exists()
             if not self.resumed:

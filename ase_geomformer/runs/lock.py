@@ -6,6 +6,7 @@ between machines where the file system does: local disks, NFS and Lustre with lo
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import platform
@@ -63,6 +64,21 @@ def hold(folder: Path) -> None:
         "since": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
     (place / LOCK_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that another process has now, as :func:`hold` would; nothing is changed."""
+    place = folder.resolve()
+    if (place / LOCK_FILE).exists() and place not in _held:
+        hold(folder)
+        release(folder)
+
+
+@atexit.register
+def release_all() -> None:
+    """Let others write into all folders that this process holds."""
+    for place in list(_held):
+        release(place)
 
 
 def release(folder: Path) -> None:

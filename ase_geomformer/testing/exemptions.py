@@ -21,11 +21,15 @@ class Exemption:
         What breaks the promise, and by how much.
     arguments
         Parameters of the check for which it fails; for all when left out.
+    rounding
+        Whether rounding decides, so that the check fails on one processor and passes on another.
+        Only then may it pass.
     """
 
     check: str
     reason: str
     arguments: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    rounding: bool = False
 
     def covers(self, check: str, arguments: Mapping[str, Any]) -> bool:
         return check == f"test_{self.check}" and all(

@@ -234,7 +234,7 @@ def evaluation_of(potential: Potential, frames: list[Frame]) -> Evaluation:
 
 
 def test_frames_without_labels_are_refused(potential: Potential) -> None:
-    with pytest.raises(ValueError, match="none of the 1 frames has a label"):
+    with pytest.raises(ValueError, match="none of the 1 frames has labels"):
         evaluation_of(potential, [Frame(atoms=molecule("H2O"))])
 
 

@@ -51,7 +51,7 @@ def test_the_ramp_is_a_straight_line() -> None:
     [
         ({"temperature_end_K": 0.0}, "temperature_end_K = 0.0 must be positive"),
         ({"temperature_end_K": float("nan")}, "must be a finite number"),
-        ({"ensemble": "nve"}, "must be left out: nve has no thermostat"),
+        ({"ensemble": "nve"}, "must be left out, because nve has no thermostat"),
     ],
 )
 def test_impossible_ramps(changes: dict[str, Any], message: str) -> None:

@@ -100,11 +100,11 @@ def test_a_run_resumes_with_the_settings_it_had(tmp_path: Path) -> None:
     (folder / "data.npz").touch()
     (folder / "figure.png").touch()
     assert run(folder, Settings(steps=9), resume=True).start(**files, free=("steps",)).resumed
-    assert sorted(file.name for file in folder.iterdir()) == ["data.npz", "settings.yaml"]
+    assert sorted(file.name for file in folder.glob("[!.]*")) == ["data.npz", "settings.yaml"]
     with pytest.raises(ValueError, match=r"length_A was 1.0 .* is 2.0 now"):
         run(folder, Settings(length_A=2.0), resume=True).start(**files)
     run(folder, overwrite=True).start(**files)
-    assert sorted(file.name for file in folder.iterdir()) == ["settings.yaml"]
+    assert sorted(file.name for file in folder.glob("[!.]*")) == ["settings.yaml"]
 
 
 @pytest.mark.parametrize("recipe", [eos, elastic, vibrations])
