@@ -37,8 +37,7 @@ class CalculatorSettings:
         How electrostatics and dispersion are summed, for a potential that has them. auto: over all
         pairs of an open structure, by Ewald's method in crystals and slabs, up to the cutoff where
         one direction is periodic; dispersion up to its cutoff in all periodic structures.
-        published: as the potential was published or trained. See
-        :class:`~ase_geomformer.physics.LongRange`.
+        published: as the potential was published or trained.
     long_range_cutoff : float, None or "auto"
         Cutoff of electrostatics and dispersion in Å, whatever the boundaries; null (None) for no
         cutoff, which is possible without periodic boundaries only; auto: as long_range says.
