@@ -40,6 +40,16 @@ class H5MDTrajectory:
             self._written = position[0]
             _keep(path, self._written, simulation)
 
+    @staticmethod
+    def check_position(path: Path, position: list[int]) -> None:
+        """Refuse a number of frames that the file does not have; ValueError says why."""
+        if len(position) != 1:
+            raise ValueError(f"the position in {path.name} has {len(position)} numbers, not 1")
+        with opened(path) as file:
+            held = min(len(dataset) for dataset in _datasets(file).values())
+        if not 1 <= position[0] <= held:
+            raise ValueError(f"{path.name} has {held} frames, not {position[0]}")
+
     def write(self) -> None:
         atoms = self.simulation.atoms
         frame = {
@@ -81,6 +91,13 @@ class H5MDTrajectory:
                 dataset.resize(count, axis=0)
                 dataset[self._written :] = np.stack([frame[name] for frame in self._frames])
         self._written, self._frames = count, []
+
+
+def opened(path: Path) -> Any:
+    """The file, open for reading, also where a process was killed that had it open."""
+    import h5py
+
+    return h5py.File(path, "r", libver="latest", swmr=True, locking=False)
 
 
 def _declare(file: Any, simulation: Simulation) -> None:
@@ -146,7 +163,7 @@ def _keep(path: Path, count: int, simulation: Simulation) -> None:
     import h5py
 
     with (
-        h5py.File(path, "r", libver="latest", swmr=True, locking=False) as old,
+        opened(path) as old,
         atomic_file(path) as temporary,
         h5py.File(temporary, "w", libver="latest") as new,
     ):

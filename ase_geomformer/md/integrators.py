@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from ase.md.md import MolecularDynamics
 
+from ase_geomformer.md.restart_facts import check_array
+
 
 @dataclass(frozen=True)
 class IntegratorState:
@@ -31,9 +33,18 @@ class IntegratorState:
         return {path: np.array(attrgetter(path)(dynamics)) for path in self.variables}
 
     def restore(self, dynamics: MolecularDynamics, saved: Mapping[str, np.ndarray]) -> None:
-        """Set the variables to what :meth:`save` gave."""
+        """Set the variables to what :meth:`save` gave.
+
+        Raises
+        ------
+        ValueError
+            If one is missing, or of another shape than the integrator's.
+        """
         for path in self.variables:
+            if path not in saved:
+                raise ValueError(f"the array {path} of the integrator is missing")
             value = saved[path]
+            check_array(path, value, np.shape(attrgetter(path)(dynamics)), "f")
             _set(dynamics, path, value.copy() if value.ndim else value.item())
 
     def scale_momenta(self, dynamics: MolecularDynamics, factor: float) -> None:

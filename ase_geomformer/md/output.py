@@ -191,6 +191,9 @@ def check_files(folder: Path, checkpoint: restart.Checkpoint) -> None:
                 f"{path} is missing, or shorter than when {RESTART_FILE} was written, so that the "
                 "run cannot be resumed; put it back, or start a new run from the last structure"
             )
+    with restart.sound(checkpoint.path):
+        kind = TRAJECTORIES[checkpoint.settings.trajectory_format]
+        kind.check_position(folder / trajectory, files["trajectory"])
 
 
 def start(folder: RunFolder, settings: MDSettings, inputs: Mapping[str, Any]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ase_geomformer.md import constraints
 from ase_geomformer.md.ensembles import ENSEMBLES
 from ase_geomformer.md.guard_memory import GuardMemory
 from ase_geomformer.md.integrators import INTEGRATORS
+from ase_geomformer.md.restart_facts import check_arrays, check_facts, check_results
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, as_calculator, check_spread, reset
 from ase_geomformer.runs.folder import check_same
@@ -51,10 +53,13 @@ class Checkpoint:
     arrays : dict of str to dict of str to array
         By what they belong to: "atoms", "results" of the calculator, "integrator", "guards",
         "manifold" of the constraints.
+    path : path, optional
+        Where it was read, for errors.
     """
 
     facts: dict[str, Any]
     arrays: dict[str, dict[str, np.ndarray]]
+    path: Path | None = None
 
     @property
     def settings(self) -> MDSettings:
@@ -148,7 +153,7 @@ def load(path: Path) -> Checkpoint:
         If it is none.
     """
     facts, found = read(path)
-    return assemble(facts, found)
+    return assemble(facts, found, path)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -158,9 +163,12 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         facts = parse_json(_facts_text(found.pop("facts")))
     except Exception as error:  # numpy, zipfile and json each have their own
         raise ValueError(f"{path} is not a restart file of molecular dynamics: {error}") from error
-    if facts["version"] != VERSION:
+    if not isinstance(facts, dict) or "version" not in facts:
+        raise ValueError(f"{path} is not a restart file of molecular dynamics: it has no version")
+    number = facts["version"]
+    if number != VERSION or type(number) is not int:
         raise ValueError(
-            f"{path} has version {facts['version']}, but this program reads version {VERSION}"
+            f"{path} has version {str(number)[:60]}, but this program reads version {VERSION}"
         )
     return facts, found
 
@@ -171,15 +179,37 @@ def _facts_text(stored: np.ndarray) -> bytes:
     return str(stored).encode()
 
 
-def assemble(facts: dict[str, Any], found: Mapping[str, np.ndarray]) -> Checkpoint:
-    """A checkpoint of its facts and of arrays as :func:`flat` names them."""
+def assemble(facts: Any, found: Mapping[str, np.ndarray], path: Path) -> Checkpoint:
+    """A checkpoint of its facts and of arrays as :func:`flat` names them.
+
+    Raises
+    ------
+    ValueError
+        If one of them is missing, or not what it must be.
+    """
     arrays: dict[str, dict[str, np.ndarray]] = {
         group: {} for group in ("atoms", "results", "integrator", "guards", "manifold")
     }
-    for name, values in found.items():
-        group, _, entry = name.partition("/")
-        arrays[group][entry] = values
-    return Checkpoint(facts, arrays)
+    checkpoint = Checkpoint(facts, arrays, path)
+    with sound(path):
+        for name, values in found.items():
+            group, _, entry = name.partition("/")
+            arrays[group][entry] = values
+        check_facts(facts)
+        check_arrays(arrays)
+        checkpoint.atoms()
+    return checkpoint
+
+
+@contextmanager
+def sound(path: Path | None) -> Iterator[None]:
+    """What fails here, fails because of the restart file, and says so."""
+    try:
+        yield
+    except Exception as error:  # of NumPy and ASE, which take what they are given
+        raise ValueError(
+            f"{path} is damaged, or was changed, and cannot be resumed: {error}"
+        ) from error
 
 
 def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Simulation:
@@ -195,16 +225,20 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
     atoms = checkpoint.atoms()
     atoms.calc = _as_before(as_calculator(calculator), atoms, facts.get("evaluation"))
     check_spread(atoms.calc, settings)
-    reset(atoms)
-    _restore_results(atoms, checkpoint.arrays["results"])
     rng = np.random.default_rng()
     number = facts["degrees_of_freedom"]
-    manifold = constraints.manifold_of(atoms)
-    if manifold is not None:
-        manifold.restore(checkpoint.arrays["manifold"])
+    with sound(checkpoint.path):
+        manifold = constraints.manifold_of(atoms)
+        if manifold is not None:
+            manifold.restore(checkpoint.arrays["manifold"])
+    reset(atoms)
+    with sound(checkpoint.path):
+        check_results(atoms.calc.results, checkpoint.arrays["results"])
+    _restore_results(atoms, checkpoint.arrays["results"])
     dynamics = ENSEMBLES[settings.ensemble].build(atoms, settings, rng, number, manifold)
     dynamics.nsteps = facts["step"]
-    INTEGRATORS[type(dynamics).__name__].restore(dynamics, checkpoint.arrays["integrator"])
+    with sound(checkpoint.path):
+        INTEGRATORS[type(dynamics).__name__].restore(dynamics, checkpoint.arrays["integrator"])
     rng.bit_generator.state = facts["random_state"]
     simulation = Simulation(
         settings,

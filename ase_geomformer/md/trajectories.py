@@ -30,6 +30,10 @@ class TrajectoryFile(Protocol):
         self, path: Path, simulation: Simulation, position: Position | None = None
     ) -> None: ...
 
+    @staticmethod
+    def check_position(path: Path, position: Position) -> None:
+        """Refuse a position that the file does not have; ValueError says why."""
+
     def write(self) -> None:
         """Add the present frame."""
 
@@ -37,6 +41,14 @@ class TrajectoryFile(Protocol):
         """Where the file is, with all frames so far safely in it."""
 
     def close(self) -> None: ...
+
+
+def check_length(path: Path, position: Position, count: int) -> None:
+    """Refuse a position that does not have as many numbers as the format's, or too large ones."""
+    if len(position) != count:
+        raise ValueError(f"the position in {path.name} has {len(position)} numbers, not {count}")
+    if position[0] > path.stat().st_size:
+        raise ValueError(f"{path.name} is shorter than {position[0]}")
 
 
 def stamped(simulation: Simulation) -> Atoms:
@@ -63,6 +75,16 @@ class AseTrajectory:
         if position is not None:
             _cut(path, position)
             self._open()
+
+    @staticmethod
+    def check_position(path: Path, position: Position) -> None:
+        check_length(path, position, 3)
+        size, frames, table = position
+        with path.open("rb") as file:
+            head = file.read(48)
+        held = struct.unpack("<q", head[32:40])[0] if len(head) == 48 else 0
+        if not 1 <= frames <= held or not 48 <= table <= size - 8 * frames:
+            raise ValueError(f"{path.name} does not have {frames} frames with a table at {table}")
 
     def _open(self) -> None:
         from ase.io.trajectory import Trajectory
@@ -110,6 +132,14 @@ class ExtxyzTrajectory:
         if position is not None:
             os.truncate(path, position[0])
         self._file = path.open("wb" if position is None else "ab")
+
+    @staticmethod
+    def check_position(path: Path, position: Position) -> None:
+        check_length(path, position, 1)
+        with path.open("rb") as file:
+            file.seek(max(0, position[0] - 1))
+            if position[0] and file.read(1) != b"\n":
+                raise ValueError(f"{path.name} has no frame that ends at byte {position[0]}")
 
     def write(self) -> None:
         from ase.io import write

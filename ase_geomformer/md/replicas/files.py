@@ -13,6 +13,7 @@ from ase import Atoms
 from ase_geomformer.md import restart
 from ase_geomformer.md.output import LOG_FILE, OFFENDING_FILE, RESTART_FILE, check_files
 from ase_geomformer.md.recorder import columns, read_log
+from ase_geomformer.md.replicas.facts import check_set
 from ase_geomformer.md.replicas.result import ReplicasResult
 from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.result import MDResult, averages, drift
@@ -49,9 +50,12 @@ class SavedSet:
         self, settings: MDSettings, replicas: ReplicaSettings, structures: Sequence[Atoms]
     ) -> None:
         """Refuse to resume another set of replicas; ValueError says how it differs."""
-        restart.check_same_settings(self.facts["settings"], settings, self.facts["step"])
+        step = self.facts["step"]
+        restart.check_same_settings(self.facts["settings"], settings, step)
         check_same(self.facts["replicas"], replicas)
+        each = replicas.each(settings)
         for index, checkpoint in self.checkpoints.items():
+            restart.check_same_settings(checkpoint.facts["settings"], each[index], step)
             restart.check_structure(checkpoint, structures[index])
 
 
@@ -104,13 +108,18 @@ def load(path: Path) -> SavedSet:
     facts, arrays = restart.read(path)
     if "live" not in facts:
         raise ValueError(f"{path} belongs to a single run; resume it with md --resume")
+    with restart.sound(path):
+        check_set(facts)
+        strange = sorted(name for name in arrays if name.partition("/")[0] not in facts["live"])
+        if strange:
+            raise ValueError(f"the array {strange[0]} is of no replica under way")
     checkpoints = {}
     for text, own in facts["live"].items():
         prefix = f"{text}/"
         found = {
             name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)
         }
-        checkpoints[int(text)] = restart.assemble(own, found)
+        checkpoints[int(text)] = restart.assemble(own, found, path)
     return SavedSet(facts, checkpoints)
 
 
