@@ -73,7 +73,7 @@ class Facts:
     exchanged_temperature_K : float or None
     exchanges : bool
         Files from before there were exchanges lack it.
-    evaluation : str or None
+    evaluation : str, list of str or None
         How the calculator evaluated.
     """
 
@@ -89,7 +89,7 @@ class Facts:
     files: Lengths
     exchanged_temperature_K: float | None = ranged(None, 0, 1e6, "K", above=True)
     exchanges: bool = False
-    evaluation: str | None = None
+    evaluation: str | list[str | None] | None = None
 
     def __post_init__(self) -> None:
         check_settings(self)
