@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import setuptools  # noqa: F401 - ahead of any distutils, or torch could not compile any more
 import torch
 from ase import Atoms
 from ase.build import bulk, molecule

@@ -252,8 +252,8 @@ def test_float32_tables_are_as_good_as_float32(potential: Potential, water_box: 
 
 def test_padding_and_tables(potential: Potential, silicon: Atoms) -> None:
     plain = PotentialCalculator(potential, device="cpu", radial_tables=True)
-    padded = PotentialCalculator(potential, device="cpu", radial_tables=True, compile=True)
-    assert isinstance(padded.prepared.function, CompiledPotential)
+    padded = PotentialCalculator(potential, device="cpu", radial_tables=True)
+    padded.prepared.function = CompiledPotential(padded.prepared.potential)
     padded.prepared.function.backend = "eager"
     for name in ("energy", "forces", "stress"):
         np.testing.assert_allclose(

@@ -143,5 +143,7 @@ def open_store(
     if path is None:
         return None
     origin = provenance(evaluator.calculator)
-    identity = {"potential": origin["potential"], "dtype": origin["dtype"]}
+    # How it is evaluated changes forces by rounding at most, and older files do not say it.
+    potential = {k: v for k, v in origin["potential"].items() if k != "evaluation"}
+    identity = {"potential": potential, "dtype": origin["dtype"]}
     return ForceStore(path, structures, identity)
