@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import ase_geomformer
+
 PUBLIC_NAMES = """
 import ase_geomformer
 for name in ase_geomformer.__all__:
@@ -17,9 +19,7 @@ for name in ase_geomformer.__all__:
 """
 
 # A potential of random weights, which torch draws from its global generator: that is not ours.
-# Neither is what rich draws from Python's, when it is imported.
 POTENTIAL = """
-import rich.console
 from ase.build import molecule
 from ase_geomformer import Potential
 from ase_geomformer.architectures import build
@@ -144,6 +144,47 @@ def changes_made_by(tmp_path: Path, run_python: Callable) -> Callable:
 )
 def test_import_changes_no_global_state(action: str, changes_made_by: Callable) -> None:
     assert changes_made_by(action) == ([], [])
+
+
+# Imports the modules of each package of ours in a child of its own, after the libraries that leave
+# random states alone, so that none has to be loaded often.
+IMPORT_ALL = """
+import importlib, os, pkgutil, random
+import ase.calculators.calculator, h5py, matplotlib.figure, numpy, phonopy, scipy.optimize, torch
+import ase_geomformer
+
+def state():
+    numpys = [numpy.asarray(part).tolist() for part in numpy.random.get_state()]
+    return random.getstate(), numpys, torch.get_rng_state().tolist()
+
+found = pkgutil.walk_packages(ase_geomformer.__path__, "ase_geomformer.")
+modules = [module.name for module in found if "__main__" not in module.name]
+rooms = dict.fromkeys(name.rpartition(".")[0] for name in modules)
+for room in rooms:
+    if not (child := os.fork()):
+        for name in modules:
+            if name.rpartition(".")[0] == room:
+                before = state()
+                importlib.import_module(name)
+                if state() != before:
+                    os.write(1, f"{name}\\n".encode())
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, room
+print("done with", len(modules))
+"""
+
+
+def test_no_module_changes_random_states(run_python: Callable) -> None:
+    *changing, done = run_python("-c", IMPORT_ALL).stdout.splitlines()
+    assert changing == []
+    assert int(done.split()[-1]) > 300
+
+
+def test_rich_is_imported_in_one_place() -> None:
+    """Within a package, the first module that imports it would hide the others above."""
+    package = Path(ase_geomformer.__file__).parent
+    importing = [path for path in package.rglob("*.py") if "from rich" in path.read_text()]
+    assert importing == [package / "machine" / "display.py"]
 
 
 @pytest.mark.parametrize("action", ACTIONS)

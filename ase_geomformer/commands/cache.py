@@ -51,10 +51,7 @@ def _list(cache: Cache, as_json: bool) -> None:
         return
     from datetime import datetime
 
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+    from ase_geomformer.machine.display import Console, Table, Text
     from ase_geomformer.machine.text import printable
 
     total = sum(entry.size_bytes for entry in entries)

@@ -41,12 +41,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from rich.console import Console
-
     from ase_geomformer.accuracy.evaluation import evaluate_frames
     from ase_geomformer.accuracy.figures import errors_by_element, parity
     from ase_geomformer.data.frames import label_table
     from ase_geomformer.data.readers import read_frames
+    from ase_geomformer.machine.display import Console
     from ase_geomformer.machine.text import printable
     from ase_geomformer.runs.folder import check_folder, start_folder, write_result
     from ase_geomformer.runs.provenance import provenance
@@ -76,10 +75,8 @@ def run(options: Namespace) -> int:
 
 def _tables(evaluation: Evaluation) -> list[Any]:
     """Errors; force errors by element; the worst frame of each kind."""
-    from rich.table import Table
-    from rich.text import Text
-
     from ase_geomformer.accuracy.readme.naming import heading, readable, short_names
+    from ase_geomformer.machine.display import Table, Text
     from ase_geomformer.machine.text import printable
 
     numbers = evaluation.to_dict()

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jsonargparse import ArgumentParser, Namespace
-    from rich.table import Table
-    from rich.text import Text
+
+    from ase_geomformer.machine.display import Table, Text
 
 USAGE = (
     "[list | show NAME | verify [NAME ...] | get NAME [--from FILE] | compile NAME ...] [--json]"
@@ -136,8 +136,7 @@ def _list(names: list[str], as_json: bool) -> int:
     if as_json:
         _print_json(entries)
         return 0
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from ase_geomformer.machine.display import SIMPLE_HEAD, Table
 
     table = Table(box=SIMPLE_HEAD)
     table.add_column("potential", no_wrap=True, style="bold")
@@ -200,7 +199,7 @@ def _show(names: list[str], as_json: bool) -> int:
     if as_json:
         _print_json(content)
         return 0
-    from rich.table import Table
+    from ase_geomformer.machine.display import Table
 
     table = Table(show_header=False, title=_cell(content["name"]))
     table.add_column(style="bold")
@@ -237,7 +236,7 @@ def _verify(names: list[str], as_json: bool) -> int:
     if as_json:
         _print_json(entries)
     else:
-        from rich.table import Table
+        from ase_geomformer.machine.display import Table
 
         table = Table("name", "", "largest difference from the card", title="golden vectors")
         for name, entry in entries.items():
@@ -253,15 +252,14 @@ def _verify(names: list[str], as_json: bool) -> int:
 
 def _cell(text: str, style: str = "") -> Text:
     """Text of a card, none of which is markup or a command to the terminal."""
-    from rich.text import Text
-
+    from ase_geomformer.machine.display import Text
     from ase_geomformer.machine.text import printable
 
     return Text(printable(text), style)
 
 
 def _print(table: Table) -> None:
-    from rich.console import Console
+    from ase_geomformer.machine.display import Console
 
     Console().print(table)
 

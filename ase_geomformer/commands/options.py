@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
     from jsonargparse import ArgumentParser, Namespace
-    from rich.table import Table
 
     from ase_geomformer.calculator import PotentialCalculator
+    from ase_geomformer.machine.display import Table
     from ase_geomformer.runs.result import RunResult
 
 # What says where a run's files go and how it is shown, not what is computed.
@@ -139,8 +139,7 @@ def give_results(
     table: Callable[[], Table],
 ) -> None:
     """Write results into the folder, if there is one, and print them as JSON or as a table."""
-    from rich.console import Console
-
+    from ase_geomformer.machine.display import Console
     from ase_geomformer.runs.folder import start_folder, write_result
     from ase_geomformer.runs.plain import to_json
 

@@ -9,9 +9,9 @@ from ase_geomformer.commands import options as common
 if TYPE_CHECKING:
     from ase import Atoms
     from jsonargparse import ArgumentParser, Namespace
-    from rich.table import Table
 
     from ase_geomformer.calculator import PotentialCalculator
+    from ase_geomformer.machine.display import Table
 
 USAGE = "--potential NAME --structure FILE [OPTION ...]"
 DESCRIPTION = (
@@ -74,7 +74,8 @@ def frame_results(calculator: PotentialCalculator, frames: list[Atoms]) -> list[
 def _table(frames: list[Atoms], results: list[dict[str, Any]]) -> Table:
     import numpy as np
     from ase import units
-    from rich.table import Table
+
+    from ase_geomformer.machine.display import Table
 
     table = Table("frame", "formula", "atoms", "energy (eV)", "max force (eV/Å)", "pressure (GPa)")
     for index, (atoms, result) in enumerate(zip(frames, results, strict=True)):

@@ -10,7 +10,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from rich.table import Table
+
+from ase_geomformer.machine.display import Table
 
 TARGETS = ("energy", "forces", "stress", "charges", "dipole")
 """Every kind of label a frame may carry."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase.data import atomic_numbers
-from rich.table import Table
 
 from ase_geomformer.data.frames import Frame, elements
+from ase_geomformer.machine.display import Table
 
 AGREEMENT = 1e-3
 """Isolated atoms of one element must agree in energy to this, eV."""

@@ -11,9 +11,7 @@ from ase_geomformer.machine.text import printable
 from ase_geomformer.runs.result import RunResult
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
-    from rich.table import Table
+    from ase_geomformer.machine.display import Console, Progress, Table
 
 _T = TypeVar("_T")
 _SECONDS_BETWEEN_UPDATES = 0.1
@@ -30,7 +28,7 @@ class Advance(Protocol):
 
 def new_bar(console: Console | None = None) -> Progress:
     """A bar of rich: description, bar, count, a text, and the time left or, at the end, taken."""
-    from rich.progress import (
+    from ase_geomformer.machine.display import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
@@ -109,7 +107,7 @@ def show(result: RunResult, title: str = "", table: Table | None = None) -> None
     table : Table, optional
         What to print in its place.
     """
-    from rich.console import Console
+    from ase_geomformer.machine.display import Console
 
     console = Console()
     console.print(_table(result, title) if table is None else table)
@@ -120,7 +118,7 @@ def show(result: RunResult, title: str = "", table: Table | None = None) -> None
 
 def complain(problem: str) -> None:
     """Print what went wrong on stderr; nothing if nothing did."""
-    from rich.console import Console
+    from ase_geomformer.machine.display import Console
 
     if problem:
         console = Console(stderr=True)
@@ -130,8 +128,7 @@ def complain(problem: str) -> None:
 
 
 def _table(result: RunResult, title: str) -> Table:
-    from rich.table import Table
-    from rich.text import Text
+    from ase_geomformer.machine.display import Table, Text
 
     table = Table(title=title, show_header=False)
     table.add_column("quantity", style="bold")

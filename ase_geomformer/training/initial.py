@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from ase_geomformer.accuracy.comparison import check_elements
 from ase_geomformer.architectures.base import architecture_class, build
@@ -22,6 +21,7 @@ from ase_geomformer.data.reference import (
 )
 from ase_geomformer.data.splits import Split, check_stored, split_frames
 from ase_geomformer.evaluate import evaluate_many
+from ase_geomformer.machine.display import Console
 from ase_geomformer.physics import build_terms, neutralised
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential

@@ -9,9 +9,9 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
-from rich.progress import Progress as Bar
 
+from ase_geomformer.machine.display import Console
+from ase_geomformer.machine.display import Progress as Bar
 from ase_geomformer.runs.report import new_bar
 from ase_geomformer.training.module import DISPLAY
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from rich.console import Console
 
 from ase_geomformer.acceleration.compiler import compiler_available
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.data.frames import Frame, label_table
 from ase_geomformer.data.writer import write_frames
+from ase_geomformer.machine.display import Console
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.folder import SETTINGS_FILE, RunFolder, check_folder

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ase_geomformer.trust.check import Finding
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from ase_geomformer.machine.display import Table
 
 MARKS = {"passed": "[green]pass[/]", "failed": "[red]FAIL[/]", "skipped": "[dim]skip[/]"}
 
@@ -73,7 +73,7 @@ class SelfTest:
 
     def table(self) -> Table:
         """The results as a table for the terminal."""
-        from rich.table import Table
+        from ase_geomformer.machine.display import Table
 
         table = Table(title=f"self-test: {self.formula}, limits of {self.precision}")
         for heading in ("check", "", "figure", "value", "limit", "unit"):

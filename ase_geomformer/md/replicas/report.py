@@ -13,7 +13,7 @@ from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.runs.report import progress_bar as bar
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from ase_geomformer.machine.display import Table
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def progress_bar(
 
 def summary_table(result: ReplicasResult, settings: MDSettings) -> Table:
     """One row for each replica or, with exchanges, for each temperature."""
-    from rich.table import Table
+    from ase_geomformer.machine.display import Table
 
     exchanges = bool(result.acceptance)
     table = Table(
