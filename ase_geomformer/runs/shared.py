@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
+import pickle  # noqa: TID251 - as executors do with tasks: between processes, never stored
 from typing import Any, Generic, TypeVar, cast
 
 from ase_geomformer.runs.executor import Executor
@@ -37,7 +37,7 @@ class Shared(Generic[T]):
         content = pickle.dumps(value)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self._content: bytes | None = content
-        client = getattr(executor, "_client", None)
+        client: Any = getattr(executor, "_client", None)
         if hasattr(client, "register_plugin"):
             from ase_geomformer.runs.dask_plugin import Delivery
 
@@ -60,6 +60,5 @@ class Shared(Generic[T]):
                     "again"
                 )
             _OPENED.clear()  # one potential at a time
-            _OPENED[self.sha256] = pickle.loads(content)
+            _OPENED[self.sha256] = pickle.loads(content)  # noqa: S301
         return cast(T, _OPENED[self.sha256])
-
