@@ -9,11 +9,15 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ase_geomformer.commands import VERBS, load
+from ase_geomformer.commands import VERBS, Verb, load
 from ase_geomformer.machine.allocator import keep_freed_memory
 from ase_geomformer.machine.terminal import keep_streams
 from ase_geomformer.machine.text import printable
+
+if TYPE_CHECKING:
+    from jsonargparse import Namespace
 
 PROGRAM = "ase-geomformer"
 # What is wrong with the user's input, and is told in one line; all else is ours to mend.
@@ -128,7 +132,22 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     module.add_arguments(parser)
     arguments = _named_config(spell_out_flags(parser, arguments))
     _check_configs(arguments)
-    code: int = module.run(instantiate(parser, parser.parse_args(arguments)))
+    options = instantiate(parser, parser.parse_args(arguments))
+    if not options.get("report"):
+        return module.run(options)
+    return _run_with_page(module, options)
+
+
+def _run_with_page(module: Verb, options: Namespace) -> int:
+    """Run a verb, and write the page of its run whether or not it reached its goal."""
+    from ase_geomformer.commands.options import tell_page
+    from ase_geomformer.page import check_installed, write_page
+
+    if options.output is None:
+        raise ValueError("--report writes its page into the output folder; give --output")
+    check_installed()
+    code = module.run(options)
+    tell_page(write_page(options.output))
     return code
 
 

@@ -48,6 +48,7 @@ VERBS = {
     "evaluate": "errors of a potential on labelled structures",
     "train": "train a potential on labelled structures",
     "finetune": "fine-tune a potential on other structures",
+    "report": "a page of a run, or of several side by side, for a browser",
     "cache": "list and clear compiled code and tables of potentials",
     "convert": "convert a published checkpoint to a potential",
 }

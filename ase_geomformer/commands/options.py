@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_geomformer.machine.text import printable
 from ase_geomformer.runtime.settings import MAY_CHANGE, CalculatorSettings
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ase_geomformer.runs.result import RunResult
 
 # What says where a run's files go and how it is shown, not what is computed.
-_NOT_INPUTS = {"config", "output", "overwrite", "resume", "progress", "json"}
+_NOT_INPUTS = {"config", "output", "overwrite", "resume", "progress", "json", "report"}
 # Defaults and texts of the options for what is shown.
 _SHOWN = {
     "progress": (True, "Show a progress bar and tables of the results."),
@@ -95,6 +96,10 @@ def add_output(
             "--resume", type=bool, default=False,
             help="Resume the run in DIR, or start it if none exists.",
         )  # fmt: skip
+    group.add_argument(
+        "--report", type=bool, default=False,
+        help="Write report.html, a page of the run with charts and a view of the structure.",
+    )  # fmt: skip
     if shown is not None:
         default, text = _SHOWN[shown]
         group.add_argument(f"--{shown}", type=bool, default=default, help=text)
@@ -195,6 +200,13 @@ def calculator_or_committee(options: Namespace) -> Calculator:
     if is_committee(options.potential):
         return CommitteeCalculator(options.potential, settings_of(options, CalculatorSettings))
     return calculator(options)
+
+
+def tell_page(page: Path) -> None:
+    """Say where the page of a run is."""
+    from rich.console import Console
+
+    Console().print(f"page in {printable(str(page))}", highlight=False, markup=False)
 
 
 def exit_code(options: Namespace, result: RunResult) -> int:

@@ -17,7 +17,7 @@ _HELD_BACK = 2**24
 # Rough size in bytes of a chunk, the unit of compression and reading.
 _CHUNK = 2**18
 _SINGLE, _DOUBLE = np.dtype("float32"), np.dtype("float64")
-_GROUP = "particles/trajectory"
+GROUP = "particles/trajectory"
 # Units as H5MD writes them; forces in the one unit that MDAnalysis has for them.
 _ELEMENTS = {"position": "Angstrom", "velocity": "Angstrom fs-1", "force": "kJ mol-1 Angstrom-1"}
 _CELL = "box/edges"
@@ -109,7 +109,7 @@ def _declare(file: Any, simulation: Simulation) -> None:
     head.create_group("creator").attrs.update(
         name="ase-geomformer", version=version("ase-geomformer")
     )
-    group = file.create_group(_GROUP)
+    group = file.create_group(GROUP)
     group["species"] = atoms.numbers
     group["mass"] = atoms.get_masses()
     group["mass"].attrs["unit"] = "u"
@@ -150,7 +150,7 @@ def _dataset(
 
 def _datasets(file: Any) -> dict[str, Any]:
     """The datasets with a row for each frame, as frames name them."""
-    group = file[_GROUP]
+    group = file[GROUP]
     found = {name: group[f"{name}/value"] for name in (*_ELEMENTS, _CELL) if name in group}
     return {"step": group["position/step"], "time": group["position/time"], **found}
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SETTINGS_FILE = "settings.yaml"
 RESULT_FILE = "result.json"
+# The page that --report makes of a run.
+PAGE_FILE = "report.html"
 # The last structure: for other programs, and for the next verb with every constraint, which
 # extended XYZ does not keep.
 FINAL_FILES = ("final.extxyz", "final.traj")
@@ -236,7 +238,7 @@ def check_folder(
 def start_folder(folder: Path, settings: Mapping[str, Any], files: Iterable[str] = ()) -> None:
     """Make the folder, remove an earlier run's ``files`` from it and write the settings."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*files, RESULT_FILE):
+    for name in (*files, RESULT_FILE, PAGE_FILE):
         (folder / name).unlink(missing_ok=True)
     text = yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True)
     write_text(folder / SETTINGS_FILE, text)
