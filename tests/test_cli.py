@@ -26,7 +26,7 @@ from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.commands import VERBS, load
 from ase_geomformer.md import MDSettings, run_md
-from ase_geomformer.registry import FOLDERS_VARIABLE
+from ase_geomformer.registry import DATA_VARIABLE, FOLDERS_VARIABLE
 from ase_geomformer.runtime.prepared import PreparedPotential
 from ase_geomformer.runtime.settings import CalculatorSettings
 
@@ -129,7 +129,7 @@ def options_of(verb: str) -> dict[str, argparse.Action]:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_verbs_that_evaluate_take_every_setting_of_the_calculator(verb: str) -> None:
-    others = {"models", "cache", "train", "finetune", "convert"}
+    others = {"models", "cache", "train", "finetune", "convert", "report"}
     missing = {field.name for field in fields(CalculatorSettings)} - options_of(verb).keys()
     assert not missing or verb in others
 
@@ -439,6 +439,7 @@ def test_a_model_is_shown(capsys: pytest.CaptureFixture[str], error_of: Callable
 def test_models_are_verified(
     potentials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "data"))  # what the user has got stays out
     assert main(["models", "verify"]) == 0
     assert "pass" in capsys.readouterr().out
     assert main(["models", "verify", NAME, "--json"]) == 0

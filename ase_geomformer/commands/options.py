@@ -204,7 +204,7 @@ def calculator_or_committee(options: Namespace) -> Calculator:
 
 def tell_page(page: Path) -> None:
     """Say where the page of a run is."""
-    from rich.console import Console
+    from ase_geomformer.machine.display import Console
 
     Console().print(f"page in {printable(str(page))}", highlight=False, markup=False)
 

@@ -24,7 +24,8 @@ function colours() {
 
 // The buttons of a chart, in the colours of the page.
 const buttons = (text) => ({ bgcolor: "rgba(0,0,0,0)", color: "#8f98a3", activecolor: text });
-const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
+// Without the button that sends a chart to a server.
+const options = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["sendChartToCloud"] };
 
 function drawChart(place, chart) {
   const { text, line } = colours();
