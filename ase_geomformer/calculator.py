@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -112,6 +112,11 @@ class PotentialCalculator(LockedCalculator):
     def evaluation_of(self, atoms: Atoms) -> str:
         """How a structure is evaluated, see :meth:`PreparedPotential.ready`."""
         return self.prepared.fitting(boundaries_of(atoms)).ready()
+
+    def adapted(self, change: Callable[[PreparedPotential], PreparedPotential]) -> Any:
+        """A calculator of the potential that a function gives for its own; itself if the same."""
+        prepared = change(self.prepared)
+        return self if prepared is self.prepared else type(self)(prepared)
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
         """Refuse to change parameters, which are fixed when the calculator is made."""

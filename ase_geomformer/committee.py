@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ase_geomformer.graph.structure import electrons
 from ase_geomformer.machine.files import expanded
 from ase_geomformer.potential import Potential
 from ase_geomformer.runtime.locked import LockedCalculator
+from ase_geomformer.runtime.prepared import PreparedPotential
 from ase_geomformer.runtime.results import ASE_PROPERTIES, CHARGE_PROPERTIES
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
@@ -129,6 +130,15 @@ class CommitteeCalculator(LockedCalculator):
         """How each member of ours evaluates a structure; None for others."""
         known = (getattr(member, "evaluation_of", None) for member in self.members)
         return [one(atoms) if one else None for one in known]
+
+    def adapted(self, change: Callable[[PreparedPotential], PreparedPotential]) -> Any:
+        """A committee of members with changed potentials; itself if none of ours is changed."""
+        members = [
+            member.adapted(change) if isinstance(member, PotentialCalculator) else member
+            for member in self.members
+        ]
+        same = all(new is old for new, old in zip(members, self.members, strict=True))
+        return self if same else type(self)(members)
 
     def reset(self) -> None:
         """Forget results, the members' too."""

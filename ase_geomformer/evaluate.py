@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, Protocol, cast
@@ -84,6 +84,13 @@ class BatchEvaluator:
         """A calculator of the same prepared potential, for single structures."""
         return PotentialCalculator(self.prepared)
 
+    def adapted(self, change: Callable[[PreparedPotential], PreparedPotential]) -> Any:
+        """An evaluator of the potential that a function gives for its own; itself if the same."""
+        prepared = change(self.prepared)
+        if prepared is self.prepared:
+            return self
+        return type(self)(prepared, max_edges=self._max_edges)
+
     def __call__(
         self,
         structures: Iterable[Atoms],
@@ -162,6 +169,13 @@ class SerialEvaluator:
 
     def __init__(self, calculator: Calculator) -> None:
         self.calculator = calculator
+
+    def adapted(self, change: Callable[[PreparedPotential], PreparedPotential]) -> Any:
+        """An evaluator with the calculator's potentials changed, if it has any of ours."""
+        if not hasattr(self.calculator, "adapted"):
+            return self
+        calculator = self.calculator.adapted(change)
+        return self if calculator is self.calculator else type(self)(calculator)
 
     def __call__(
         self,

@@ -167,30 +167,17 @@ def calculator(options: Namespace) -> PotentialCalculator:
 def compiled_for(
     calculator: Calculator, options: Namespace, evaluations: int, atoms: Sequence[Atoms]
 ) -> Calculator:
-    """The calculator, its potentials compiled if a long run gains by it and --compile is auto.
+    """The calculator, its potentials compiled now if a long run gains by it.
 
     A run that is resumed continues as it was begun.
     """
-    from ase_geomformer.acceleration import can_compile_ahead, worth_compiling
-    from ase_geomformer.physics import boundaries_of
+    from ase_geomformer.machine.files import expanded
+    from ase_geomformer.md.output import RESTART_FILE
+    from ase_geomformer.runtime.evaluation import compile_if_long
 
-    settings: CalculatorSettings = settings_of(options, CalculatorSettings)
-    members: list[Any] = getattr(calculator, "members", [calculator])
-    boundaries = boundaries_of(atoms[0])
-    fitting = [member.prepared.fitting(boundaries) for member in members]
-    num_atoms = sum(map(len, atoms))
-    if (
-        settings.compile != "auto"
-        or options.resume
-        or not worth_compiling(evaluations, num_atoms)
-        or not all(can_compile_ahead(one.potential) for one in fitting)
-        or all(one.is_compiled for one in fitting)
-    ):
+    if options.resume and (expanded(options.output) / RESTART_FILE).exists():
         return calculator
-    compiled = type(calculator)(options.potential, settings.updated({"compile": True}))
-    for member in getattr(compiled, "members", [compiled]):
-        member.prepared.fitting(boundaries).ready()
-    return compiled
+    return compile_if_long(calculator, atoms, evaluations)
 
 
 def calculator_or_committee(options: Namespace) -> Calculator:

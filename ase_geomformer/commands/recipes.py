@@ -105,6 +105,7 @@ class RecipeVerb:
             overwrite=options.overwrite,
             progress=options.progress,
             inputs=common.inputs(options),
+            compile_if_long=True,
             **keywords,
         )
         return common.exit_code(options, result)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, as_calculator, check_spread, reset
 from ase_geomformer.runs.folder import check_same
 from ase_geomformer.runs.provenance import evaluation
+from ase_geomformer.runtime.evaluation import as_before
 
 VERSION = 1
 # What a resumed run may do otherwise than before: how long it is, and what it writes and minds.
@@ -223,7 +223,7 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
     facts = checkpoint.facts
     check_same_settings(facts["settings"], settings, facts["step"])
     atoms = checkpoint.atoms()
-    atoms.calc = _as_before(as_calculator(calculator), atoms, facts.get("evaluation"))
+    atoms.calc = as_before(as_calculator(calculator), atoms, facts.get("evaluation"))
     check_spread(atoms.calc, settings)
     rng = np.random.default_rng()
     number = facts["degrees_of_freedom"]
@@ -255,24 +255,6 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
     )
     simulation.resume_target()
     return simulation
-
-
-def _as_before(calculator: Any, atoms: Atoms, how: Any) -> Any:
-    """A calculator that evaluates plainly, or by compiled code, as before; warns if it cannot."""
-    if how is None or evaluation(calculator, atoms) == how:
-        return calculator
-    if isinstance(how, str) and hasattr(calculator, "prepared"):
-        prepared = calculator.prepared.evaluating(how, atoms)
-        if prepared is not calculator.prepared:
-            calculator = type(calculator)(prepared)
-    now = evaluation(calculator, atoms)
-    if now != how:
-        warnings.warn(
-            f"evaluation was {how!r} and is {now!r} from here on: the resumed run agrees to "
-            "rounding, not to the bit, with one that was never interrupted",
-            stacklevel=3,
-        )
-    return calculator
 
 
 def check_structure(checkpoint: Checkpoint, atoms: Atoms | None) -> None:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 import torch
+from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator, as_evaluator
+from ase_geomformer.machine.bounded import read_json
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs import report
 from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.plain import to_json
 from ase_geomformer.runs.result import RecipeResult
+from ase_geomformer.runtime.evaluation import as_before, compile_if_long, evaluation_of
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
+# How a run is evaluated that can be resumed: see :func:`evaluation_of`.
+EVALUATION_FILE = "evaluation.json"
 # What a recipe takes as its potential.
 PotentialLike: TypeAlias = "str | os.PathLike[str] | Potential | Calculator | Evaluator"
 _Result = TypeVar("_Result", bound=RecipeResult)
@@ -41,6 +47,10 @@ class RunKeywords(TypedDict, total=False):
         Show progress bars, and a table at the end; True by default.
     inputs : mapping, optional
         What else the run was started from, written into ``settings.yaml``.
+    compile_if_long : bool
+        Compile the potential first, where ``compile`` is ``"auto"``, if the run is predicted to
+        save more time than that takes; False by default. The command line does. Exact second
+        derivatives (vibrations) are not compiled.
     """
 
     output: str | os.PathLike[str] | None
@@ -48,6 +58,7 @@ class RunKeywords(TypedDict, total=False):
     overwrite: bool
     progress: bool
     inputs: Mapping[str, Any] | None
+    compile_if_long: bool
 
 
 class Run:
@@ -63,7 +74,7 @@ class Run:
     settings : dataclass
     resumes : bool
         Whether the recipe keeps what a run can resume from.
-    output, resume, overwrite, progress, inputs
+    output, resume, overwrite, progress, inputs, compile_if_long
         As in :class:`RunKeywords`.
 
     Attributes
@@ -84,6 +95,7 @@ class Run:
         overwrite: bool = False,
         progress: bool = True,
         inputs: Mapping[str, Any] | None = None,
+        compile_if_long: bool = False,
     ) -> None:
         self._started = time.perf_counter()
         self._settings, self._inputs = settings, dict(inputs or {})
@@ -93,6 +105,30 @@ class Run:
         self.progress = progress
         self.folder = RunFolder(output, resume=resume, overwrite=overwrite)
         self.evaluator = recipe_evaluator(potential)
+        self._compiles, self._resumes = compile_if_long, resumes
+        self._first: Atoms | None = None
+
+    def foresee(self, structures: Sequence[Atoms], evaluations: float) -> None:
+        """Settle how the run is evaluated, before it starts.
+
+        A run that is resumed is evaluated as it was begun, with a warning where that is
+        impossible; for one that is long, the potential is compiled first if the run may.
+
+        Parameters
+        ----------
+        structures : sequence of ase.Atoms
+            What is evaluated together.
+        evaluations : float
+            How often, roughly.
+        """
+        self._first = structures[0]
+        file = self.folder.file(EVALUATION_FILE)
+        if self.folder.resumed and file is not None:
+            if file.is_file():
+                how = read_json(file)["evaluation"]
+                self.evaluator = as_before(self.evaluator, structures[0], how)
+        elif self._compiles:
+            self.evaluator = compile_if_long(self.evaluator, structures, evaluations)
 
     def start(
         self, files: Iterable[str], *, kept: Iterable[str] = (), free: Iterable[str] = ()
@@ -115,7 +151,15 @@ class Run:
         """
         if self.folder.resumed:
             self.folder.check_settings(self._settings, inputs=self._inputs, free=free)
-        self.folder.start({**self._inputs, **asdict(self._settings)}, files=files, kept=kept)
+        self.folder.start(
+            {**self._inputs, **asdict(self._settings)},
+            files=(*files, EVALUATION_FILE),
+            kept=(*kept, EVALUATION_FILE),
+        )
+        how = None if self._first is None else evaluation_of(self.evaluator, self._first)
+        if self._resumes and how is not None:
+            record = to_json({"evaluation": how})
+            self.folder.save(EVALUATION_FILE, lambda path: path.write_text(record))
         return self.folder
 
     def bar(
@@ -145,7 +189,7 @@ class Run:
 
     def finish(self, result: _Result, title: str) -> _Result:
         """Write ``result.json`` and show the result."""
-        self.folder.write_result(result, self.evaluator.calculator)
+        self.folder.write_result(result, self.evaluator.calculator, atoms=self._first)
         if self.progress:
             report.show(result, title)
         return result

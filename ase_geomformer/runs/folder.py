@@ -197,11 +197,17 @@ class RunFolder:
             save_figure(draw(), self.path / name)
 
     def write_result(
-        self, result: RunResult, calculator: Any, *, seed: int | None = None, **extra: Any
+        self,
+        result: RunResult,
+        calculator: Any,
+        *,
+        seed: int | None = None,
+        atoms: Atoms | None = None,
+        **extra: Any,
     ) -> None:
         """Write ``result.json``: the summary, ``extra``, and the provenance."""
         if self.path is not None:
-            origin = provenance(calculator, seed=seed)
+            origin = provenance(calculator, seed=seed, atoms=atoms)
             write_result(self.path, {**result.summary(), **extra, "provenance": origin})
             release(self.path)
 

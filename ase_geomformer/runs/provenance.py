@@ -23,7 +23,7 @@ PACKAGES = (
 )
 
 
-def provenance(calculator: Any, *, seed: int | None = None) -> dict[str, Any]:
+def provenance(calculator: Any, *, seed: int | None = None, atoms: Any = None) -> dict[str, Any]:
     """What made a result: potential, device, dtype, versions, seed and command.
 
     ``tf32`` tells whether float32 products on a GPU may be rounded to ten bits; ``threads`` is
@@ -36,9 +36,11 @@ def provenance(calculator: Any, *, seed: int | None = None) -> dict[str, Any]:
         other by its class and name.
     seed : int, optional
         Seed of the run's random numbers.
+    atoms : ase.Atoms, optional
+        A structure that was evaluated; the last of the calculator, if left out.
     """
     return {
-        "potential": _potential(calculator),
+        "potential": _potential(calculator, atoms),
         "device": calculator.parameters.get("device"),
         "dtype": calculator.parameters.get("dtype"),
         **_arithmetic(),
@@ -76,11 +78,11 @@ def _arithmetic() -> dict[str, Any]:
     }
 
 
-def _potential(calculator: Any) -> dict[str, Any]:
+def _potential(calculator: Any, atoms: Any) -> dict[str, Any]:
     potential = getattr(calculator, "potential", None)
     card = getattr(potential, "card", None)
     members = calculator.parameters.get("members")  # of a committee
-    how = evaluation(calculator)
+    how = evaluation(calculator, atoms)
     return {
         "name": card.name if card else getattr(calculator, "name", None),
         "sha256": card.sha256 if card else None,

@@ -76,7 +76,7 @@ def test_wrong_requests(cache: Cache, capsys: pytest.CaptureFixture) -> None:
         (100, [], False),
         (10**7, [], True),
         (10**7, ["--compile", "false"], False),
-        (10**7, ["--resume"], False),
+        (10**7, ["--resume"], True),
     ],
 )
 def test_long_runs_are_compiled_first(

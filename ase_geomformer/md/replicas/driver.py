@@ -23,6 +23,7 @@ from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.report import show
+from ase_geomformer.runtime.evaluation import as_before
 
 
 def run_replicas(
@@ -85,6 +86,9 @@ def run_replicas(
     if saved is not None:
         saved.check(settings, replicas, structures)
     evaluate = as_evaluator(calculator)
+    if saved is not None:
+        for checkpoint in list(saved.checkpoints.values())[:1]:  # all are evaluated alike
+            evaluate = as_before(evaluate, checkpoint.atoms(), checkpoint.facts.get("evaluation"))
     calculators = [_calculator(evaluate, settings) for _ in each]
     try:
         replica_set = ReplicaSet(

@@ -18,6 +18,7 @@ from ase_geomformer.recipes.elasticity.figure import plot
 from ase_geomformer.recipes.elasticity.result import ElasticResult
 from ase_geomformer.recipes.elasticity.settings import ElasticSettings
 from ase_geomformer.recipes.relaxation.batch import relax_all
+from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS
 from ase_geomformer.recipes.symmetry import symmetry_dataset
 from ase_geomformer.runs.folder import FINAL_FILES
 
@@ -58,9 +59,10 @@ def elastic(
     settings = settings or ElasticSettings()
     run = Run(potential, settings, resumes=False, **keywords)
     start = free_crystal(atoms, run, "a tensor of elastic constants")
-    evaluator = run.evaluator
     if not settings.relax_first:
-        _check_relaxed(start, evaluator, settings)
+        _check_relaxed(start, run.evaluator, settings)
+    run.foresee([start] * 6 * settings.points, USUAL_STEPS)
+    evaluator = run.evaluator
     folder = run.start((ARRAYS_FILE, *FINAL_FILES, FIGURE_FILE))
     problems: list[str] = []
     with run.bar("strains", 6 * settings.points) as advance:

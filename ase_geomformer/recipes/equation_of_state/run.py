@@ -14,6 +14,7 @@ from ase_geomformer.recipes.equation_of_state.fit import EOSFit, fit_all
 from ase_geomformer.recipes.equation_of_state.result import EOSResult
 from ase_geomformer.recipes.equation_of_state.settings import EOSSettings
 from ase_geomformer.recipes.relaxation.batch import relax_all
+from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS
 from ase_geomformer.runs.folder import FINAL_FILES
 
 SCAN_FILE = "scan.traj"
@@ -49,6 +50,7 @@ def eos(
     settings = settings or EOSSettings()
     run = Run(potential, settings, resumes=False, **keywords)
     start = free_crystal(atoms, run, "an equation of state")
+    run.foresee([start] * settings.points, USUAL_STEPS)
     folder = run.start((SCAN_FILE, *FINAL_FILES, FIGURE_FILE))
     problems: list[str] = []
     with run.bar("volumes", settings.points) as advance:

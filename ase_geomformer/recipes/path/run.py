@@ -19,7 +19,7 @@ from ase_geomformer.recipes.path.result import NEBResult, fit_path, tangent
 from ase_geomformer.recipes.path.saddle import Saddle, refine_saddle
 from ase_geomformer.recipes.path.settings import NEBSettings
 from ase_geomformer.recipes.relaxation.run import relax
-from ase_geomformer.recipes.relaxation.settings import RelaxSettings
+from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxSettings
 from ase_geomformer.runs.folder import RunFolder
 
 SADDLE_FILE = "saddle.extxyz"
@@ -76,6 +76,7 @@ def neb(
     check_different(given[0], given[-1])
     FreeDirections.of(given[0], "move along a path")
     run.evaluator([given[0], given[-1]], ("energy", "forces"))  # what is wrong comes out now
+    run.foresee([given[0]] * settings.images, min(settings.steps, USUAL_STEPS))
     folder = run.start(FILES, kept=(IMAGES_FILE,), free=FREE)
     images, first_step = _images(given, run.evaluator, settings, folder)
     relaxation = BandRelaxation(images, run.evaluator, settings, folder, first_step)

@@ -11,7 +11,7 @@ from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.relaxation.batch import check_structures, relax_batch
 from ase_geomformer.recipes.relaxation.figure import plot_many
 from ase_geomformer.recipes.relaxation.result import RelaxManyResult, RelaxResult
-from ase_geomformer.recipes.relaxation.settings import RelaxManySettings
+from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxManySettings
 from ase_geomformer.recipes.relaxation.store import RelaxStore
 from ase_geomformer.runs.structures import StructureSource, read_structures
 
@@ -61,6 +61,9 @@ def relax_many(
     run = Run(potential, settings, **keywords)
     starts, names = read_structures(structures, index)
     check_structures(starts, names, run.evaluator, settings)
+    together = starts[: settings.in_flight]
+    rounds = min(settings.steps, USUAL_STEPS) * len(starts) / max(1, len(together))
+    run.foresee(together, rounds)
     files = (FINISHED_FILE, FINAL_FILE, FIGURE_FILE)
     folder = run.start(files, kept=(FINISHED_FILE,), free=("in_flight",))
     store = RelaxStore(folder.file(FINISHED_FILE), starts)

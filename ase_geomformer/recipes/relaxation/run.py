@@ -11,7 +11,7 @@ from ase_geomformer.recipes.relaxation.figure import plot
 from ase_geomformer.recipes.relaxation.minimizer import Relaxation
 from ase_geomformer.recipes.relaxation.result import RelaxResult
 from ase_geomformer.recipes.relaxation.resume import Replay, StoredFrames, read_frames
-from ase_geomformer.recipes.relaxation.settings import RelaxSettings
+from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxSettings
 from ase_geomformer.runs.folder import FINAL_FILES
 
 TRAJECTORY_FILE = "trajectory.traj"
@@ -63,10 +63,11 @@ def relax(
     """
     settings = settings or RelaxSettings()
     run = Run(potential, settings, **keywords)
-    calculator = run.evaluator.calculator
     relaxation = Relaxation(atoms, settings)
-    relaxation.atoms.calc = calculator
+    relaxation.atoms.calc = run.evaluator.calculator
     relaxation.atoms.get_forces()  # finds what is wrong with the structure before any file is made
+    run.foresee([relaxation.atoms], min(settings.steps, USUAL_STEPS))
+    calculator = run.evaluator.calculator
     files = (TRAJECTORY_FILE, *FINAL_FILES, FIGURE_FILE)
     folder = run.start(files, kept=(TRAJECTORY_FILE,), free=FREE)
     path = folder.file(TRAJECTORY_FILE)

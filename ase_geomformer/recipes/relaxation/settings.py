@@ -22,6 +22,8 @@ CellChange = Literal["none", "full", "hydrostatic", "constant-volume"]
 
 # Components of strain in Voigt's order, as ASE has them.
 COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
+# What a relaxation takes, more or less, where the time of one is predicted.
+USUAL_STEPS = 50
 # A larger step could jump over the barrier to another minimum.
 _LARGEST_STEP_A = 1.0
 

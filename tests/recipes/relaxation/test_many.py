@@ -189,7 +189,7 @@ def test_command(potential: Potential, tmp_path: Path, capsys: Any) -> None:
     assert main(["relax-many", *words, "--output", str(output), "--steps", "1"]) == 1
     assert "0 of 2 structures converged" in capsys.readouterr().err
     names = {"settings.yaml", "result.json", "relax_many.png", "finished.jsonl", "relaxed.extxyz"}
-    assert set(os.listdir(output)) == names
+    assert set(os.listdir(output)) == names | {"evaluation.json"}
 
 
 def test_damaged_structures_are_named_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:

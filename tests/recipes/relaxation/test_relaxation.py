@@ -275,7 +275,7 @@ def test_files_and_exit_code(potential: Potential, tmp_path: Path, capsys: Any) 
     assert main(["geomopt", *words, "--steps", "60", "--resume"]) == 0
     assert "largest force" in capsys.readouterr().out
     names = {"settings.yaml", "result.json", "relax.png", "trajectory.traj", "final.extxyz"}
-    names.add("final.traj")
+    names |= {"final.traj", "evaluation.json"}
     assert {file.name for file in run_folder.iterdir()} == names
     content = json.loads((run_folder / "result.json").read_text())
     assert content["converged"] is True

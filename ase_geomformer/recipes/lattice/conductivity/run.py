@@ -12,13 +12,14 @@ from ase import Atoms
 
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.lattice import nac, stability
-from ase_geomformer.recipes.lattice.cells import free_crystal
+from ase_geomformer.recipes.lattice.cells import free_crystal, to_ase
 from ase_geomformer.recipes.lattice.conductivity.figure import draw_conductivity
 from ase_geomformer.recipes.lattice.conductivity.result import ConductivityResult
 from ase_geomformer.recipes.lattice.conductivity.settings import ConductivitySettings
 from ase_geomformer.recipes.lattice.conductivity.third_order import (
     PAIR_FILES,
     Transport,
+    displaced,
     make_phono3py,
     run_transport,
     set_force_constants,
@@ -84,9 +85,12 @@ def thermal_conductivity(
     run = Run(potential, settings, **keywords)
     _check_installed()
     atoms = free_crystal(atoms, run)
-    evaluator = run.evaluator
     # An error in these settings is found before any work is done.
-    nac.parameters(make_phono3py(atoms, settings).primitive, evaluator, settings, born)
+    first = make_phono3py(atoms, settings)
+    nac.parameters(first.primitive, run.evaluator, settings, born)
+    singles, pairs = displaced(first)
+    run.foresee([to_ase(first.supercell)], len(singles) + len(pairs))
+    evaluator = run.evaluator
     files = (*KEPT_FILES, *_WRITERS, ARRAYS_FILE, FIGURE_FILE)
     folder = run.start(files, kept=KEPT_FILES, free=FREE)
     relaxed = relaxed_crystal(atoms, evaluator, settings, folder, run.progress)

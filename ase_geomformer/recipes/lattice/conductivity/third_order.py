@@ -22,6 +22,7 @@ from ase_geomformer.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from phono3py import Phono3py
+    from phonopy.structure.atoms import PhonopyAtoms
 
 PAIRS_NAME = "pairs"
 PAIR_FILES = (f"{PAIRS_NAME}.forces", f"{PAIRS_NAME}.json")
@@ -78,6 +79,12 @@ def make_phono3py(atoms: Atoms, settings: ConductivitySettings) -> Phono3py:
     return found
 
 
+def displaced(phonon: Phono3py) -> tuple[list[PhonopyAtoms], list[PhonopyAtoms]]:
+    """Supercells with one displaced atom, and those with two that interact."""
+    pairs = [cell for cell in phonon.supercells_with_displacements if cell is not None]
+    return list(phonon.phonon_supercells_with_displacements), pairs
+
+
 def set_force_constants(
     phonon: Phono3py,
     evaluator: Evaluator,
@@ -86,8 +93,7 @@ def set_force_constants(
     progress: bool,
 ) -> int:
     """Evaluate all displaced supercells in batches; how many there are."""
-    pairs = [cell for cell in phonon.supercells_with_displacements if cell is not None]
-    singles = list(phonon.phonon_supercells_with_displacements)
+    singles, pairs = displaced(phonon)
     forces = {}
     for name, text, cells in (
         (FORCES_NAME, "Displacements", singles),

@@ -135,6 +135,17 @@ SOURCES: dict[str, Source] = {
 }
 
 
+def evaluations(phonon: Phonopy, settings: PhononSettings) -> int:
+    """How many supercells will be evaluated; none for exact second derivatives."""
+    if settings.force_constants == "hessian":
+        return 0
+    if settings.force_constants == "md":
+        md = settings.md
+        return md.equilibration_steps + md.frames * md.frame_interval
+    phonon.generate_displacements(distance=settings.displacement_A)
+    return len(phonon.supercells_with_displacements or [])
+
+
 def open_store(
     folder: RunFolder, name: str, structures: Sequence[Any], evaluator: Evaluator
 ) -> ForceStore | None:

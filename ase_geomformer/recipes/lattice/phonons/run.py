@@ -15,11 +15,16 @@ from ase_geomformer.recipes.lattice.cells import (
     free_crystal,
     primitive_matrix,
     supercell_matrix,
+    to_ase,
     to_phonopy,
 )
 from ase_geomformer.recipes.lattice.modes import modes_on_mesh
 from ase_geomformer.recipes.lattice.phonons.densities import density_of_states
-from ase_geomformer.recipes.lattice.phonons.force_constants import SOURCES, check_exact
+from ase_geomformer.recipes.lattice.phonons.force_constants import (
+    SOURCES,
+    check_exact,
+    evaluations,
+)
 from ase_geomformer.recipes.lattice.phonons.outputs import FILES, KEPT_FILES, write_files
 from ase_geomformer.recipes.lattice.phonons.result import PhononResult
 from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
@@ -82,8 +87,10 @@ def phonons(
     settings = settings or PhononSettings()
     run = Run(potential, settings, **keywords)
     atoms = free_crystal(atoms, run)
+    first = make_phonopy(atoms, settings)
+    check_feasible(first.primitive, run.evaluator, settings, born)
+    run.foresee([to_ase(first.supercell)], evaluations(first, settings))
     evaluator = run.evaluator
-    check_feasible(make_phonopy(atoms, settings).primitive, evaluator, settings, born)
     folder = run.start(FILES, kept=KEPT_FILES, free=FREE)
     relaxed = relaxed_crystal(atoms, evaluator, settings, folder, run.progress)
     phonon = make_phonopy(relaxed.atoms, settings)

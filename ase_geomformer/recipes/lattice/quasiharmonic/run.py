@@ -14,7 +14,7 @@ from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.lattice import stability
 from ase_geomformer.recipes.lattice.bands import band_structure
 from ase_geomformer.recipes.lattice.cells import free_crystal, supercell_matrix, to_ase
-from ase_geomformer.recipes.lattice.phonons.force_constants import SOURCES
+from ase_geomformer.recipes.lattice.phonons.force_constants import SOURCES, evaluations
 from ase_geomformer.recipes.lattice.phonons.outputs import KEPT_FILES, save_phonopy
 from ase_geomformer.recipes.lattice.phonons.run import (
     check_feasible,
@@ -73,9 +73,12 @@ def qha(
     settings = settings or QHASettings()
     run = Run(potential, settings, **keywords)
     atoms = free_crystal(atoms, run)
-    evaluator, progress = run.evaluator, run.progress
-    chosen = settings.phonons
-    check_feasible(make_phonopy(atoms, chosen).primitive, evaluator, chosen)
+    progress, chosen = run.progress, settings.phonons
+    first = make_phonopy(atoms, chosen)
+    check_feasible(first.primitive, run.evaluator, chosen)
+    each = evaluations(first, chosen)
+    run.foresee([to_ase(first.supercell)], each * len(settings.ratios))
+    evaluator = run.evaluator
     names = [PHONOPY_FILE.format(number) for number in range(settings.volumes)]
     folder = run.start(
         (*KEPT_FILES, VOLUMES_FILE, ENERGIES_FILE, ARRAYS_FILE, *FIGURES, *names),
