@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.evaluate import BatchEvaluator, Evaluator, as_evaluator
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.graph.segments import Segments
+from ase_geomformer.graph.derivatives import shifted
 from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 from ase_geomformer.machine.memory import budget_bytes
 from ase_geomformer.physics import LongRange, boundaries_of
@@ -77,31 +76,17 @@ def hessian(
         If there is no such atom, the structure cannot be evaluated, or the potential's forces are
         not the gradient of its energy.
     """
-    lent: Any = getattr(potential, "prepared", potential)
-    boundaries, long_range = boundaries_of(atoms), LongRange()
-    if isinstance(lent, PreparedPotential):
-        device = lent.device if device is None else device
-        neighbors = lent.settings.neighbors
-        long_range, lent = LongRange("published"), lent.fitting(boundaries).potential
-    place = resolve_device("auto" if device is None else device)
-    with torch.inference_mode(False):
-        own = as_potential(lent)
-        fitting = own.with_terms(long_range.terms(own.terms_settings, boundaries))
-        model = fitting.copy(device=place, dtype=resolve_dtype(dtype))
-    if not model.conservative:
-        raise ValueError(
-            "the potential predicts forces directly, so that the second derivatives of its energy "
-            "are not the slope of its forces; use finite_difference_hessian"
-        )
-    model.check_elements(np.unique(atoms.numbers))
-    chosen = _atoms_of(rows, len(atoms))
-    coordinates = (3 * chosen[:, None] + np.arange(3)).ravel()
     # A caller's inference mode would forbid the gradients.
     with torch.inference_mode(False), torch.enable_grad():
-        graph = AtomGraph.from_atoms(
-            atoms, model.cutoff, far_cutoff=model.far_cutoff, neighbors=neighbors, dtype=model.dtype
-        )
-        found = _rows(model, graph.to(place), coordinates, memory_limit_bytes, progress)
+        model, graph = differentiable(potential, atoms, device, dtype, neighbors)
+        if not model.conservative:
+            raise ValueError(
+                "the potential predicts forces directly, so that the second derivatives of its "
+                "energy are not the slope of its forces; use finite_difference_hessian"
+            )
+        chosen = atoms_of(rows, len(atoms))
+        coordinates = (3 * chosen[:, None] + np.arange(3)).ravel()
+        found = _rows(model, graph, coordinates, memory_limit_bytes, progress)
     return found.double().cpu().numpy()
 
 
@@ -137,17 +122,89 @@ def finite_difference_hessian(
     array, shape (3 n, 3 N)
         As :func:`hessian`; asymmetric by the error of the differences.
     """
+    differences = finite_differences(
+        source, atoms, ("forces",), rows=rows, step_A=step_A, device=device, dtype=dtype,
+        progress=progress,
+    )  # fmt: skip
+    return -differences["forces"]
+
+
+def differentiable(
+    potential: str | os.PathLike[str] | Potential | PotentialCalculator | BatchEvaluator,
+    atoms: Atoms,
+    device: torch.device | str | None,
+    dtype: torch.dtype | str | None,
+    neighbors: str,
+) -> tuple[Potential, AtomGraph]:
+    """A potential as a structure is evaluated with it, without tables, and the structure's graph.
+
+    Parameters
+    ----------
+    potential, atoms, device, dtype, neighbors
+        As in :func:`hessian`.
+
+    Raises
+    ------
+    ValueError
+        If the potential does not know one of the elements.
+    """
+    lent: Any = getattr(potential, "prepared", potential)
+    boundaries, long_range = boundaries_of(atoms), LongRange()
+    if isinstance(lent, PreparedPotential):
+        device = lent.device if device is None else device
+        neighbors = lent.settings.neighbors
+        long_range, lent = LongRange("published"), lent.fitting(boundaries).potential
+    place = resolve_device("auto" if device is None else device)
+    own = as_potential(lent)
+    fitting = own.with_terms(long_range.terms(own.terms_settings, boundaries))
+    model = fitting.copy(device=place, dtype=resolve_dtype(dtype))
+    model.check_elements(np.unique(atoms.numbers))
+    graph = AtomGraph.from_atoms(
+        atoms, model.cutoff, far_cutoff=model.far_cutoff, neighbors=neighbors, dtype=model.dtype
+    )
+    return model, graph.to(place)
+
+
+def finite_differences(
+    source: str | os.PathLike[str] | Potential | Calculator | Evaluator,
+    atoms: Atoms,
+    properties: Sequence[str],
+    *,
+    rows: Sequence[int] | np.ndarray | None = None,
+    step_A: float = STEP,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = "float64",
+    progress: bool = False,
+) -> dict[str, np.ndarray]:
+    """Derivatives of properties with respect to positions, by central differences.
+
+    Parameters
+    ----------
+    properties : sequence of str
+        ASE's names, such as forces and dipole.
+    source, atoms, rows, step_A, device, dtype, progress
+        As in :func:`finite_difference_hessian`.
+
+    Returns
+    -------
+    dict of str to array, shape (3 n, k)
+        A row for each coordinate, with the k components of the property, in its unit by Å.
+
+    Raises
+    ------
+    ValueError
+        If the step is not positive or there is no such atom.
+    """
     if not step_A > 0:
         raise ValueError(f"step_A must be positive, not {step_A} Å")
     evaluate = as_evaluator(source, device=device, dtype=dtype)
-    chosen = _atoms_of(rows, len(atoms))
-    displaced = list(_displaced(atoms, chosen, step_A))
-    results = evaluate(displaced, ("forces",), progress=progress)
-    forces = np.array([result["forces"].ravel() for result in results])
-    return (forces[1::2] - forces[0::2]) / (2.0 * step_A)
+    displaced = list(_displaced(atoms, atoms_of(rows, len(atoms)), step_A))
+    results = evaluate(displaced, tuple(properties), progress=progress)
+    values = {name: np.array([np.ravel(one[name]) for one in results]) for name in properties}
+    return {name: (found[0::2] - found[1::2]) / (2.0 * step_A) for name, found in values.items()}
 
 
-def _atoms_of(rows: Sequence[int] | np.ndarray | None, number: int) -> np.ndarray:
+def atoms_of(rows: Sequence[int] | np.ndarray | None, number: int) -> np.ndarray:
     """Indices of the atoms that rows are wanted of, checked."""
     chosen = np.arange(number) if rows is None else np.asarray(rows, dtype=np.int64)
     if chosen.ndim != 1 or ((chosen < 0) | (chosen >= number)).any():
@@ -197,18 +254,7 @@ def _rows(
 
 def _slope(potential: Potential, graph: AtomGraph, shifts: Tensor) -> Tensor:
     """Derivative of the energy with respect to shifts of the atoms (N, 3), differentiable."""
-
-    def stretched(vectors: Tensor, index: Tensor) -> Tensor:
-        receivers, senders = (Segments.of(ends, graph.num_atoms) for ends in index)
-        return vectors + senders.gather(shifts) - receivers.gather(shifts)
-
-    moved = replace(
-        graph,
-        edge_vectors=stretched(graph.edge_vectors, graph.edge_index),
-        far_vectors=stretched(graph.far_vectors, graph.far_index),
-        positions=graph.positions + shifts if graph.positions.shape[0] else graph.positions,
-    )
-    energy = potential(moved, ("energy",))["energy"].sum()
+    energy = potential(shifted(graph, shifts), ("energy",))["energy"].sum()
     # An atom alone has an energy that depends on no shift at all.
     (slope,) = torch.autograd.grad(
         energy, shifts, create_graph=True, allow_unused=True, materialize_grads=True

@@ -81,6 +81,25 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+@pytest.fixture(scope="session")
+def so3lr(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The folder of SO3LR: as ``models get so3lr`` has left it, else of the reference data.
+
+    None where neither is there.
+    """
+    from ase_geomformer import list_potentials
+    from ase_geomformer.checkpoint.obtainable import OBTAINABLE
+    from ase_geomformer.convert.get import get_potential
+
+    if "so3lr" in list_potentials():
+        return list_potentials()["so3lr"]
+    original = SHARED / "fixtures" / "so3krates" / "so3lr" / "weights_flax.safetensors"
+    if not original.is_file():
+        return None
+    folder = tmp_path_factory.mktemp("so3lr")
+    return get_potential(OBTAINABLE["so3lr"], folder, original).folder
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

@@ -23,7 +23,7 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.hessian import hessian
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
-from ase_geomformer.recipes.modes.normal_modes import curvature
+from ase_geomformer.recipes.modes.derivatives import curvature
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,8 @@ RECIPES = {
         "vibrations",
         "VibrationsSettings",
         "Vibrations of a relaxed molecule, adsorbate or crystal in the harmonic approximation, "
-        "and its thermochemistry. Writes vibrations.npz, vibrations.png, one file for each mode, "
+        "its infrared intensities where the potential gives a dipole, and its thermochemistry. "
+        "Writes vibrations.npz, vibrations.png, infrared.png, an animation of each mode, "
         "final.extxyz, final.traj, settings.yaml and result.json. The exit code is 1 if the number "
         "of imaginary modes is not as expected.",
         resumes=False,

@@ -1,4 +1,4 @@
-"""Forces and stresses from the gradient of the energy with respect to edge vectors."""
+"""Derivatives with respect to the geometry: leaves to differentiate by, forces and stresses."""
 
 from __future__ import annotations
 
@@ -59,6 +59,21 @@ def strained(graph: AtomGraph) -> tuple[AtomGraph, list[Tensor]]:
         cell=graph.cell @ deformation,
     )
     return moved, [positions, strain]
+
+
+def shifted(graph: AtomGraph, shifts: Tensor) -> AtomGraph:
+    """A graph whose atoms have moved by shifts (N, 3), and all their images with them."""
+
+    def stretched(vectors: Tensor, index: Tensor) -> Tensor:
+        receivers, senders = (Segments.of(ends, graph.num_atoms) for ends in index)
+        return vectors + senders.gather(shifts) - receivers.gather(shifts)
+
+    return replace(
+        graph,
+        edge_vectors=stretched(graph.edge_vectors, graph.edge_index),
+        far_vectors=stretched(graph.far_vectors, graph.far_index),
+        positions=graph.positions + shifts if graph.positions.shape[0] else graph.positions,
+    )
 
 
 def _forces(graph: AtomGraph, slope: Slope) -> Tensor:

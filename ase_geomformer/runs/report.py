@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ase_geomformer.machine.text import printable
-from ase_geomformer.runs.result import RunResult
+from ase_geomformer.runs.result import Listing, RunResult
 
 if TYPE_CHECKING:
     from ase_geomformer.machine.display import Console, Progress, Table
@@ -110,6 +110,9 @@ def show(result: RunResult, title: str = "", table: Table | None = None) -> None
     from ase_geomformer.machine.display import Console
 
     console = Console()
+    listing = result.listing()
+    if listing is not None and listing.rows:
+        console.print(_listed(listing))
     console.print(_table(result, title) if table is None else table)
     if result.output is not None:
         console.print(f"files in {printable(str(result.output))}", highlight=False, markup=False)
@@ -137,4 +140,15 @@ def _table(result: RunResult, title: str) -> Table:
     for row in result.rows():  # names of files and the like are text, not markup
         table.add_row(*(Text(printable(cell)) for cell in row))
     table.add_row("wall time", f"{result.wall_time:.1f}", "s")
+    return table
+
+
+def _listed(listing: Listing) -> Table:
+    from ase_geomformer.machine.display import Table, Text
+
+    table = Table(caption=listing.note or None)
+    for heading in listing.headings:
+        table.add_column(heading, justify="right")
+    for row in listing.rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table

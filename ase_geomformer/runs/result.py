@@ -11,6 +11,15 @@ from typing import Any
 Row = tuple[str, str, str]
 
 
+@dataclass(frozen=True)
+class Listing:
+    """A table of many alike: headings, rows of as many cells, and what to say below."""
+
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunResult:
     """Result of a run.
@@ -41,6 +50,10 @@ class RunResult:
     def rows(self) -> Sequence[Row]:
         """Lines of the table at the end of a run: name, value and unit."""
         return ()
+
+    def listing(self) -> Listing | None:
+        """A further table, shown before that of the rows; None for none."""
+        return None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ase_geomformer.md.analysis.correlation import autocorrelation, cosine_transform, lags_of
 from ase_geomformer.md.analysis.frames import Frames
 from ase_geomformer.runs.style import BLUE, dress, new_figure
 
@@ -72,33 +73,12 @@ def velocity_autocorrelation(
     ValueError
         If there is no such element, or the trajectory is too short.
     """
-    lags = len(frames) // 4
-    if max_time_fs is not None:
-        lags = round(max_time_fs / frames.interval_fs)
-    if not 4 <= lags <= len(frames):
-        raise ValueError(
-            f"{len(frames)} frames are too few for correlation over {lags} of them; 4 at least "
-            "are needed"
-        )
+    lags = lags_of(len(frames), frames.interval_fs, max_time_fs)
     chosen = frames.select(element)
     weighted = frames.velocities[:, chosen] * np.sqrt(frames.masses[chosen])[:, None]
-    vacf = _correlate(weighted)[:lags]
+    vacf = autocorrelation(weighted)[:lags]
     if vacf[0] <= 0:
         raise ValueError("the atoms do not move; the trajectory has no velocities")
     vacf = vacf / vacf[0]
-    # The window takes the end to zero smoothly, so that peaks have no ripples beside them.
-    window = np.hanning(2 * lags + 1)[lags : 2 * lags]
-    mirrored = np.concatenate([vacf * window, [0.0], (vacf * window)[:0:-1]])
-    frequency = np.fft.rfftfreq(len(mirrored), frames.interval_fs / 1000.0)
-    spectrum = np.fft.rfft(mirrored).real
-    density = spectrum / (spectrum.sum() * frequency[1])
+    frequency, density = cosine_transform(vacf, frames.interval_fs)
     return VACF(np.arange(lags) * frames.interval_fs, vacf, frequency, density)
-
-
-def _correlate(values: np.ndarray) -> np.ndarray:
-    """Autocorrelation (T,) of arrays (T, ...), summed over their entries, over all origins."""
-    length = len(values)
-    spectrum = np.abs(np.fft.rfft(values.reshape(length, -1), n=2 * length, axis=0)) ** 2
-    summed = np.fft.irfft(spectrum.sum(axis=1), n=2 * length)[:length]
-    result: np.ndarray = summed / (length - np.arange(length))
-    return result

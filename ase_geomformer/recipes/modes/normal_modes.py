@@ -8,11 +8,8 @@ from typing import Literal
 import numpy as np
 from ase import Atoms, units
 
-from ase_geomformer.evaluate import BatchEvaluator, Evaluator
-from ase_geomformer.hessian import STEP, finite_difference_hessian, hessian
 from ase_geomformer.recipes.constraints import FreeDirections
 
-HessianMethod = Literal["auto", "exact", "finite-difference"]
 WholeMotions = Literal["auto", "all", "translations", "none"]
 
 # Energy in eV of a vibration whose force constant by mass is 1 eV/Å^2/amu.
@@ -73,45 +70,6 @@ class NormalModes:
     def zero_point_energy_eV(self) -> float:
         """Half a quantum of each real mode."""
         return 0.5 * float(self.real_energies_eV.sum())
-
-
-def curvature(
-    evaluate: Evaluator,
-    atoms: Atoms,
-    *,
-    method: HessianMethod = "auto",
-    step_A: float = STEP,
-    progress: bool = False,
-) -> tuple[np.ndarray, str]:
-    """Hessian (M, M) along the M free directions in eV/Å^2, and the method that gave it.
-
-    The free directions are x, y and z of each atom that no constraint holds; see
-    :class:`~ase_geomformer.recipes.constraints.FreeDirections`. ``auto`` is exact for a potential
-    whose forces are the gradient of its energy.
-
-    Raises
-    ------
-    ValueError
-        If an exact Hessian is asked of what is not a potential.
-    """
-    free = FreeDirections.of(atoms, VIBRATE)
-    if method == "auto":
-        differentiable = isinstance(evaluate, BatchEvaluator) and evaluate.potential.conservative
-        method = "exact" if differentiable else "finite-difference"
-    if method == "exact":
-        if not isinstance(evaluate, BatchEvaluator):
-            raise ValueError(
-                "hessian = 'exact' needs a potential of this package, and "
-                f"{type(evaluate.calculator).__name__} is another calculator; use "
-                "'finite-difference'"
-            )
-        rows = hessian(evaluate, atoms, rows=free.free_atoms, dtype=None, progress=progress)
-    else:
-        rows = finite_difference_hessian(
-            evaluate, atoms, rows=free.free_atoms, step_A=step_A, progress=progress
-        )
-    square = free.project(rows)
-    return 0.5 * (square + square.T), method
 
 
 def normal_modes(

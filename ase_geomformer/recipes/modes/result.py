@@ -6,11 +6,34 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 
 from ase_geomformer.recipes.modes.normal_modes import NormalModes
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow
-from ase_geomformer.runs.result import RecipeResult, Row
+from ase_geomformer.runs.result import Listing, RecipeResult, Row
+
+# Modes of larger structures are in the files.
+MOST_LISTED = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Infrared:
+    """How modes absorb infrared light, in the double harmonic approximation.
+
+    Attributes
+    ----------
+    dipole_eA : array, shape (3,)
+        At rest; it depends on the origin where the total charge is not zero.
+    polar_tensors_e : array, shape (N, 3, 3)
+        Derivatives of the dipole with respect to positions, ``[i, a, b]`` of component a with
+        respect to coordinate b of atom i; zero for atoms that constraints hold.
+    intensities_km_per_mol : array, shape (M,)
+        Integrated absorption of each mode.
+    """
+
+    dipole_eA: np.ndarray
+    polar_tensors_e: np.ndarray
+    intensities_km_per_mol: np.ndarray
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,6 +62,8 @@ class VibrationsResult(RecipeResult):
         Steps made to relax the structure.
     temperature_K : float
         Temperature of the thermochemistry in the table at the end.
+    infrared : Infrared or None
+        None where the potential gives no dipole, and for periodic structures.
     """
 
     atoms: Atoms
@@ -51,6 +76,7 @@ class VibrationsResult(RecipeResult):
     thermochemistry: list[ThermochemistryRow]
     relax_steps: int = 0
     temperature_K: float = 298.15
+    infrared: Infrared | None = None
 
     @property
     def frequencies_per_cm(self) -> np.ndarray:
@@ -85,6 +111,7 @@ class VibrationsResult(RecipeResult):
             "frequencies_THz": modes.frequencies_THz,
             "number_of_imaginary_modes": len(modes.imaginary),
             "whole_motions_per_cm": modes.whole_per_cm,
+            **self._absorption(),
             "zero_point_energy_eV": modes.zero_point_energy_eV,
             "symmetry_number": self.symmetry_number,
             "thermochemistry": self.thermochemistry,
@@ -102,9 +129,38 @@ class VibrationsResult(RecipeResult):
         if len(frequencies):
             rows.append(("frequencies", f"{frequencies[0]:.1f} to {frequencies[-1]:.1f}", "cm^-1"))
         rows.append(("zero-point energy", f"{self.zero_point_energy_eV:.4f}", "eV"))
+        if self.infrared is not None:
+            debye = float(np.linalg.norm(self.infrared.dipole_eA)) / units.Debye
+            rows.append(("dipole", f"{debye:.4f}", "debye"))
         if self.thermochemistry:
             row = self.at(self.temperature_K)
             at = f"at {row.temperature_K:g} K"
             rows.append((f"entropy {at}", f"{1000.0 * row.entropy_eV_per_K:.4f}", "meV/K"))
             rows.append((f"free energy {at}", f"{row.free_energy_eV:.4f}", "eV"))
         return rows
+
+    def _absorption(self) -> dict[str, Any]:
+        if self.infrared is None:
+            return {}
+        return {
+            "ir_intensities_km_per_mol": self.infrared.intensities_km_per_mol,
+            "dipole_eA": self.infrared.dipole_eA,
+        }
+
+    def listing(self) -> Listing:
+        """All modes: frequency, reduced mass and, where it is known, infrared intensity."""
+        modes, infrared = self.modes, self.infrared
+        headings = ["mode", "cm^-1", "meV", "reduced mass (amu)"]
+        columns = [
+            [str(number + 1) for number in range(len(modes.frequencies_per_cm))],
+            [f"{value:.1f}" for value in modes.frequencies_per_cm],
+            [f"{1000.0 * value:.2f}" for value in modes.energies_eV],
+            [f"{value:.3f}" for value in modes.reduced_masses_amu],
+        ]
+        if infrared is not None:
+            headings.append("IR (km/mol)")
+            columns.append([f"{value:.2f}" for value in infrared.intensities_km_per_mol])
+        rows = list(zip(*columns, strict=True))
+        left_out = len(rows) - MOST_LISTED
+        note = f"and {left_out} more in vibrations.npz" if left_out > 0 else ""
+        return Listing(tuple(headings), tuple(rows[:MOST_LISTED]), note)

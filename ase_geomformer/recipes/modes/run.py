@@ -7,18 +7,16 @@ from typing import Unpack
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.infrared import spectrum
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.constraints import FreeDirections
 from ase_geomformer.recipes.modes import figure, thermochemistry
-from ase_geomformer.recipes.modes.normal_modes import (
-    VIBRATE,
-    NormalModes,
-    curvature,
-    normal_modes,
-)
-from ase_geomformer.recipes.modes.result import VibrationsResult
+from ase_geomformer.recipes.modes.derivatives import derivatives
+from ase_geomformer.recipes.modes.normal_modes import VIBRATE, NormalModes, normal_modes
+from ase_geomformer.recipes.modes.result import Infrared, VibrationsResult
 from ase_geomformer.recipes.modes.settings import VibrationsSettings
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow, symmetry_number
 from ase_geomformer.recipes.relaxation.run import relax
@@ -27,6 +25,7 @@ from ase_geomformer.runs.folder import FINAL_FILES, RunFolder
 
 ARRAYS_FILE = "vibrations.npz"
 FIGURE_FILE = "vibrations.png"
+INFRARED_FILE = "infrared.png"
 MODES_FOLDER = "modes"
 # Å; how far the atom that moves most goes in the file of a mode.
 AMPLITUDE = 0.4
@@ -43,7 +42,8 @@ def vibrations(
     Translations and rotations are taken out, so that a molecule of N atoms has 3 N - 6 modes, a
     linear one 3 N - 5. Atoms that constraints hold stand still, as those of a surface under an
     adsorbate, or move along the directions that FixCartesian, FixScaled, FixedPlane and FixedLine
-    leave free.
+    leave free. Where the potential gives a dipole, and the structure is not periodic, the modes
+    get infrared intensities.
 
     Parameters
     ----------
@@ -53,7 +53,8 @@ def vibrations(
     settings : VibrationsSettings, optional
     **keywords
         :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``vibrations.npz``
-        (Hessian, frequencies, modes), ``vibrations.png``, one file for each mode in ``modes``,
+        (Hessian, frequencies, modes), ``vibrations.png``, ``infrared.png`` where there are
+        intensities, an animation of each mode in ``modes`` as extended XYZ and for ``ase gui``,
         ``final.extxyz``, ``final.traj``, ``settings.yaml`` and ``result.json``.
 
     Returns
@@ -75,19 +76,27 @@ def vibrations(
     atoms, steps = _relaxed(atoms, evaluate, settings)
     energy, fmax = _check_relaxed(atoms, evaluate, settings)
     folder = run.start(_files(run.folder.file(MODES_FOLDER)))
-    matrix, method = curvature(
-        evaluate, atoms, method=settings.hessian, step_A=settings.step_A, progress=run.progress
+    dipole, why_not = _dipole(atoms, evaluate)
+    run.note(why_not)
+    found = derivatives(
+        evaluate,
+        atoms,
+        dipole=dipole is not None,
+        method=settings.hessian,
+        step_A=settings.step_A,
+        progress=run.progress,
     )
-    modes = normal_modes(atoms, matrix, settings.whole_motions)
+    modes = normal_modes(atoms, found.hessian, settings.whole_motions)
     symmetry, table = _thermochemistry(atoms, modes, energy, settings)
     result = VibrationsResult(
         **run.outcome(*_verdict(modes, settings)),
         atoms=atoms,
         energy_eV=energy,
         fmax_eV_per_A=fmax,
-        method=method,
-        hessian=matrix,
+        method=found.method,
+        hessian=found.hessian,
         modes=modes,
+        infrared=_infrared(dipole, found.polar_tensors, modes),
         symmetry_number=symmetry,
         thermochemistry=table,
         relax_steps=steps,
@@ -130,6 +139,32 @@ def _check_relaxed(
     return float(found["energy"]), float(sizes.max())
 
 
+def _dipole(atoms: Atoms, evaluate: Evaluator) -> tuple[np.ndarray | None, str]:
+    """The dipole, if the potential gives one, and what to say where it means nothing."""
+    if "dipole" not in evaluate.calculator.implemented_properties:
+        return None, ""
+    if atoms.pbc.any():
+        return None, (
+            "no infrared intensities, as the dipole of a periodic structure is not defined; set "
+            "pbc to False for a molecule in a box"
+        )
+    try:
+        (found,) = evaluate([atoms], ("dipole",))
+    except PropertyNotImplementedError:
+        # Some calculators promise what they give with other settings only.
+        return None, ""
+    return np.asarray(found["dipole"]), ""
+
+
+def _infrared(
+    dipole: np.ndarray | None, tensors: np.ndarray | None, modes: NormalModes
+) -> Infrared | None:
+    if dipole is None or tensors is None:
+        return None
+    strengths = spectrum.intensities(tensors, modes.vectors, modes.reduced_masses_amu)
+    return Infrared(dipole, tensors, strengths)
+
+
 def _thermochemistry(
     atoms: Atoms, modes: NormalModes, energy: float, settings: VibrationsSettings
 ) -> tuple[int | None, list[ThermochemistryRow]]:
@@ -170,15 +205,22 @@ def _verdict(modes: NormalModes, settings: VibrationsSettings) -> tuple[bool, st
 
 def _files(modes: Path | None) -> list[str]:
     """Files of this recipe, and those that an earlier run left for its modes."""
-    earlier = [] if modes is None else list(modes.glob("mode_*.extxyz"))
+    earlier = [] if modes is None else [*modes.glob("mode_*.extxyz"), *modes.glob("mode_*.traj")]
     listed = [f"{MODES_FOLDER}/{path.name}" for path in earlier]
-    return [ARRAYS_FILE, FIGURE_FILE, *FINAL_FILES, *listed]
+    return [ARRAYS_FILE, FIGURE_FILE, INFRARED_FILE, *FINAL_FILES, *listed]
 
 
 def _write(
     folder: RunFolder, result: VibrationsResult, free: FreeDirections, settings: VibrationsSettings
 ) -> None:
-    modes, atoms = result.modes, result.atoms
+    modes, atoms, infrared = result.modes, result.atoms, result.infrared
+    absorption = {}
+    if infrared is not None:
+        absorption = {
+            "dipole_eA": infrared.dipole_eA,
+            "polar_tensors_e": infrared.polar_tensors_e,
+            "ir_intensities_km_per_mol": infrared.intensities_km_per_mol,
+        }
     folder.save_arrays(
         ARRAYS_FILE,
         {
@@ -190,30 +232,39 @@ def _write(
             "reduced_masses_amu": modes.reduced_masses_amu,
             "masses_amu": atoms.get_masses(),
             "positions_A": atoms.positions,
+            **absorption,
         },
     )
     folder.save_final(atoms)
     if settings.mode_frames:
-        for index, frequency in enumerate(modes.frequencies_per_cm):
-            name = f"{MODES_FOLDER}/mode_{index + 1:03d}.extxyz"
-            frames = mode_frames(atoms, modes.vectors[index], frequency, settings.mode_frames)
-            folder.save_atoms(name, frames)
-    title = (
-        f"{atoms.get_chemical_formula()}: zero-point energy {result.zero_point_energy_eV:.3f} eV"
-    )
+        for index in range(len(modes.frequencies_per_cm)):
+            frames = mode_frames(result, index, settings.mode_frames)
+            for suffix in ("extxyz", "traj"):
+                folder.save_atoms(f"{MODES_FOLDER}/mode_{index + 1:03d}.{suffix}", frames)
+    formula = atoms.get_chemical_formula()
+    title = f"{formula}: zero-point energy {result.zero_point_energy_eV:.3f} eV"
     folder.save_figure(FIGURE_FILE, lambda: figure.plot(modes, title))
+    if infrared is not None:
+        title = f"{formula}: infrared absorption, bands {spectrum.WIDTH_PER_CM:g} cm$^{{-1}}$ wide"
+        strengths = infrared.intensities_km_per_mol
+        folder.save_figure(
+            INFRARED_FILE, lambda: spectrum.plot(modes.frequencies_per_cm, strengths, title)
+        )
 
 
-def mode_frames(
-    atoms: Atoms, vectors: np.ndarray, frequency_per_cm: float, frames: int
-) -> list[Atoms]:
+def mode_frames(result: VibrationsResult, index: int, frames: int) -> list[Atoms]:
     """One period of a mode, the atom that moves most by 0.4 Å."""
+    vectors = result.modes.vectors[index]
+    facts = {"frequency_per_cm": float(result.frequencies_per_cm[index])}
+    if result.infrared is not None:
+        strength = result.infrared.intensities_km_per_mol[index]
+        facts["ir_intensity_km_per_mol"] = float(strength)
     largest = np.linalg.norm(vectors, axis=1).max()
     period = []
     for phase in 2.0 * np.pi * np.arange(frames) / frames:
-        moved = atoms.copy()
+        moved = result.atoms.copy()
         moved.set_constraint()
         moved.positions += AMPLITUDE / largest * np.sin(phase) * vectors
-        moved.info["frequency_per_cm"] = float(frequency_per_cm)
+        moved.info.update(facts)
         period.append(moved)
     return period

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ase_geomformer.hessian import STEP
-from ase_geomformer.recipes.modes.normal_modes import HessianMethod, WholeMotions
+from ase_geomformer.recipes.modes.derivatives import HessianMethod
+from ase_geomformer.recipes.modes.normal_modes import WholeMotions
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryModel
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import MOST_ROWS, ranged

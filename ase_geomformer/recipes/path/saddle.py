@@ -10,10 +10,9 @@ from ase import Atoms
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.constraints import FreeDirections
+from ase_geomformer.recipes.modes.derivatives import HessianMethod, curvature
 from ase_geomformer.recipes.modes.normal_modes import (
-    HessianMethod,
     NormalModes,
-    curvature,
     default_motions,
     normal_modes,
     whole_motion_vectors,
@@ -87,7 +86,7 @@ def refine_saddle(
     direction : array, shape (N, 3), optional
         Of the reaction, such as the tangent of a path; the softest mode when left out.
     method, step_A
-        Of the Hessian, as in :func:`~ase_geomformer.recipes.modes.normal_modes.curvature`.
+        Of the Hessian, as in :func:`~ase_geomformer.recipes.modes.derivatives.curvature`.
     check_modes : bool
         Compute the vibrations at the end.
     """

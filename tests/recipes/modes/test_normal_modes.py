@@ -12,11 +12,8 @@ from ase.vibrations.data import VibrationsData
 from ase_geomformer.evaluate import as_evaluator
 from ase_geomformer.hessian import finite_difference_hessian
 from ase_geomformer.recipes.constraints import FreeDirections
-from ase_geomformer.recipes.modes.normal_modes import (
-    curvature,
-    geometry_kind,
-    normal_modes,
-)
+from ase_geomformer.recipes.modes.derivatives import curvature
+from ase_geomformer.recipes.modes.normal_modes import geometry_kind, normal_modes
 
 
 def springs(atoms: Atoms, stiffness: float = 30.0) -> np.ndarray:

@@ -17,7 +17,7 @@ from ase.vibrations import Vibrations
 from ase_geomformer.cli import main
 from ase_geomformer.evaluate import as_evaluator
 from ase_geomformer.recipes import VibrationsSettings, vibrations
-from ase_geomformer.recipes.modes.normal_modes import curvature
+from ase_geomformer.recipes.modes.derivatives import curvature
 
 POTENTIAL = "so3krates-rmd17-ethanol"
 TIGHT = VibrationsSettings(relax=True, fmax=1e-5)
@@ -136,7 +136,8 @@ def test_the_folder_holds_what_is_promised(nitrogen: Atoms, tmp_path: Path) -> N
     with pytest.raises(FileExistsError, match="not empty"):
         vibrations(nitrogen, EMT(), output=output, progress=False)
     vibrations(nitrogen, EMT(), output=output, overwrite=True, progress=False)
-    assert [file.name for file in (output / "modes").iterdir()] == ["mode_001.extxyz"]
+    modes = {file.name for file in (output / "modes").iterdir()}
+    assert modes == {"mode_001.extxyz", "mode_001.traj"}
 
 
 def test_an_atom_has_thermochemistry_without_vibrations(tmp_path: Path) -> None:
