@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import ase.db
 import ase.io
@@ -17,15 +14,11 @@ from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.labels import DataError, Record, frames_from_records
 from ase_geomformer.data.npz import read_npz
 from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.machine.bounded_structures import OPENERS, check_structure_file
 from ase_geomformer.machine.files import expanded
 from ase_geomformer.runs.reader import check_order, read_xyz
 
 HEADER_LINES = 2
-OPENERS: dict[str, Callable[..., IO[str]]] = {
-    ".xz": lzma.open,
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-}
 Reader = Callable[[Path, DataSettings], Iterator[Record]]
 
 
@@ -61,6 +54,7 @@ def read_records(name: str, settings: DataSettings) -> list[Record]:
     plain = path.with_suffix("") if path.suffix.lower() in OPENERS else path
     reader = READERS.get(plain.suffix.lower(), read_ase)
     try:
+        check_structure_file(path)
         records = list(reader(path, settings))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None

@@ -18,6 +18,8 @@ from typing import IO, Any
 import numpy as np
 import yaml
 
+from ase_geomformer.machine.memory import free_host_memory
+
 # Cards and other JSON: ours take up to 30 kB. Parsing takes about 50 bytes of memory per byte.
 JSON_BYTES = 2**21
 # Settings: ours take up to 5 kB; PyYAML parses about 100 kB in a second.
@@ -26,12 +28,6 @@ YAML_BYTES = 2**18
 YAML_VALUES = 100_000
 # Levels of brackets: ours have five.
 DEPTH = 50
-# Bytes of one line of a text file with structures: a million atoms do not need it.
-LINE_BYTES = 2**24
-# How much of a file with structures is checked for endless lines.
-CHECKED_BYTES = 2**26
-# An atom takes one letter, three digits, and what separates them.
-XYZ_BYTES_PER_ATOM = 8
 # Arrays of an archive.
 ARRAYS = 10_000
 # Compression beyond this factor tells of an archive that was made to burst: data reach about 10.
@@ -88,12 +84,23 @@ def parse_json(content: bytes) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not a number in JSON")
 
+    return json.loads(shallow_text(content), parse_constant=refuse)
+
+
+def shallow_text(content: bytes) -> str:
+    """The text of a JSON document that is not nested deeply.
+
+    Raises
+    ------
+    ValueError
+        If it is, or is not in UTF-8.
+    """
     text = content.decode("utf-8")
     # Beforehand: where the interpreter's recursion limit has been raised, deep nesting ends the
     # process instead of the reading.
     if _depth(text) > DEPTH:
         raise ValueError(f"it is nested more than {DEPTH} levels deep")
-    return json.loads(text, parse_constant=refuse)
+    return text
 
 
 def _depth(text: str) -> int:
@@ -203,17 +210,44 @@ def _check_entries(archive: zipfile.ZipFile, limit_bytes: float) -> None:
             "may be read"
         )
     for entry in entries:
-        if entry.file_size > COMPRESSION * max(entry.compress_size, 1e6 / COMPRESSION):
-            raise ValueError(
-                f"its array {entry.filename} is {entry.compress_size} bytes that unfold to "
-                f"{entry.file_size}, as if it was made to fill the memory"
-            )
+        check_claim(entry.filename, entry.file_size, entry.compress_size)
         with archive.open(entry) as file:
             claimed = _claimed_bytes(file)
         if claimed > entry.file_size:
             raise ValueError(
                 f"its array {entry.filename} claims {claimed:.3g} bytes and has {entry.file_size}"
             )
+
+
+def check_claim(name: str, claimed: float, stored: float) -> None:
+    """Refuse an array of so many bytes that far fewer are stored of.
+
+    Raises
+    ------
+    ValueError
+        If it was made to fill the memory.
+    """
+    if claimed > COMPRESSION * max(stored, 1e6 / COMPRESSION):
+        raise ValueError(
+            f"its array {name} is {stored:.0f} bytes that unfold to {claimed:.3g}, as if it was "
+            "made to fill the memory"
+        )
+
+
+def check_free_memory(needed_bytes: float) -> None:
+    """Refuse what does not fit into the memory that is free.
+
+    Raises
+    ------
+    ValueError
+        With both numbers.
+    """
+    free = free_host_memory()
+    if needed_bytes > free:
+        raise ValueError(
+            f"its arrays take {needed_bytes / 1e9:.3g} GB of memory, of which {free / 1e9:.3g} GB "
+            "are free; read fewer frames at a time"
+        )
 
 
 def _claimed_bytes(file: IO[bytes]) -> float:
@@ -228,54 +262,3 @@ def _claimed_bytes(file: IO[bytes]) -> float:
     if any(length < 0 for length in shape):
         raise ValueError(f"it has an array of shape {shape}")
     return float(math.prod(shape)) * dtype.itemsize
-
-
-def check_structure_file(path: Path) -> None:
-    """Refuse a file with structures whose readers would never end.
-
-    Raises
-    ------
-    ValueError
-        If it is not a regular file, a line of text is longer than 16 MB, or an xyz file claims
-        more atoms than it can hold.
-    """
-    size = check_regular(path)
-    with path.open("rb") as file:
-        if b"\0" in file.read(4096):
-            return  # not text
-        file.seek(0)
-        _check_lines(file)
-        if path.suffix in (".xyz", ".extxyz"):
-            file.seek(0)
-            _check_counts(file, size)
-
-
-def _check_lines(file: IO[bytes]) -> None:
-    since = 0
-    while chunk := file.read(2**20):
-        first, last = chunk.find(b"\n"), chunk.rfind(b"\n")
-        longest = since + (len(chunk) if first < 0 else first)
-        since = longest if first < 0 else len(chunk) - last - 1
-        if longest > LINE_BYTES:
-            raise ValueError(
-                f"it has a line of more than {LINE_BYTES // 2**20} MB; it is not a text file with "
-                "structures, or one that has lost its ends of lines"
-            )
-        if file.tell() > CHECKED_BYTES:
-            return
-
-
-def _check_counts(file: IO[bytes], size: int) -> None:
-    """The number before each frame of an xyz file, against the bytes that are left."""
-    while line := file.readline():
-        text = line.strip()
-        if not text.isdigit():
-            return  # blank, or an error that the reader tells better
-        left = size - file.tell()
-        if len(text) > 18 or int(text) > left / XYZ_BYTES_PER_ATOM:
-            raise ValueError(
-                f"a frame claims {text[:30].decode()} atoms, and only {left} bytes are left in the "
-                "file"
-            )
-        for _ in range(int(text) + 1):
-            file.readline()

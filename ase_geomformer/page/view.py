@@ -11,9 +11,9 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.data.colors import jmol_colors
 
-from ase_geomformer.machine.bounded import check_regular, check_structure_file
-from ase_geomformer.md.h5md import GROUP as H5MD_GROUP
-from ase_geomformer.md.h5md import opened
+from ase_geomformer.machine.bounded import check_regular
+from ase_geomformer.machine.bounded_structures import check_structure_file
+from ase_geomformer.md.h5md import atom_datasets, boundary, frame_datasets, opened
 
 # Files with structures of a run, the most telling first.
 _FILES = (
@@ -92,7 +92,7 @@ def _read(path: Path) -> list[Atoms]:
     if path.suffix == ".traj":
         from ase.io.trajectory import Trajectory
 
-        check_regular(path)
+        check_structure_file(path)
         with Trajectory(path) as file:
             return [file[i] for i in _spread(len(file))]
     if check_regular(path) > _MOST_TEXT_BYTES:
@@ -107,17 +107,11 @@ def _read(path: Path) -> list[Atoms]:
 def _from_h5md(path: Path) -> list[Atoms]:
     """Frames of an H5MD trajectory, of which only those that are shown are read."""
     with opened(path) as file:
-        group: Any = file[H5MD_GROUP]
-        positions, box = group["position/value"], group["box"]
-        edges = box["edges/value"] if "edges" in box else None
-        periodic = [kind == "periodic" for kind in box.attrs["boundary"]]
+        datasets, species = frame_datasets(file), atom_datasets(file)["species"][...]
+        positions, edges = datasets["position"], datasets.get("box/edges")
+        periodic = False if edges is None else boundary(file)
         return [
-            Atoms(
-                np.array(group["species"]),
-                positions[i],
-                cell=None if edges is None else edges[i],
-                pbc=False if edges is None else periodic,
-            )
+            Atoms(species, positions[i], cell=None if edges is None else edges[i], pbc=periodic)
             for i in _spread(len(positions))
         ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ase import Atoms
 
-from ase_geomformer.machine.bounded import check_structure_file
+from ase_geomformer.machine.bounded_structures import check_structure_file
 from ase_geomformer.machine.files import expanded
 from ase_geomformer.runs.reader import read_atoms
 

@@ -19,7 +19,6 @@ import yaml
 from ase_geomformer.convert.restricted_pickle import read_arrays as read_pickle
 from ase_geomformer.machine.bounded import (
     DEPTH,
-    check_structure_file,
     parse_json,
     parse_yaml,
     read_arrays,
@@ -135,32 +134,6 @@ def test_archives_that_burst_are_refused(
     limit = 1e6 if fault == "more" else 1e9
     with pytest.raises(ValueError, match=fault):
         read_arrays(npz(tmp_path / "x.npz", **entries), limit)
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("1000000000000000000\nProperties=species:S:1:pos:R:3\nH 0 0 0\n", "claims 1000000000"),
-        ("1\n\nH 0 0 0\n" + "9" * 40 + "\n\nH 0 0 0\n", "claims 9999"),
-        ("1\n" + " " * 17_000_000 + "\nH 0 0 0\n", "a line of more than 16 MB"),
-    ],
-)
-def test_structures_that_never_end_are_refused(tmp_path: Path, text: str, fault: str) -> None:
-    path = tmp_path / "x.xyz"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=fault):
-        check_structure_file(path)
-
-
-def test_structures_pass(tmp_path: Path) -> None:
-    from ase.build import bulk, molecule
-    from ase.io import write
-
-    for name in ("x.xyz", "x.extxyz", "x.traj", "POSCAR", "x.cif", "x.json", "x.db"):
-        write(tmp_path / name, [bulk("Si")] * (3 if name.endswith(("z", "j")) else 1))
-        check_structure_file(tmp_path / name)
-    write(tmp_path / "lone.xyz", molecule("H2O")[:1], format="xyz", fmt="%.0f")
-    check_structure_file(tmp_path / "lone.xyz")
 
 
 class Repeated(dict):

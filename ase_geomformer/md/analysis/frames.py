@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 from ase.data import atomic_numbers
 from ase.geometry import complete_cell
 
-from ase_geomformer.machine.bounded import read_yaml
+from ase_geomformer.machine.bounded import read_json, read_yaml
+from ase_geomformer.machine.bounded_structures import check_structure_file
 from ase_geomformer.machine.files import expanded
+from ase_geomformer.md.h5md import read_h5md
 from ase_geomformer.md.trajectories import TRAJECTORIES
 from ase_geomformer.runs.folder import RESULT_FILE, SETTINGS_FILE
 
@@ -138,14 +139,26 @@ def load_frames(
         path = _trajectory_of(folder)
     if not path.is_file():
         raise FileNotFoundError(f"there is no trajectory {path}")
-    if path.suffix == ".h5md":
-        return _read_h5md(path, interval_fs)
-    from ase.io import iread
+    with _named(path):
+        if path.suffix == ".h5md":
+            return _read_h5md(path, interval_fs)
+        from ase.io import iread
 
-    frames = list(iread(path, index=":"))
-    if folder is not None and interval_fs is None and not any(map(_time, frames)):
-        interval_fs = _interval_of(folder, len(frames))
-    return _stack(frames, interval_fs)
+        check_structure_file(path)
+        frames = list(iread(path, index=":"))
+        if folder is not None and interval_fs is None and not any(map(_time, frames)):
+            interval_fs = _interval_of(folder, len(frames))
+        return _stack(frames, interval_fs)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of readers, each of which has its own, as one that names the file."""
+    try:
+        yield
+    except Exception as error:
+        detail = str(error) or "it ends too early"
+        raise ValueError(f"cannot take frames from {path}: {detail}") from error
 
 
 def _trajectory_of(folder: Path) -> Path:
@@ -167,7 +180,7 @@ def _interval_of(folder: Path, count: int) -> float | None:
     settings = read_yaml(folder / SETTINGS_FILE)
     every = settings["trajectory_interval"]
     if (folder / RESULT_FILE).is_file():
-        steps = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8")).get("steps")
+        steps = read_json(folder / RESULT_FILE).get("steps")
         if steps is not None and count != steps // every + 1:
             raise ValueError(
                 f"the {count} frames in {folder} are not those of {steps} steps with one every "
@@ -183,6 +196,8 @@ def _time(atoms: Atoms) -> float | None:
 
 
 def _stack(frames: Sequence[Atoms], interval_fs: float | None) -> Frames:
+    if not frames:
+        raise ValueError("there are no frames")
     first = frames[0]
     if any(not np.array_equal(frame.numbers, first.numbers) for frame in frames):
         raise ValueError("the frames are not all of the same atoms")
@@ -200,27 +215,33 @@ def _stack(frames: Sequence[Atoms], interval_fs: float | None) -> Frames:
         first.pbc,
         interval_fs or 0.0,
     )
+    _check_finite(stacked)
     return stacked if interval_fs is not None else _equally_spaced(stacked, np.array(times))
 
 
 def _read_h5md(path: Path, interval_fs: float | None) -> Frames:
-    import h5py
+    arrays = read_h5md(path)
+    if "velocity" not in arrays:
+        raise ValueError("it has no velocities")
+    open_cell = np.zeros((len(arrays["position"]), 3, 3))
+    frames = Frames(
+        arrays["species"],
+        arrays["mass"],
+        arrays["position"].astype(np.float64),
+        arrays["velocity"].astype(np.float64),
+        arrays.get("box/edges", open_cell),
+        arrays["boundary"],
+        interval_fs or 0.0,
+    )
+    _check_finite(frames)
+    return frames if interval_fs is not None else _equally_spaced(frames, arrays["time"])
 
-    with h5py.File(path, "r", libver="latest", swmr=True, locking=False) as file:
-        group: Any = file["particles/trajectory"]
-        positions = group["position/value"][...].astype(np.float64)
-        times = group["position/time"][...]
-        open_cell = np.zeros((len(positions), 3, 3))
-        frames = Frames(
-            group["species"][...],
-            group["mass"][...],
-            positions,
-            group["velocity/value"][...].astype(np.float64),
-            group["box/edges/value"][...] if "edges" in group["box"] else open_cell,
-            np.array([kind == "periodic" for kind in group["box"].attrs["boundary"]]),
-            interval_fs or 0.0,
-        )
-    return frames if interval_fs is not None else _equally_spaced(frames, times)
+
+def _check_finite(frames: Frames) -> None:
+    for name in ("positions", "velocities", "cells"):
+        finite = np.isfinite(getattr(frames, name)).all(axis=(1, 2))
+        if not finite.all():
+            raise ValueError(f"frame {int(finite.argmin())} has {name} that are not finite")
 
 
 def _equally_spaced(frames: Frames, times: np.ndarray) -> Frames:
@@ -231,6 +252,8 @@ def _equally_spaced(frames: Frames, times: np.ndarray) -> Frames:
     ValueError
         If times do not increase, or have no spacing in common.
     """
+    if not np.isfinite(times).all():
+        raise ValueError("the times of the frames are not finite")
     if len(times) < 2:
         return frames
     gone = np.diff(times)
