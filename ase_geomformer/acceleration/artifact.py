@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,11 @@ from ase_geomformer.potential import Potential
 
 # Of which those of the potential are compiled. Stresses of atoms are hardly ever asked for.
 NOT_COMPILED = ("stresses",)
+# By the kind of device: what loads a shared object, and what more than the file it is told.
+RUNNERS: dict[str, tuple[str, Callable[[torch.device], tuple[str, ...]]]] = {
+    "cpu": ("AOTIModelContainerRunnerCpu", lambda device: ()),
+    "cuda": ("AOTIModelContainerRunnerCuda", lambda device: (str(device),)),
+}
 
 
 def compiled_properties(potential: Potential) -> tuple[str, ...]:
@@ -51,10 +56,12 @@ class Artifact:
     def _load(self) -> None:
         # What torch's own aoti_load_package makes in the end; that imports the compiler first, two
         # seconds, and copies the code to the system's temporary folder.
-        runner = getattr(getattr(torch._C, "_aoti", None), "AOTIModelContainerRunnerCpu", None)
+        device = self.potential.device
+        name, place = RUNNERS[device.type]
+        runner = getattr(getattr(torch._C, "_aoti", None), name, None)
         if runner is None:
-            raise RuntimeError(f"torch {torch.__version__} has no loader of compiled code")
-        self._runner = runner(str(self.file), 1)
+            raise RuntimeError(f"torch {torch.__version__} has no loader of code for {device}")
+        self._runner = runner(str(self.file), 1, *place(device))
         self._needs_pairs = self.potential.far_cutoff > 0.0
 
     def __getstate__(self) -> dict[str, Any]:

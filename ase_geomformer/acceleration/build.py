@@ -29,6 +29,8 @@ TOLERANCES = {"energies": 1e-6, "forces": 1e-5, "stress": 1e-6}
 OTHER_TOLERANCE = 1e-5
 # However many threads there are where it is compiled, and where it runs.
 OPTIONS = {"cpp.dynamic_threads": True}
+# The kernels of a GPU in the shared object itself, which then is all that there is to keep.
+GPU_OPTIONS = {"aot_inductor.embed_kernel_binary": True}
 
 
 def build(potential: Potential, file: Path) -> None:
@@ -42,7 +44,8 @@ def build(potential: Potential, file: Path) -> None:
     Parameters
     ----------
     potential : Potential
-        On a CPU, with the radial tables that it will be evaluated with.
+        With the radial tables that it will be evaluated with, on a CPU. On a GPU this is tried by
+        ``benchmarks/gpu.py`` only.
     file : Path
         Where the shared object goes; its name ends in ``.so``.
 
@@ -59,6 +62,8 @@ def build(potential: Potential, file: Path) -> None:
         inputs, program = _exported(potential)
         made = folder / "potential.so"
         options = {**OPTIONS, "aot_inductor.output_path": str(made)}
+        if potential.device.type == "cuda":
+            options |= GPU_OPTIONS
         aot_compile(program.module(), tuple(inputs), options=options)
         compare(Artifact(made, potential), potential)
         file.write_bytes(made.read_bytes())
@@ -113,7 +118,7 @@ def _traced_graph(potential: Potential) -> AtomGraph:
         cell=torch.eye(3, dtype=dtype).repeat(STRUCTURES, 1, 1),
         far_index=torch.zeros(2, pairs, dtype=torch.int64),
         far_vectors=torch.ones(pairs, 3, dtype=dtype),
-    )
+    ).to(potential.device)
 
 
 def compare(compiled: Callable[..., dict[str, Tensor]], potential: Potential) -> None:
