@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ase_geomformer.calculator import PotentialCalculator
     from ase_geomformer.evaluate import evaluate_many
+    from ase_geomformer.external import calculator_by_name
     from ase_geomformer.graph.atom_graph import AtomGraph
     from ase_geomformer.potential import Potential
     from ase_geomformer.registry import list_potentials, load_potential
@@ -24,6 +25,7 @@ __all__ = [
     "Potential",
     "PotentialCalculator",
     "__version__",
+    "calculator_by_name",
     "evaluate_many",
     "list_potentials",
     "load_potential",
@@ -34,6 +36,7 @@ _HOME = {
     "AtomGraph": "graph.atom_graph",
     "Potential": "potential",
     "PotentialCalculator": "calculator",
+    "calculator_by_name": "external",
     "evaluate_many": "evaluate",
     "list_potentials": "registry",
     "load_potential": "registry",

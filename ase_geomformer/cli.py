@@ -8,8 +8,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ase_geomformer.commands import VERBS, Verb, load
 from ase_geomformer.machine.allocator import keep_freed_memory
@@ -172,7 +173,18 @@ def _check_configs(arguments: list[str]) -> None:
             given = value if equals else "".join(arguments[place + 1 : place + 2])
             path = expanded(given)
             if path.exists():
-                read_yaml(path)
+                _check_calculator(read_yaml(path), path, arguments)
+
+
+def _check_calculator(content: Any, path: Path, arguments: list[str]) -> None:
+    """Refuse a calculator that only a file names: it runs code of other packages, or programs."""
+    named = content.get("calculator") if isinstance(content, Mapping) else None
+    given = {word.partition("=")[0] for word in arguments}
+    if named is not None and "--calculator" not in given:
+        raise ValueError(
+            f"{path} names the calculator {named!r}, which runs code of other packages with the "
+            f"calculator_args there; if that is what you want, add --calculator {named}"
+        )
 
 
 def _one_line(message: str) -> str:

@@ -371,7 +371,7 @@ def test_an_unknown_element_is_named(silicon: Atoms, tmp_path: Path, error_of: C
 def test_unknown_verbs_and_missing_options(error_of: Callable) -> None:
     assert "did you mean models? The verbs are" in error_of("model")
     assert "no verb 'zzz'. The verbs are" in error_of("zzz")
-    assert "required: potential, structure, output" in error_of("md")
+    assert "required: structure, output" in error_of("md")
 
 
 def test_md_of_several_frames_is_refused(frames: str, tmp_path: Path, error_of: Callable) -> None:

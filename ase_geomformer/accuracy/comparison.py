@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from ase.calculators.calculator import Calculator
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
 from ase_geomformer.accuracy.errors import Array
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.evaluate import BatchEvaluator
+from ase_geomformer.evaluate import BatchEvaluator, Evaluator, SerialEvaluator
 from ase_geomformer.potential import Potential
 
 TARGETS = ("energy", "forces", "stress")
@@ -44,7 +45,7 @@ class Comparison:
 
 
 def compare(
-    potential: Potential | PotentialCalculator,
+    potential: Potential | Calculator,
     frames: Sequence[Frame],
     *,
     device: torch.device | str | None = None,
@@ -60,20 +61,24 @@ def compare(
     dict of str to Comparison
         By target, of the targets that some frame is labelled with.
     """
-    check_elements(potential, frames)
-    model = _model(potential)
-    wanted = [tuple(n for n in labels(frame) if n in model.properties) for frame in frames]
+    if isinstance(potential, Potential | PotentialCalculator):
+        model = potential if isinstance(potential, Potential) else potential.potential
+        check_elements(model, frames)
+        known = set(model.properties)
+        evaluate: Evaluator = BatchEvaluator(potential, device=device, dtype=dtype)
+    else:
+        known, evaluate = set(potential.implemented_properties), SerialEvaluator(potential)
+    wanted = [tuple(n for n in labels(frame) if n in known) for frame in frames]
     if not any(wanted):
         raise ValueError(
             f"none of the {len(frames)} frames has labels; at least one must have an energy, "
             "forces or a stress"
         )
     predicted: list[dict[str, Any]] = [{} for _ in frames]
-    evaluate = BatchEvaluator(potential, device=device, dtype=dtype)
     for targets in dict.fromkeys(filter(None, wanted)):
-        chosen = [index for index, found in enumerate(wanted) if found == targets]
-        results = evaluate([frames[index].atoms for index in chosen], targets, progress=progress)
-        for index, result in zip(chosen, results, strict=True):
+        alike = [index for index, found in enumerate(wanted) if found == targets]
+        results = evaluate([frames[index].atoms for index in alike], targets, progress=progress)
+        for index, result in zip(alike, results, strict=True):
             check_finite(frames[index], result)
             predicted[index] = result
     present = {target for targets in wanted for target in targets}
@@ -87,15 +92,11 @@ def labels(frame: Frame) -> tuple[str, ...]:
     return tuple(target for target in TARGETS if getattr(frame, target) is not None)
 
 
-def _model(potential: Potential | PotentialCalculator) -> Potential:
-    return potential.potential if isinstance(potential, PotentialCalculator) else potential
-
-
-def check_elements(potential: Potential | PotentialCalculator, frames: Sequence[Frame]) -> None:
+def check_elements(potential: Potential, frames: Sequence[Frame]) -> None:
     """Refuse, naming the frame, an element that the potential does not know."""
     for frame in frames:
         try:
-            _model(potential).check_elements(frame.atoms.numbers)
+            potential.check_elements(frame.atoms.numbers)
         except ValueError as error:
             raise ValueError(f"{frame.where}: {error}") from None
 

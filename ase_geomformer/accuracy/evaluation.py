@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase import units
+from ase.calculators.calculator import Calculator
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
@@ -26,7 +27,6 @@ from ase_geomformer.accuracy.errors import (
     force_errors,
     stress_errors,
 )
-from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.data.frames import Frame, elements
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.potential import Potential
@@ -206,7 +206,7 @@ class Evaluation:
 
 
 def evaluate_frames(
-    potential: str | os.PathLike[str] | Potential | PotentialCalculator,
+    potential: str | os.PathLike[str] | Potential | Calculator,
     frames: Iterable[Frame],
     *,
     device: torch.device | str | None = None,
@@ -217,11 +217,11 @@ def evaluate_frames(
 
     Parameters
     ----------
-    potential : str, path, Potential or PotentialCalculator
+    potential : str, path, Potential or ASE calculator
     frames : iterable of Frame
         Each is evaluated for the labels it has; frames without labels are skipped.
     device, dtype, progress
-        As in :func:`~ase_geomformer.evaluate.evaluate_many`.
+        As in :func:`~ase_geomformer.evaluate.evaluate_many`; the first two are for a potential.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def evaluate_frames(
         prediction is not finite. The message names file and frame.
     """
     frames = tuple(frames)
-    if not isinstance(potential, PotentialCalculator):
+    if isinstance(potential, str | os.PathLike | Potential):
         potential = as_potential(potential)
     return Evaluation(
         frames, compare(potential, frames, device=device, dtype=dtype, progress=progress)

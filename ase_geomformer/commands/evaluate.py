@@ -28,7 +28,7 @@ FILES = ("predictions.npz", "parity.png", "errors_by_element.png")
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("Input")
-    common.add_potential(group)
+    common.add_source(group)
     group.add_argument(
         "--data", required=True, type=str | list[str], metavar="FILE",
         help="Labelled structures: extended XYZ, ASE db, npz, or any other format that ASE reads; "

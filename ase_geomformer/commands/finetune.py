@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ase_geomformer.commands import train
-from ase_geomformer.commands.options import add_potential, settings_of
+from ase_geomformer.commands.options import settings_of
 from ase_geomformer.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ DESCRIPTION = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    add_potential(parser)
+    parser.add_argument(
+        "--potential", required=True, metavar="NAME", help="Name or path of a potential."
+    )
     train.add_arguments(parser)
 
 

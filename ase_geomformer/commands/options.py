@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ase_geomformer.external import SourceSettings, calculator_by_name
 from ase_geomformer.machine.text import printable
 from ase_geomformer.runtime.settings import MAY_CHANGE, CalculatorSettings
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
     from jsonargparse import ArgumentParser, Namespace
 
-    from ase_geomformer.calculator import PotentialCalculator
     from ase_geomformer.machine.display import Table
     from ase_geomformer.runs.result import RunResult
 
@@ -45,7 +45,7 @@ def add_input(
         Default of the dtype.
     """
     group = parser.add_argument_group("Input")
-    add_potential(group, committee=committee)
+    add_source(group, committee=committee)
     group.add_argument(
         "--structure", required=True, metavar="FILE", help="File in any format that ASE reads."
     )
@@ -59,12 +59,24 @@ def add_calculator(parser: ArgumentParser, *, dtype: str = "auto") -> None:
     parser.set_defaults(dtype=dtype)
 
 
-def add_potential(parser: Any, *, committee: bool = False) -> None:
-    """The potential, in a parser or a group; or several, where ``committee`` allows them."""
+def add_source(parser: Any, *, committee: bool = False) -> None:
+    """What is evaluated, in a parser or a group: a potential, or another package's calculator.
+
+    There may be several potentials where ``committee`` allows them.
+    """
     several = "; [NAME, ...] or a folder of potentials for a committee" if committee else ""
     parser.add_argument(
-        "--potential", type=list[str] | str if committee else str, required=True, metavar="NAME",
-        help=f"Name or path of a potential{several}.",
+        "--potential", type=list[str] | str | None if committee else str | None, default=None,
+        metavar="NAME", help=f"Name or path of a potential{several}.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--calculator", type=str | None, default=None, metavar="NAME",
+        help="Instead of --potential: the name of a calculator that ASE knows (emt, lj, ...), or "
+        "package.module:factory of any other.",
+    )  # fmt: skip
+    parser.add_argument(
+        "--calculator_args", type=dict[str, Any] | None, default=None, metavar="{KEY: VALUE, ...}",
+        help="Arguments that make the calculator.",
     )  # fmt: skip
 
 
@@ -118,11 +130,12 @@ def settings_of(options: Namespace, kind: type) -> Any:
 def check_output(options: Namespace) -> Path | None:
     """The folder that the options ask for, if any, refused before any work if it cannot be used.
 
-    A run is resumed only with the settings of the calculator that its results depend on.
+    A run is resumed only with the calculator, and the settings, that its results depend on.
     """
     from ase_geomformer.machine.bounded import read_yaml
     from ase_geomformer.runs.folder import SETTINGS_FILE, check_folder, check_same
 
+    source = source_of(options)
     if options.output is None:
         return None
     resume = options.get("resume", False)
@@ -134,6 +147,7 @@ def check_output(options: Namespace) -> Path | None:
         # A run from before there was this choice had "published", whatever its default is today.
         stored = {"long_range": given.long_range, **stored}
         check_same(stored, given, free=MAY_CHANGE, run=f"in {folder}")
+        check_same(stored, source, free=("potential",), run=f"in {folder}")
     return folder
 
 
@@ -157,10 +171,35 @@ def give_results(
         Console().print(table())
 
 
-def calculator(options: Namespace) -> PotentialCalculator:
+def source_of(options: Namespace) -> SourceSettings:
+    """What the options have evaluated.
+
+    Raises
+    ------
+    ValueError
+        If they name no potential or calculator, or both, or settle how a potential is evaluated
+        where there is none.
+    """
+    source: SourceSettings = settings_of(options, SourceSettings)
+    if source.calculator is not None:
+        given = settings_of(options, CalculatorSettings)
+        for entry in fields(CalculatorSettings):
+            value = getattr(given, entry.name)
+            if entry.name != "dtype" and value != entry.default:
+                raise ValueError(
+                    f"{entry.name} = {value!r} is for potentials, and {source.calculator!r} is a "
+                    "calculator of another package; give what it takes in calculator_args"
+                )
+    return source
+
+
+def calculator(options: Namespace) -> Calculator:
     """The calculator that the options ask for."""
     from ase_geomformer.calculator import PotentialCalculator
 
+    source = source_of(options)
+    if source.calculator is not None:
+        return calculator_by_name(source.calculator, source.calculator_args)
     return PotentialCalculator(options.potential, settings_of(options, CalculatorSettings))
 
 
@@ -184,7 +223,7 @@ def calculator_or_committee(options: Namespace) -> Calculator:
     """The calculator that the options ask for, of one potential or of several."""
     from ase_geomformer.committee import CommitteeCalculator, is_committee
 
-    if is_committee(options.potential):
+    if options.calculator is None and is_committee(options.potential):
         return CommitteeCalculator(options.potential, settings_of(options, CalculatorSettings))
     return calculator(options)
 

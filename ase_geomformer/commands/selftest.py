@@ -42,6 +42,7 @@ def run(options: Namespace) -> int:
     result = selftest(
         calculator,
         atoms,
+        dtype=None if options.dtype == "auto" else options.dtype,
         checks=options.checks,
         seed=options.seed,
         progress=not options.json,

@@ -8,9 +8,9 @@ from ase_geomformer.commands import options as common
 
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.calculators.calculator import Calculator
     from jsonargparse import ArgumentParser, Namespace
 
-    from ase_geomformer.calculator import PotentialCalculator
     from ase_geomformer.machine.display import Table
 
 USAGE = "--potential NAME --structure FILE [OPTION ...]"
@@ -19,6 +19,7 @@ DESCRIPTION = (
     "xz, xy) of the structures in a file. With --output, writes settings.yaml and result.json: "
     "the results of a single structure at the top level, those of several under 'frames'."
 )
+PROPERTIES = ("energy", "energies", "forces")
 NO_STRESS = "stress_eV_per_A3 is null where the cell has no volume"
 
 
@@ -44,27 +45,32 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def frame_results(calculator: PotentialCalculator, frames: list[Atoms]) -> list[dict[str, Any]]:
+def frame_results(calculator: Calculator, frames: list[Atoms]) -> list[dict[str, Any]]:
     """Results of every frame, with units in the names."""
-    from ase_geomformer.evaluate import evaluate_many
+    from ase_geomformer.calculator import PotentialCalculator
+    from ase_geomformer.evaluate import as_evaluator
     from ase_geomformer.runtime.results import has_volume
 
-    results: dict[int, dict[str, Any]] = {}
+    evaluate, results = as_evaluator(calculator), dict[int, dict[str, Any]]()
+    offered = {*calculator.implemented_properties}
+    if not isinstance(calculator, PotentialCalculator):
+        offered -= {"energies"}  # which some calculators announce and do not have
+    known = [name for name in PROPERTIES if name in offered]
     for with_stress in (True, False):
         chosen = [
             index
             for index, atoms in enumerate(frames)
             if ("stress" in calculator.implemented_properties and has_volume(atoms)) == with_stress
         ]
-        properties = ("energy", "energies", "forces", *(("stress",) if with_stress else ()))
-        found = evaluate_many(calculator, [frames[index] for index in chosen], properties)
+        properties = (*known, *(("stress",) if with_stress else ()))
+        found = evaluate([frames[index] for index in chosen], properties)
         results |= dict(zip(chosen, found, strict=True))
     return [
         {
             "formula": atoms.get_chemical_formula(),
             "energy_eV": results[index]["energy"],
-            "energies_eV": results[index]["energies"],
-            "forces_eV_per_A": results[index]["forces"],
+            "energies_eV": results[index].get("energies"),
+            "forces_eV_per_A": results[index].get("forces"),
             "stress_eV_per_A3": results[index].get("stress"),
         }
         for index, atoms in enumerate(frames)
@@ -79,13 +85,13 @@ def _table(frames: list[Atoms], results: list[dict[str, Any]]) -> Table:
 
     table = Table("frame", "formula", "atoms", "energy (eV)", "max force (eV/Å)", "pressure (GPa)")
     for index, (atoms, result) in enumerate(zip(frames, results, strict=True)):
-        stress = result["stress_eV_per_A3"]
+        stress, forces = result["stress_eV_per_A3"], result["forces_eV_per_A"]
         table.add_row(
             str(index),
             result["formula"],
             str(len(atoms)),
             f"{result['energy_eV']:.6f}",
-            f"{np.linalg.norm(result['forces_eV_per_A'], axis=1).max():.6f}",
+            "" if forces is None else f"{np.linalg.norm(forces, axis=1).max():.6f}",
             "" if stress is None else f"{-stress[:3].mean() / units.GPa:.4f}",
         )
     return table

@@ -8,6 +8,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ase_geomformer.external import origin
+
 PACKAGES = (
     "ase-geomformer",
     "ase",
@@ -33,7 +35,8 @@ def provenance(calculator: Any, *, seed: int | None = None, atoms: Any = None) -
     ----------
     calculator : ase calculator
         A :class:`~ase_geomformer.calculator.PotentialCalculator` is described in full, any
-        other by its class and name.
+        other by its class, name and package, and by what made it, see
+        :func:`~ase_geomformer.external.origin`.
     seed : int, optional
         Seed of the run's random numbers.
     atoms : ase.Atoms, optional
@@ -87,6 +90,7 @@ def _potential(calculator: Any, atoms: Any) -> dict[str, Any]:
         "name": card.name if card else getattr(calculator, "name", None),
         "sha256": card.sha256 if card else None,
         "calculator": type(calculator).__name__,
+        **({"made_by": origin(calculator)} if potential is None and not members else {}),
         **({} if potential is None else {"conservative": potential.conservative}),
         **({} if how is None else {"evaluation": how}),
         **({"members": members} if members else {}),

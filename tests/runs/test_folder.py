@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import ase
 import numpy as np
 import pytest
 import torch
@@ -148,7 +149,9 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
 def test_any_calculator_has_an_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["relax.py", "--fmax", "0.01", "my file.xyz"])
     origin = provenance(EMT(), seed=0)
-    assert origin["potential"] == {"name": "emt", "sha256": None, "calculator": "EMT"}
+    made_by = {"package": {"ase": ase.__version__}}
+    expected = {"name": "emt", "sha256": None, "calculator": "EMT", "made_by": made_by}
+    assert origin["potential"] == expected
     assert origin["seed"] == 0
     assert origin["command"] == "relax.py --fmax 0.01 'my file.xyz'"
 
