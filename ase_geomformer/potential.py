@@ -260,7 +260,7 @@ class Potential(nn.Module):
                 leaves += further
             results = self._evaluate(moved)
             by_edge, by_pair, *by_structure = torch.autograd.grad(
-                results[_SLOPING].sum(),
+                graph.own(results[_SLOPING]).sum(),
                 leaves,
                 create_graph=create_graph,
                 allow_unused=True,
@@ -299,7 +299,7 @@ class Potential(nn.Module):
         energies = torch.stack(list(terms.values())).sum(dim=0)
         results = {**outputs, "energies": energies, _SLOPING: energies}
         if not self.conservative:
-            results["forces"] = self.energy_scale * outputs[DIRECT_FORCES]
+            results["forces"] = self.energy_scale * graph.own(outputs[DIRECT_FORCES])
             results[_SLOPING] = energies - terms["architecture"]
         results["energy"] = graph.structures.sum(energies)
         return results
@@ -308,7 +308,7 @@ class Potential(nn.Module):
         """Raise ValueError if a graph lacks the far pairs that the potential's terms need."""
         if self.is_reciprocal and not graph.positions.shape[0]:
             raise ValueError("the potential needs positions and the graph has none")
-        if self.far_cutoff >= self.cutoff and graph.num_edges and not graph.num_far_pairs:
+        if self.far_cutoff >= self.cutoff and graph.lacks_far_pairs:
             raise ValueError(
                 f"the potential needs the pairs up to {self.far_cutoff} Å and the graph has none: "
                 "build it with far_cutoff=potential.far_cutoff"

@@ -50,6 +50,15 @@ class Architecture(nn.Module, ABC):
         return 0.0
 
     @property
+    def hops(self) -> int | None:
+        """How many cutoffs away atoms matter to an atom's outputs; None for all of a structure.
+
+        Sums over the atoms of a structure, such as that of its charges, do not count. Without a
+        number, a structure cannot be divided into domains.
+        """
+        return None
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs of :meth:`forward` with these settings."""
         return ("energies",)

@@ -123,6 +123,23 @@ class AtomGraph:
         return Segments.of(self.batch, self.num_structures, in_order=True)
 
     @property
+    def lacks_far_pairs(self) -> bool:
+        """Whether there are edges and, though pairs may be further apart, no far pairs."""
+        return bool(self.num_edges and not self.num_far_pairs)
+
+    def ends(self, index: Tensor) -> Segments:
+        """Both ends (2, P) of edges or pairs by atom, the first ones before the second ones."""
+        return Segments.of(index.flatten(), self.num_atoms)
+
+    def by_structure(self, atoms: Tensor) -> Segments:
+        """Members by the structure of the atoms that they belong to."""
+        return Segments.of(self.batch[atoms], self.num_structures)
+
+    def own(self, values: Tensor) -> Tensor:
+        """The rows (N, ...) that count for this graph: all, but for domains of a structure."""
+        return values
+
+    @property
     def volume(self) -> Tensor:
         """Cell volumes in Å^3, shape (B,); zero where a structure has no full cell."""
         # A determinant of three vectors; a general one factorizes, and waits for a GPU to do it.
@@ -132,7 +149,7 @@ class AtomGraph:
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """All tensors in the order of the fields: ``AtomGraph(*graph.tensors)`` is the graph."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+        return tuple(getattr(self, field.name) for field in fields(AtomGraph))
 
     @classmethod
     def from_atoms(

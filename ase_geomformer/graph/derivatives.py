@@ -79,13 +79,12 @@ def shifted(graph: AtomGraph, shifts: Tensor) -> AtomGraph:
 def _forces(graph: AtomGraph, slope: Slope) -> Tensor:
     """Forces (N, 3): r_ij = r_j - r_i, so i is pulled along +dE/dr_ij and j along the reverse."""
     both_ends = torch.cat([slope.values, -slope.values])
-    forces = Segments.of(slope.index.flatten(), graph.num_atoms).sum(both_ends)
+    forces = graph.ends(slope.index).sum(both_ends)
     return forces if slope.positions is None else forces - slope.positions
 
 
 def _stress(graph: AtomGraph, slope: Slope) -> Tensor:
-    owner = graph.batch[slope.index[0]]
-    virial = Segments.of(owner, graph.num_structures).sum(slope.virials)
+    virial = graph.by_structure(slope.index[0]).sum(slope.virials)
     if slope.strain is not None:
         virial = virial + 0.5 * (slope.strain + slope.strain.mT)
     return _per_volume(virial, graph.volume)
@@ -94,8 +93,7 @@ def _stress(graph: AtomGraph, slope: Slope) -> Tensor:
 def _stresses(graph: AtomGraph, slope: Slope) -> Tensor:
     """Stress by atom: each edge is shared equally by its two ends."""
     half = 0.5 * slope.virials
-    ends = Segments.of(slope.index.flatten(), graph.num_atoms)
-    virials = ends.sum(torch.cat([half, half]))
+    virials = graph.ends(slope.index).sum(torch.cat([half, half]))
     return _per_volume(virials, graph.volume[graph.batch])
 
 

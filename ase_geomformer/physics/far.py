@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.graph.segments import Segments
 from ase_geomformer.physics.base import EnergyTerm
 
 # A radius in Å, None for no cutoff, or "auto" for what the terms say themselves.
@@ -43,19 +42,14 @@ class FarPairTerm(EnergyTerm):
 
     def forward(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
         pairs = self.pair_energies(graph, outputs)
-        energies = 0.5 * _far_ends(graph).sum(torch.cat([pairs, pairs]))
+        energies = 0.5 * graph.ends(graph.far_index).sum(torch.cat([pairs, pairs]))
         own = self.self_energies(outputs)
         return energies if own is None else energies + own
 
 
 def of_far_pairs(values: Tensor, graph: AtomGraph) -> Tensor:
     """A number of each atom (N,) at both ends of every far pair, (2, P)."""
-    return _far_ends(graph).gather(values).view_as(graph.far_index)
-
-
-def _far_ends(graph: AtomGraph) -> Segments:
-    """Both ends of all far pairs by atom, the first ones before the second ones."""
-    return Segments.of(graph.far_index.flatten(), graph.num_atoms)
+    return graph.ends(graph.far_index).gather(values).view_as(graph.far_index)
 
 
 def check_long_range_cutoff(cutoff: float | None) -> None:

@@ -104,15 +104,17 @@ class ZBL(EnergyTerm):
         softplus = nn.functional.softplus
         distances = distances_and_directions(graph.edge_vectors)[0].clamp(min=SHORTEST)
         numbers = graph.atomic_numbers.to(distances.dtype)
-        receivers, senders = graph.edge_index
+        receivers, senders = graph.receivers, graph.senders
 
         powers = numbers ** softplus(self.charge_exponent)
-        length = 1.0 / (softplus(self.inverse_length) * (powers[receivers] + powers[senders]))
+        sums = receivers.gather(powers) + senders.gather(powers)
+        length = 1.0 / (softplus(self.inverse_length) * sums)
         decay = softplus(self.exponents) * (distances / length)[:, None]
         coefficients = softplus(self.coefficients)
         screening = decaying_exp(-decay) @ (coefficients / coefficients.sum())
 
-        energies = COULOMB * numbers[receivers] * numbers[senders] / distances * screening
+        charges = COULOMB * receivers.gather(numbers) * senders.gather(numbers)
+        energies = charges / distances * screening
         energies = energies * self.switch(distances, graph)
         if settings.cutoff_function is not None:
             energies = energies * CUTOFFS[settings.cutoff_function](distances, settings.cutoff)
@@ -122,8 +124,9 @@ class ZBL(EnergyTerm):
         """Factors (E,) that end each pair's repulsion at its range."""
         settings = self.settings
         if settings.covalent_fraction is not None:
-            radii = self.covalent_radii[graph.atomic_numbers][graph.edge_index]
-            ends = settings.covalent_fraction * radii.sum(0)
+            radii = self.covalent_radii[graph.atomic_numbers]
+            sums = graph.receivers.gather(radii) + graph.senders.gather(radii)
+            ends = settings.covalent_fraction * sums
             distances = distances * (settings.switch_off / ends).clamp(min=1.0)
         return smooth_switch(distances, settings.switch_on, settings.switch_off)
 

@@ -93,6 +93,11 @@ class Est(Architecture, name="est", settings=EstSettings):
         return all(branch.exact for branch in branches)
 
     @property
+    def hops(self) -> int:
+        # The first features are those of the neighbours.
+        return len(self.layers) + 1
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         direct = () if self.force_head is None else ("direct_forces",)
         return ("energies", *self.heads, *direct)

@@ -131,7 +131,9 @@ class Attention(nn.Module):
         messages = None
         if self.messages is not None:
             messages = partial(self.messages, x=normal_x, edges=edges)
-        way = attend_to_atoms if self.image_collapse else partial(attend, messages=messages)
+        # With ghosts among the senders, pairs of local atoms are not all there are.
+        collapse = self.image_collapse and edges.senders.number == edges.receivers.number
+        way = attend_to_atoms if collapse else partial(attend, messages=messages)
         received = way(
             query,
             key,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -117,6 +118,14 @@ class GeoMFormer(Architecture, name="geomformer", settings=GeoMFormerSettings):
     @property
     def far_cutoff(self) -> float:
         return math.inf if self.settings.attention == "all-pairs" else 0.0
+
+    @property
+    def hops(self) -> int | None:
+        settings = self.settings
+        if settings.attention != "neighbours" or settings.initial_vectors != "neighbours":
+            return None
+        # Both streams have seen the neighbours before the first block.
+        return 1 + sum(cast(Block, block).attention is not None for block in self.blocks)
 
     @property
     def outputs(self) -> tuple[str, ...]:

@@ -183,6 +183,11 @@ class So3kratesDense(Architecture, name="so3krates-dense", settings=So3kratesDen
             width, width, scales=settings.atomic_scales, shifts=settings.atomic_shifts
         )
 
+    @property
+    def hops(self) -> int:
+        # Euclidean variables may have seen the neighbours before the first layer.
+        return len(self.layers) + (self.settings.initial_normalization is not None)
+
     def forward(self, graph: AtomGraph) -> dict[str, Tensor]:
         x = self.element_embedding(graph.atomic_numbers)
         edges = self.edge_features(graph)

@@ -244,6 +244,11 @@ class So3krates2022(Architecture, name="so3krates-2022", settings=So3krates2022S
     def far_cutoff(self) -> float:
         return 0.0 if self.settings.nonlocal_cutoff is None else math.inf
 
+    @property
+    def hops(self) -> int | None:
+        # Euclidean variables have seen the neighbours before the first layer.
+        return len(self.layers) + 1 if self.settings.nonlocal_cutoff is None else None
+
     def forward(self, graph: AtomGraph) -> dict[str, Tensor]:
         x = self.element_embedding(graph.atomic_numbers)
         edges, pairs = self.edge_features(graph), self.pair_features(graph)

@@ -229,6 +229,10 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
             )
 
     @property
+    def hops(self) -> int:
+        return len(self.layers)
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         return ("energies", *self.heads)
 
