@@ -16,8 +16,8 @@ USAGE = "--potential NAME CONFIG.yaml --output DIR [--resume] [OPTION ...]"
 DESCRIPTION = (
     "Continue the training of a potential on other structures. CONFIG.yaml is that of 'train' "
     "without model.settings and model.terms, which are taken from the potential; model.freeze "
-    "keeps parameters fixed, and model.refit_references or model.reference_energies_eV adapt the "
-    "reference energies to another level of theory. Files and exit code are those of 'train'."
+    "keeps parameters fixed. Reference energies are refitted to data of another level of theory, "
+    "or given as model.reference_energies_eV. Files and exit code are those of 'train'."
 )
 
 

@@ -7,10 +7,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ase_geomformer.accuracy.comparison import check_elements
 from ase_geomformer.architectures.base import architecture_class, build
+from ase_geomformer.checkpoint.card import read_card
 from ase_geomformer.data.frames import Frame, elements, geometry_checksum
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.reference import (
@@ -24,12 +26,14 @@ from ase_geomformer.evaluate import evaluate_many
 from ase_geomformer.machine.display import Console
 from ase_geomformer.physics import build_terms, neutralised
 from ase_geomformer.potential import Potential
-from ase_geomformer.registry import load_potential
+from ase_geomformer.registry import find_potential, load_potential
 from ase_geomformer.training.edges import edge_table
 from ase_geomformer.training.settings import ModelSettings, TrainSettings
 
 # Of the fit of shifts, as for the reference energies themselves.
 RIDGE = 1e-8
+# eV per atom; energies that are off by more on average count from another zero.
+OTHER_ZERO_EV = 0.1
 
 
 def read_parts(settings: TrainSettings, stored: Path) -> tuple[dict[str, list[Frame]], Split]:
@@ -90,6 +94,26 @@ def initial_potential(
     return potential.to(getattr(torch, settings.run.dtype)).train(), scale
 
 
+def with_ancestry(settings: TrainSettings) -> TrainSettings:
+    """Settings whose card tells, for fine-tuning, what the potential to fine-tune is made of.
+
+    Its training data and citations come before those given, its licence holds unless another is
+    given. Told twice, as in the settings that a run has written, nothing changes.
+    """
+    if settings.model.start_from is None:
+        return settings
+    start, own = read_card(find_potential(settings.model.start_from)), settings.card
+    card = replace(
+        own,
+        description=own.description
+        or f"Fine-tuned from {start.name} (sha256 {start.sha256}): {start.description}",
+        licence=own.licence or start.licence,
+        citations=list(dict.fromkeys([*start.citations, *own.citations])),
+        data=list(dict.fromkeys([*start.data, *own.data])),
+    )
+    return replace(settings, card=card)
+
+
 def _fresh(
     settings: TrainSettings, frames: list[Frame], neighbors: Path, scale: float
 ) -> tuple[Potential, ReferenceEnergies]:
@@ -122,10 +146,12 @@ def _further(
     given = model.reference_energies_eV or {}
     energies = {**dict.fromkeys(start.symbols, 0.0), **start.reference_energies, **given}
     origins = {symbol: "given" if symbol in given else name for symbol in energies}
-    if model.refit_references:
-        for symbol, shift in _reference_shifts(start, frames).items():
-            energies[symbol] += shift
-            origins[symbol] = "refitted"
+    if not given:
+        left = _energies_left(start, frames)
+        if model.refit_references or _is_other_zero(left):
+            for symbol, shift in fit_energies(left, {}, elements(frames), ridge=RIDGE).items():
+                energies[symbol] += shift
+                origins[symbol] = "refitted"
     potential = Potential(
         start.architecture,
         start.symbols,
@@ -137,15 +163,20 @@ def _further(
     return potential, replace(reference_energies(frames, given=energies), origins=origins)
 
 
-def _reference_shifts(potential: Potential, frames: list[Frame]) -> dict[str, float]:
-    """Shifts of the reference energies that fit labelled energies best, eV."""
+def _energies_left(potential: Potential, frames: list[Frame]) -> list[tuple[Frame, float]]:
+    """What a potential leaves of labelled energies, eV, by frame."""
     labelled = [frame for frame in frames if frame.energy is not None]
     predicted = evaluate_many(potential, [frame.atoms for frame in labelled], ("energy",))
-    left = [
+    return [
         (frame, float(frame.energy or 0.0) - result["energy"])
         for frame, result in zip(labelled, predicted, strict=True)
     ]
-    return fit_energies(left, {}, elements(frames), ridge=RIDGE)
+
+
+def _is_other_zero(left: list[tuple[Frame, float]]) -> bool:
+    """Whether energies are so far off that they count from another zero."""
+    per_atom = [energy / len(frame.atoms) for frame, energy in left]
+    return bool(left) and abs(float(np.mean(per_atom))) > OTHER_ZERO_EV
 
 
 def _with_neighbors(

@@ -22,7 +22,7 @@ from ase_geomformer.runs.folder import SETTINGS_FILE, RunFolder, check_folder
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.energy_shift import centre
 from ase_geomformer.training.export import finish
-from ase_geomformer.training.initial import initial_potential, read_parts
+from ase_geomformer.training.initial import initial_potential, read_parts, with_ancestry
 from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
 from ase_geomformer.training.objective import CompiledObjective, Objective
@@ -103,7 +103,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
     TrainingDiverged
         If the loss became NaN or exploded; the frames of the batch are in ``bad_batch.extxyz``.
     """
-    folder = Path(output)
+    folder, settings = Path(output), with_ancestry(settings)
     with quiet_lightning(), torch.enable_grad():
         trainer = make_trainer(settings, folder)
         if trainer.is_global_zero:

@@ -159,7 +159,9 @@ class ModelSettings:
         fine-tuning, taken from the initial potential.
     refit_references
         For fine-tuning: shift the reference energies to fit the difference between the new data and
-        the potential, as for another level of theory.
+        the potential, as for another level of theory. Where energies of the data are on average
+        more than 0.1 eV per atom from those of the potential, it is done in any case, unless
+        ``reference_energies_eV`` are given.
     start_from
         Name or path of the potential to fine-tune; its architecture and terms are used.
     freeze

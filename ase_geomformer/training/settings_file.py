@@ -8,10 +8,13 @@ from pathlib import Path
 
 import yaml
 
-from ase_geomformer.training.settings import TrainSettings
+from ase_geomformer.training.settings import CardSettings, TrainSettings
 
 # What may change without changing the result.
-FREE = frozenset({"run.progress", "run.checkpoint_minutes", "run.accelerator"})
+FREE = frozenset(
+    {"run.progress", "run.checkpoint_minutes", "run.accelerator"}
+    | {f"card.{entry.name}" for entry in fields(CardSettings)}
+)
 
 
 def to_yaml(settings: TrainSettings) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ import torch
 from safetensors.torch import load_file
 
 from ase_geomformer import evaluate_many, load_potential
-from ase_geomformer.checkpoint.folder import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, DataSource, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.potential import Potential
 from ase_geomformer.training import run as run_module
+from ase_geomformer.training.initial import with_ancestry
+from ase_geomformer.training.losses import LossSettings, TargetLoss
 from ase_geomformer.training.module import TrainingModule
 from ase_geomformer.training.run import train
-from ase_geomformer.training.settings import ModelSettings, TrainSettings
+from ase_geomformer.training.settings import CardSettings, ModelSettings, TrainSettings
 from ase_geomformer.training.settings_file import to_yaml
 
 SHIFTS = {"H": 0.5, "C": -2.0, "O": 100.0}
@@ -133,12 +137,96 @@ def test_refitted_references_take_up_another_level_of_theory(
     assert code == 0
     moved = energies(folder / "potential", settings()) - energies(start, settings())
     assert np.ptp(moved) < 1e-9  # one composition: one shift
+    # So far off, they are refitted without being asked.
+    code, unasked = finetune(*other, name="unasked", optimizer=still, steps=1)
+    assert code == 0
+    again = energies(unasked / "potential", settings()) - energies(start, settings())
+    np.testing.assert_allclose(again, moved, atol=1e-9)
     code, own = finetune(name="own", model=model, optimizer=still, steps=1)
     assert code == 0
     difference = energies(folder / "potential", settings()) - energies(
         own / "potential", settings()
     )
     np.testing.assert_allclose(difference, shift, atol=1e-6)
+
+
+def test_the_card_tells_what_it_was_made_of(
+    settings: Callable[..., TrainSettings], tmp_path: Path, make_potential: Callable[..., Potential]
+) -> None:
+    """Data, citations and licence of the potential to fine-tune are those of the result, too."""
+    source = DataSource("frames", "CC0-1.0", "A. Author (2020)", "PBE", 10)
+    card = Card("parent", "For all.", "MIT", ["A. Author (2020)"], [source])
+    save_potential(make_potential("H C O"), tmp_path / "parent", card)
+    own = DataSource("more", "MIT", "B. Author (2021)", "CCSD(T)", 5)
+    config = settings(model={"settings": {}})
+    config = replace(
+        config,
+        model=replace(config.model, start_from=str(tmp_path / "parent")),
+        card=CardSettings(citations=["B. Author (2021)"], data=[own]),
+    )
+    told = with_ancestry(config).card
+    assert told.licence == "MIT"
+    assert told.citations == ["A. Author (2020)", "B. Author (2021)"]
+    assert told.data == [source, own]
+    sha256 = load_potential(tmp_path / "parent").card.sha256
+    assert told.description == f"Fine-tuned from parent (sha256 {sha256}): For all."
+    assert with_ancestry(with_ancestry(config)) == with_ancestry(config)
+    assert with_ancestry(settings()) == settings()
+
+
+def test_so3lr_keeps_its_long_range(
+    so3lr: Path | None, settings: Callable[..., TrainSettings], shared: Path, tmp_path: Path
+) -> None:
+    """Terms and total charge stay; energies come to the level of the data, errors fall."""
+    if so3lr is None:
+        pytest.skip("SO3LR is not on this machine: ase-geomformer models get so3lr")
+    config = settings(
+        model={"settings": {}},
+        optimizer={"learning_rate": 2e-4, "warmup_steps": 5},
+        split={"train": 20, "validation": 0},
+        steps=25,
+    )
+    config = replace(
+        config,
+        data=DataSettings(
+            str(shared / "data/h2co_ccsdt/h2co_ccsdt_4001.npz"),
+            dipole_key="dipole",
+            select={"split200": 0},
+        ),
+        model=replace(config.model, start_from=str(so3lr)),
+        loss=LossSettings(dipole=TargetLoss(weight=1.0)),
+    )
+    frames = read_frames(config.data)[60:80]
+    before, tuned = load_potential(so3lr), train(config, tmp_path / "run").potential
+    assert set(tuned.terms_settings) == {"zbl", "electrostatics", "dispersion"}
+    assert tuned.terms_settings["electrostatics"]["truncation"] == "neutral"
+    structures = [frame.atoms for frame in frames]
+    for charge in (0, 1):
+        for atoms in structures:
+            atoms.info["charge"] = charge
+        found = evaluate_many(tuned, structures, ("charges",), dtype="float64", device="cpu")
+        np.testing.assert_allclose([one["charges"].sum() for one in found], charge, atol=1e-9)
+    for atoms in structures:
+        atoms.info["charge"] = 0
+
+    def errors(potential: Potential) -> list[float]:
+        found = evaluate_many(potential, structures, ("energy", "forces", "dipole"), device="cpu")
+        return [
+            float(
+                np.mean(
+                    np.abs(
+                        [one[name] - getattr(f, name) for one, f in zip(found, frames, strict=True)]
+                    )
+                )
+            )
+            for name in ("energy", "forces", "dipole")
+        ]
+
+    old, new = errors(before), errors(tuned)
+    assert old[0] > 1.0
+    assert new[0] < 0.05
+    assert new[1] < 0.5 * old[1]
+    assert new[2] < 0.02
 
 
 def test_it_resumes_to_the_bit(
