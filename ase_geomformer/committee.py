@@ -40,7 +40,7 @@ class CommitteeCalculator(LockedCalculator):
 
     Beside the means, every calculation gives ``energy_spread``, the sample standard deviation of
     the energies in eV, and ``forces_spread`` (N,), for each atom the root of the sample variance
-    of its force vector, sqrt(sum_m |F_m - <F>|^2 / (M - 1)), in eV/Å.
+    of its force vector, ``sqrt(sum_m |F_m - <F>|^2 / (M - 1))``, in eV/Å.
 
     Parameters
     ----------

@@ -7,7 +7,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "site"))
 
-import pages  # noqa: E402  (in docs/site)
+import figures  # noqa: E402  (in docs/site)
+import pages  # noqa: E402
 
 project = "ase-geomformer"
 author = "The ase-geomformer developers"
@@ -24,8 +25,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 root_doc = "index"
-exclude_patterns = ["examples", "site"]
-nitpicky = False
+exclude_patterns = ["examples", "site", "tutorials"]
+smartquotes = False  # two hyphens begin an option
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
@@ -34,6 +35,7 @@ autodoc_typehints = "none"  # the docstrings give them, with shapes and units
 autodoc_member_order = "bysource"
 autodoc_class_signature = "separated"
 napoleon_google_docstring = False
+napoleon_use_ivar = True
 napoleon_use_rtype = False
 
 sphinx_gallery_conf = {
@@ -45,6 +47,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "abort_on_example_error": True,
+    "image_scrapers": (figures.scrape,),
+    "ignore_repr_types": r"matplotlib\.figure",
     "reset_modules": (),
 }
 
@@ -55,6 +59,8 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#7db3e8", "color-brand-content": "#7db3e8"},
 }
 html_show_copyright = False
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 copybutton_prompt_text = "$ "
 linkcheck_ignore = [r"https://doi\.org/.*"]  # publishers refuse programs
 

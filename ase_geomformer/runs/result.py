@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ase_geomformer.runs.notebook import table_html
+
 # A line of the table that a user sees: name, value and unit.
 Row = tuple[str, str, str]
 
@@ -50,6 +52,11 @@ class RunResult:
     def rows(self) -> Sequence[Row]:
         """Lines of the table at the end of a run: name, value and unit."""
         return ()
+
+    def _repr_html_(self) -> str:
+        """The table, as Jupyter shows it."""
+        rows = [*self.rows(), ("wall time", f"{self.wall_time:.1f}", "s")]
+        return table_html(self.problem or self.reason, rows)
 
     def listing(self) -> Listing | None:
         """A further table, shown before that of the rows; None for none."""

@@ -52,6 +52,20 @@ class SelfTest:
         names = ", ".join(finding.check for finding in self.failed)
         return f"not passed: {len(self.failed)} of {len(self.findings)} checks failed: {names}"
 
+    def _repr_html_(self) -> str:
+        """The checks as a table, as Jupyter shows them."""
+        rows = [
+            (
+                finding.check,
+                finding.status,
+                "; ".join(f"{one.quantity} {one.value:.2g} {one.unit}" for one in finding.figures)
+                or finding.note,
+            )
+            for finding in self.findings
+        ]
+        title = self.problem or f"{self.formula}: all checks passed"
+        return table_html(title, rows, head=("check", "status", "largest deviation"))
+
     def to_dict(self) -> dict[str, Any]:
         """All results as plain values."""
         return {

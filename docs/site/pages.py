@@ -108,7 +108,8 @@ def _row(action: argparse.Action) -> str:
     """The line of an option in the table of a verb; empty for what every verb has."""
     if action.dest in ("help", "config") or action.help == argparse.SUPPRESS:
         return ""
-    name = max(action.option_strings, key=len, default=str(action.metavar))
+    spellings = [one for one in action.option_strings if not one.endswith("+")]
+    name = max(spellings, key=len, default=str(action.metavar))
     default = action.default
     shown = "" if default is None or default == argparse.SUPPRESS else f"`{default}`"
     help_text = " ".join((action.help or "").split()).replace("|", "\\|")

@@ -27,9 +27,7 @@ for name in sorted(list_potentials()):
 from ase_geomformer.recipes import RelaxSettings, relax
 
 result = relax(ethanol, "so3krates-rmd17-ethanol", RelaxSettings(fmax=1e-3), progress=False)
-print(result.reason)
-for name, value, unit in result.rows():
-    print(f"{name:24} {value} {unit}")
+result
 
 # %%
 # The energy is relative to nothing in particular: compare structures of the same atoms only. Here

@@ -22,9 +22,7 @@ settings = MDSettings(
 )  # fmt: skip
 crystal = bulk("Si", cubic=True).repeat(2)
 result = run_md(crystal, "so3krates-mlearn-si", settings, output=folder, progress=False)
-print(result.reason)
-for name, value, unit in result.rows():
-    print(f"{name:28} {value} {unit}")
+result
 
 # %%
 # The folder holds settings, log, trajectory, restart file, figure and result with provenance. A

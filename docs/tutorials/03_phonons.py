@@ -14,9 +14,7 @@ from ase_geomformer.recipes import PhononSettings, phonons
 
 settings = PhononSettings(supercell_length_A=12.0, mesh_length_A=40.0)
 result = phonons(bulk("Si"), "so3krates-mlearn-si", settings, progress=False)
-print(result.reason)
-for name, value, unit in result.rows():
-    print(f"{name:28} {value} {unit}")
+result
 
 # %%
 # Frequencies at named points of the Brillouin zone, in THz:
@@ -24,6 +22,6 @@ for point in ("Γ", "X", "L"):
     print(point, result.bands.at(point).round(2))
 
 # %%
-from ase_geomformer.recipes.lattice.phonons.figure import plot_bands
+from ase_geomformer.recipes.lattice.phonons.figure import draw_bands
 
-plot_bands(result)
+draw_bands(result)

@@ -11,10 +11,10 @@ from ase.build import bulk
 from ase_geomformer.recipes import ElasticSettings, elastic
 
 result = elastic(bulk("Si"), "so3krates-mlearn-si", ElasticSettings(), progress=False)
-print(result.reason)
-for name, value, unit in result.rows():
-    print(f"{name:28} {value} {unit}")
+result
 
 # %%
 # The tensor in Voigt order, GPa. Stress is positive under tension.
-print(result.tensor_GPa.round(1) if hasattr(result, "tensor_GPa") else result)
+import numpy as np
+
+print(np.array2string(result.constants_GPa, precision=1, suppress_small=True))

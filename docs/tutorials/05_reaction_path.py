@@ -22,9 +22,7 @@ gauche.set_dihedral(carbon, far, oxygen, hydrogen, 60.0, indices=[hydrogen])
 # has one imaginary mode.
 settings = NEBSettings(images=5, fmax=0.03)
 result = neb([trans, gauche], "so3krates-rmd17-ethanol", settings, progress=False)
-print(result.reason)
-for name, value, unit in result.rows():
-    print(f"{name:28} {value} {unit}")
+result
 
 # %%
 from ase_geomformer.recipes.path.figure import plot

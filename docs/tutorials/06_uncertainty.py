@@ -29,7 +29,7 @@ for length in lengths:
     stretched.set_distance(1, 2, length, fix=0, indices=[2, 3])
     stretched.calc = ethanol.calc
     stretched.get_forces()
-    spreads.append(float(stretched.calc.results["forces_std"].max()))
+    spreads.append(float(stretched.calc.results["forces_spread"].max()))
 
 figure = Figure(figsize=(5.0, 3.2), layout="constrained")
 axes = figure.subplots()

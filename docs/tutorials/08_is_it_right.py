@@ -11,7 +11,8 @@ from ase.build import molecule
 from ase_geomformer import selftest
 
 result = selftest("so3krates-rmd17-ethanol", molecule("CH3CH2OH"))
-print(result)
+print("passed" if result.passed else result.problem)
+result
 
 # %%
 # A structure with an element that the potential does not know is refused, by name.
