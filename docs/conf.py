@@ -7,8 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "site"))
 
-import figures  # noqa: E402  (in docs/site)
-import pages  # noqa: E402
+import pages  # noqa: E402  (in docs/site)
 
 project = "ase-geomformer"
 author = "The ase-geomformer developers"
@@ -47,7 +46,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "abort_on_example_error": True,
-    "image_scrapers": (figures.scrape,),
+    "image_scrapers": ("figures",),
     "ignore_repr_types": r"matplotlib\.figure",
     "reset_modules": (),
 }

@@ -67,3 +67,15 @@ def test_make_targets_that_are_named_exist(name: str) -> None:
     named = set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / name).read_text(), re.MULTILINE))
     assert named <= targets
     assert named
+
+
+def test_every_page_is_in_the_site() -> None:
+    docs = ROOT / "docs"
+    listed = set()
+    for page in (docs / "index.md", docs / "reference" / "index.md"):
+        for block in re.findall(r"```{toctree}\n(.*?)```", page.read_text(), re.DOTALL):
+            names = [line for line in block.split() if not line.startswith(":")]
+            listed |= {(page.parent / f"{name}.md").resolve() for name in names}
+    pages = [*docs.glob("*.md"), *docs.glob("reference/*.md"), *docs.glob("benchmarks/*.md")]
+    missing = {page.name for page in pages if page.resolve() not in listed}
+    assert missing == {"index.md"}

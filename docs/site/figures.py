@@ -17,3 +17,8 @@ def scrape(block: Any, variables: dict[str, Any], settings: dict[str, Any]) -> s
     value.savefig(path, dpi=160)
     variables["example_globals"]["___"] = None
     return str(figure_rst([path], settings["src_dir"]))
+
+
+def _get_sg_image_scraper() -> Any:
+    """What sphinx-gallery takes from a module that it is given by name."""
+    return scrape

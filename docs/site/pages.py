@@ -99,7 +99,9 @@ def _write_verbs(folder: Path) -> None:
             rows = [row for action in group._group_actions if (row := _row(action))]
             if rows:
                 head = ["| option | default | |", "|---|---|---|"]
-                title = "Options" if group.title in ("options", "positional arguments") else group.title
+                title = (
+                    "Options" if group.title in ("options", "positional arguments") else group.title
+                )
                 lines += [f"## {title}", "\n".join([*head, *rows])]
         (folder / f"{verb}.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
