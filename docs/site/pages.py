@@ -18,8 +18,8 @@ ROOT = DOCS.parent
 # Pages in the root of the repository that are pages of the site, too.
 ROOT_PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
-# What a card refers to in its own folder.
-_OF_A_CARD = ("*.png", "*.json", "*.yaml")
+# Groups of options that argparse names.
+_UNNAMED = ("options", "positional arguments")
 
 
 def generate(folder: Path) -> None:
@@ -99,9 +99,7 @@ def _write_verbs(folder: Path) -> None:
             rows = [row for action in group._group_actions if (row := _row(action))]
             if rows:
                 head = ["| option | default | |", "|---|---|---|"]
-                title = (
-                    "Options" if group.title in ("options", "positional arguments") else group.title
-                )
+                title = "Options" if group.title in _UNNAMED else group.title
                 lines += [f"## {title}", "\n".join([*head, *rows])]
         (folder / f"{verb}.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
