@@ -31,11 +31,12 @@ ENERGY_TOLERANCE_EV_PER_ATOM = 1e-6
 FORCE_TOLERANCE_EV_PER_A = 1e-5
 
 # Intervals of the first grid that is tried, and of the last: each has twice those of the one
-# before. The last holds 5 MB per filter of width 128 in float32 and needs seconds to be made.
-COARSEST, FINEST = 128, 8192
+# before. Of all potentials that ship, half need the first, and half of it would be no faster to
+# read. The last holds 5 MB per filter of width 128 in float32 and needs seconds to be made.
+COARSEST, FINEST = 256, 8192
 # Pairs nearer than this share of the sum of their covalent radii do not occur.
 NEAREST = 0.7
-PROBE_ATOMS = 24
+PROBE_ATOMS = 16
 PROBE_ELEMENTS = 6
 
 

@@ -38,8 +38,9 @@ def _finite(simulation: Simulation, _: dict[str, Any]) -> str | None:
     if not np.isfinite(energy):
         return f"the potential energy is {energy} eV"
     for name, values in {"forces": simulation.forces(), "positions": atoms.positions}.items():
-        bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        if bad.size:
+        finite = np.isfinite(values)
+        if not finite.all():
+            bad = np.flatnonzero(~finite.all(axis=1))
             first = _name(atoms, bad[0])
             return f"the {name} of {bad.size} of {len(atoms)} atoms are not finite (first: {first})"
     return None

@@ -17,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import CompiledPotential
-from ase_geomformer.acceleration.tables import TableErrors, probe_graph, tabulate
+from ase_geomformer.acceleration.tables import COARSEST, TableErrors, probe_graph, tabulate
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplineGrid, SplineTable
@@ -189,7 +189,7 @@ def test_other_architectures_read_all_filters_from_tables(name: str, ethanol: At
     fast, errors = tabulated(
         potential, energy_tolerance_eV_per_atom=1.0, force_tolerance_eV_per_A=1.0
     )
-    assert errors.num_intervals == 128
+    assert errors.num_intervals == COARSEST
     functions = [module for module in fast.modules() if isinstance(module, RadialFunction)]
     assert functions
     assert all(function.table is not None for function in functions)
