@@ -46,6 +46,7 @@ VERBS = {
     "qha": "thermal expansion and Grüneisen parameters, from phonons at several volumes",
     "conductivity": "lattice thermal conductivity, from third-order force constants",
     "evaluate": "errors of a potential on labelled structures",
+    "label": "label structures with any ASE calculator, for training",
     "train": "train a potential on labelled structures",
     "finetune": "fine-tune a potential on other structures",
     "report": "a page of a run, or of several side by side, for a browser",

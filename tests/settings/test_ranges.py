@@ -21,7 +21,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 # Settings that hold other settings only. Those of architectures have checks of their own.
 LEFT_OUT = {"TrainSettings", "ModelSettings", "CardSettings"}
-ROOMS = ("md", "recipes", "runtime", "training", "data")
+ROOMS = ("md", "recipes", "runtime", "training", "data", "learning")
 
 
 def settings_classes() -> Iterator[type]:

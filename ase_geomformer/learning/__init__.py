@@ -1,0 +1,1 @@
+"""From a structure and any ASE calculator to a trained potential: labels, samples, students."""
