@@ -1,0 +1,74 @@
+"""Command lines of the pages: options that exist, files that are there, and the README's run."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ase_geomformer.commands import VERBS, load
+from ase_geomformer.registry import list_potentials
+from ase_geomformer.settings.parser import SettingsParser, spell_out_flags
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Options whose value is a file that a reader has to have before.
+_INPUTS = ("--structure", "--data", "--final")
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The command lines of ours in the code blocks of a page, as words."""
+    blocks = re.findall(r"^```.*?\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    ours = [line for line in lines if line.startswith("ase-geomformer ")]
+    return [shlex.split(line, comments=True) for line in ours]
+
+
+def is_placeholder(word: str) -> bool:
+    """Whether a reader has to put something of their own in the place of a word."""
+    return re.fullmatch(r"[\[\], A-Z_]+(\|[A-Z]+)?", word) is not None
+
+
+EVERY = [(page, words) for page in PAGES for words in commands(page)]
+README = [words for page, words in EVERY if page.name == "README.md"]
+
+
+def option_names(verb: str) -> set[str]:
+    parser = SettingsParser(prog=verb)
+    load(verb).add_arguments(parser)
+    return {"--config", *(name for one in parser._actions for name in one.option_strings)}
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), EVERY, ids=[f"{page.stem}: {' '.join(w[1:5])}" for page, w in EVERY]
+)
+def test_options_exist_and_files_are_there(page: Path, words: list[str]) -> None:
+    verb = words[1]
+    assert verb in VERBS
+    parser = SettingsParser(prog=verb)
+    load(verb).add_arguments(parser)
+    given = spell_out_flags(parser, words[2:])
+    names = {word.partition("=")[0] for word in given if word.startswith("--")}
+    assert names <= option_names(verb)
+    for name, value in itertools.pairwise(given):
+        if name in _INPUTS and value.startswith("examples/"):
+            assert (ROOT / value).exists()
+        if page.name == "README.md" and name in _INPUTS:
+            assert (ROOT / value).exists()
+        if name == "--potential" and page.name == "README.md":
+            assert value in {*list_potentials(), "so3lr"} or is_placeholder(value)
+
+
+def test_the_readme_runs_as_it_stands(tmp_path: Path, run_python: Callable) -> None:
+    """In order and in one folder, but for SO3LR, whose commands need the network."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    ran = [words for words in README if "so3lr" not in words]
+    assert len(ran) >= 6
+    for words in ran:
+        run_python("-m", "ase_geomformer", *words[1:], cwd=tmp_path)
+    assert (tmp_path / "phonons" / "report.html").is_file()
+    assert "2500" in (tmp_path / "run" / "result.json").read_text()
