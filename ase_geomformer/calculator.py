@@ -21,11 +21,8 @@ from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import (
     ASE_PROPERTIES,
     CHARGE_PROPERTIES,
-    ase_properties,
     check_request,
     has_volume,
-    needed,
-    to_ase,
 )
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
@@ -81,7 +78,7 @@ class PotentialCalculator(LockedCalculator):
         chosen = self.prepared.settings
         # A crystal's sum over the reciprocal lattice gives least.
         crystal = self.prepared.fitting((True, True, True))
-        self.implemented_properties = list(ase_properties(crystal.potential))
+        self.implemented_properties = list(crystal.ase_properties)
         place = self.prepared.device, self.prepared.dtype
         self.graphs = KeptGraph(self.potential.cutoff, chosen.skin, chosen.neighbors, *place)
         # The requests that have been checked, with all that they are answered with; they change
@@ -166,7 +163,7 @@ class PotentialCalculator(LockedCalculator):
         prepared = self.prepared.fitting(boundaries_of(atoms))
         wanted = self._wanted(atoms, prepared, properties)
         graph = self.graphs.of(atoms, prepared.potential.far_cutoff)
-        (converted,) = to_ase(prepared(graph, needed(wanted)), [atoms], wanted)
+        (converted,) = prepared.results(graph, [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()
         # The copy shares the values in info, and an array there could be changed in place.
@@ -179,8 +176,9 @@ class PotentialCalculator(LockedCalculator):
         """All that a request is answered with; refused where the potential cannot give it."""
         if properties in self._granted:
             return self._granted[properties]
-        check_request(atoms, prepared.potential, properties)
-        wanted = {*properties, "energy", "free_energy", "energies"}
+        check_request(atoms, prepared.potential, properties, prepared.ase_properties)
+        wanted = {*properties, "energy", "free_energy"}
+        wanted |= {"energies"} & set(self.implemented_properties)
         wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
         # With compilation, energy alone would have to be compiled, too.
         if prepared.is_compiled or wanted & set(GRADIENT_PROPERTIES):

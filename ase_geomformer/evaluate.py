@@ -22,7 +22,7 @@ from ase_geomformer.potential import Potential
 from ase_geomformer.runs.report import tracked
 from ase_geomformer.runtime.memory_model import MemoryGuard
 from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
-from ase_geomformer.runtime.results import check_request, needed, to_ase
+from ase_geomformer.runtime.results import check_request
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
 
@@ -102,10 +102,6 @@ class BatchEvaluator:
         structures = list(structures)
         properties = (properties,) if isinstance(properties, str) else tuple(properties)
         _check(structures, self.prepared, properties)
-        names = needed(properties)
-        if self.prepared.is_compiled:
-            # What is asked for next is then compiled already.
-            names |= {"energy", "energies", "forces"}
         # Those that share their long-range sums, in order; their results then in the given order.
         alike: dict[PreparedPotential, list[int]] = {}
         for index, atoms in enumerate(structures):
@@ -119,9 +115,9 @@ class BatchEvaluator:
                 # One structure is one batch, whatever memory it is predicted to take.
                 several = len(indices) > 1
                 for graph in self._batches(prepared, found_graphs) if several else found_graphs:
-                    found = prepared(graph.to(prepared.device), names)
-                    members = order[len(results) : len(results) + graph.num_structures]
-                    results += to_ase(found, [structures[index] for index in members], properties)
+                    own = order[len(results) : len(results) + graph.num_structures]
+                    members = [structures[index] for index in own]
+                    results += prepared.results(graph.to(prepared.device), members, properties)
         next(ordered, None)  # so that a progress bar is seen to end
         return [result for _, result in sorted(zip(order, results, strict=True), key=_first)]
 
@@ -277,7 +273,7 @@ def _check(
             geometry(atoms)
             electrons(atoms)
             complete_cells(atoms.cell.array[None], atoms.pbc[None])
-            potential = prepared.fitting(boundaries_of(atoms)).potential
-            check_request(atoms, potential, properties)
+            fitting = prepared.fitting(boundaries_of(atoms))
+            check_request(atoms, fitting.potential, properties, fitting.ase_properties)
         except (ValueError, PropertyNotImplementedError) as error:
             raise type(error)(f"structure {index} ({atoms.symbols}): {error}") from error

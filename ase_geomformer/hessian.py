@@ -47,8 +47,8 @@ def hessian(
     Parameters
     ----------
     potential : str, path, Potential, PotentialCalculator or BatchEvaluator
-        A calculator or evaluator lends its potential, device and neighbour backend, and how it
-        sums charges and dispersion.
+        A calculator or evaluator lends its potential, device and neighbour backend, how it sums
+        charges and dispersion, and its dispersion correction.
     atoms : ase.Atoms
         In a periodic structure an atom moves together with all its images.
     rows : sequence of int, optional
@@ -86,8 +86,10 @@ def hessian(
             )
         chosen = atoms_of(rows, len(atoms))
         coordinates = (3 * chosen[:, None] + np.arange(3)).ravel()
+        correction = getattr(getattr(potential, "prepared", None), "dispersion", None)
+        further = 0.0 if correction is None else correction.hessian(atoms)[coordinates]
         found = _rows(model, graph, coordinates, memory_limit_bytes, progress)
-    return found.double().cpu().numpy()
+    return found.double().cpu().numpy() + further
 
 
 def finite_difference_hessian(

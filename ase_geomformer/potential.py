@@ -46,6 +46,10 @@ class PotentialCard(Protocol):
     def sha256(self) -> str:
         """Checksum of the weights."""
 
+    @property
+    def level_of_theory(self) -> str:
+        """That of the training data."""
+
 
 class Potential(nn.Module):
     """An interatomic potential.

@@ -22,6 +22,8 @@ PACKAGES = (
     "spglib",
     "phonopy",
     "lightning",
+    "dftd3",
+    "dftd4",
 )
 
 
@@ -86,6 +88,7 @@ def _potential(calculator: Any, atoms: Any) -> dict[str, Any]:
     card = getattr(potential, "card", None)
     members = calculator.parameters.get("members")  # of a committee
     how = evaluation(calculator, atoms)
+    correction = calculator.parameters.get("dispersion")
     return {
         "name": card.name if card else getattr(calculator, "name", None),
         "sha256": card.sha256 if card else None,
@@ -94,6 +97,7 @@ def _potential(calculator: Any, atoms: Any) -> dict[str, Any]:
         **({} if potential is None else {"conservative": potential.conservative}),
         **({} if how is None else {"evaluation": how}),
         **({"members": members} if members else {}),
+        **({} if correction is None else {"dispersion": correction}),
     }
 
 

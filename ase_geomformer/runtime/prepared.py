@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,10 @@ from ase_geomformer.neighbors.search import choose
 from ase_geomformer.physics import Boundaries, LongRange, boundaries_of
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential
+from ase_geomformer.runtime.dispersion import PROPERTIES as CORRECTED
+from ase_geomformer.runtime.dispersion import correction_for
 from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
+from ase_geomformer.runtime.results import CHARGE_PROPERTIES, ase_properties, needed, to_ase
 from ase_geomformer.runtime.settings import CalculatorSettings
 
 # Evaluates a graph: a potential, or its compiled form.
@@ -65,6 +68,8 @@ class PreparedPotential:
         How charges and dispersion are summed. Where that depends on the boundaries of a structure,
         ``potential`` has its terms as they are on its card, and :meth:`fitting` gives those to
         evaluate a structure with.
+    dispersion : DispersionCorrection or None
+        What :meth:`results` adds to the potential.
     table_errors : TableErrors, optional
         What the tables changed on the probe structures; None without tables.
 
@@ -90,6 +95,7 @@ class PreparedPotential:
             device=device,
             dtype=resolve_dtype(None if given.dtype == "auto" else given.dtype),
         )
+        self.dispersion = correction_for(own, given.dispersion)
         self.long_range = LongRange(given.long_range, given.long_range_cutoff, given.ewald)
         self._own_terms = own.terms_settings
         self.potential = own.with_terms(self.long_range.fixed_terms(self._own_terms))
@@ -124,6 +130,42 @@ class PreparedPotential:
             self.memory.check(GraphSize.of(graph))
             with threads_worth(graph):
                 return self.function(graph, names)
+
+    def results(
+        self, graph: AtomGraph, members: Sequence[Atoms], properties: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Results of a batch by ASE's names, with the correction for dispersion.
+
+        Parameters
+        ----------
+        graph : AtomGraph
+        members : sequence of ase.Atoms
+            The structures of the batch.
+        properties : collection of str
+            Some of :attr:`ase_properties`.
+
+        Returns
+        -------
+        list of dict
+            As :func:`~ase_geomformer.runtime.results.to_ase` gives them.
+        """
+        names = needed(properties)
+        if self.is_compiled:
+            # What is asked for next is then compiled already.
+            names |= {"energy", "energies", "forces"}
+        found = to_ase(self(graph, names), members, properties)
+        if self.dispersion is not None:
+            for results, atoms in zip(found, members, strict=True):
+                self.dispersion.add_to(results, atoms)
+        return found
+
+    @property
+    def ase_properties(self) -> tuple[str, ...]:
+        """Properties of ASE that :meth:`results` provides."""
+        known = ase_properties(self.potential)
+        if self.dispersion is None:
+            return known
+        return tuple(n for n in known if n in (*CORRECTED, *CHARGE_PROPERTIES))
 
     def fitting(self, boundaries: Boundaries) -> PreparedPotential:
         """What evaluates structures of such boundaries; it shares all but the long-range terms.

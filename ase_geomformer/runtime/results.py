@@ -41,8 +41,22 @@ def needed(properties: Collection[str]) -> set[str]:
     return {origin.get(name, name) for name in properties}
 
 
-def check_request(atoms: Atoms, potential: Potential, properties: Collection[str]) -> None:
+def check_request(
+    atoms: Atoms,
+    potential: Potential,
+    properties: Collection[str],
+    known: Collection[str] | None = None,
+) -> None:
     """Check that a potential can provide properties of a structure.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    potential : Potential
+    properties : collection of str
+        ASE's names.
+    known : collection of str, optional
+        Those that there are; all that the potential has, if left out.
 
     Raises
     ------
@@ -52,7 +66,7 @@ def check_request(atoms: Atoms, potential: Potential, properties: Collection[str
         If the potential does not know one of the elements, or sums over the reciprocal lattice of
         a structure without one.
     """
-    known = ase_properties(potential)
+    known = ase_properties(potential) if known is None else known
     unknown = sorted(set(properties) - set(known))
     if unknown:
         why = "" if potential.conservative else " (its forces are not the gradient of its energy)"

@@ -44,6 +44,11 @@ class CalculatorSettings:
     ewald : bool
         Sum the electrostatics of a crystal over all periodic images by Ewald's method, whatever
         long_range says; needs three periodic directions.
+    dispersion : str, optional
+        Dispersion correction to add, as METHOD:FUNCTIONAL with the functional that the potential
+        was trained on, such as d3bj:pbe; d3bj, d3bjm, d3zero, d3zerom or d4. It is part of energy,
+        forces, stress and second derivatives; energies and stresses of single atoms are then not
+        available. Refused where the potential has dispersion already. Extra dispersion.
     compile : bool or "auto"
         Evaluate by compiled code, several times as fast. true: compile the potential for this
         machine at the first step, which takes one to three minutes, unless that was done before;
@@ -65,6 +70,7 @@ class CalculatorSettings:
     long_range: Literal["auto", "published"] = "auto"
     long_range_cutoff: float | Literal["auto"] | None = ranged("auto", 0, 10000, "Å", above=True)
     ewald: bool = False
+    dispersion: str | None = None
     compile: bool | Literal["auto"] = "auto"
     radial_tables: bool | Literal["auto"] = "auto"
     keep_memory: bool = True

@@ -56,7 +56,9 @@ class SystemUnderTest:
         potential = self.ours.prepared.fitting(boundaries_of(self.atoms)).potential
         if potential.is_reciprocal:
             return math.inf
-        return max(potential.cutoff, potential.far_cutoff)
+        correction = self.ours.prepared.dispersion
+        reach = max(potential.cutoff, potential.far_cutoff)
+        return reach if correction is None else max(reach, correction.reach)
 
     @property
     def has_stress(self) -> bool:

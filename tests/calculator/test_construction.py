@@ -94,6 +94,7 @@ def test_parameters_describe_it_and_are_fixed(saved: Path) -> None:
         "long_range": "auto",
         "long_range_cutoff": "auto",
         "ewald": False,
+        "dispersion": None,
         "compile": "auto",
         "radial_tables": True,
         "keep_memory": True,
