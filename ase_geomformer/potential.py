@@ -24,7 +24,7 @@ from ase_geomformer.physics import (
     with_ewald_sum,
     with_long_range_cutoff,
 )
-from ase_geomformer.physics.reciprocal import Waves
+from ase_geomformer.physics.reciprocal import Multiples, Waves
 
 ENERGY_PROPERTIES = ("energy", "energies")
 GRADIENT_PROPERTIES = tuple(FROM_SLOPE)
@@ -172,12 +172,12 @@ class Potential(nn.Module):
         return None if not needed else tuple(map(max, zip(*needed, strict=True)))
 
     @contextmanager
-    def with_waves(self, waves: Waves | None) -> Iterator[None]:
-        """Fix the number of waves inside a ``with`` block, as a compiler needs it."""
+    def with_waves(self, steps: Multiples | None) -> Iterator[None]:
+        """Sum over these waves inside a ``with`` block, where a compiler traces the potential."""
         with ExitStack() as stack:
             for term in self.terms.values():
-                if waves is not None and isinstance(term, Ewald):
-                    stack.enter_context(term.with_waves(waves))
+                if steps is not None and isinstance(term, Ewald):
+                    stack.enter_context(term.with_waves(steps))
             yield
 
     @property

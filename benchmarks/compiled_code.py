@@ -27,6 +27,7 @@ from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import Artifact, CompiledPotential, find_artifact
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
+from ase_geomformer.runtime.prepared import PreparedPotential
 
 STEP = 0.002  # Å, so that all neighbours stay within the skin
 
@@ -49,7 +50,7 @@ def main() -> None:
             parser.error(f"there is no structure {structure!r}; choose from {', '.join(CASES)}")
         atoms = cases([structure])[structure]
         kinds = calculators(potential, in_process=options.in_process)
-        made = making(kinds["compiled"])
+        made = making(kinds["compiled"].prepared)
         timed = {kind: stepper(made_calc, atoms) for kind, made_calc in kinds.items()}
         for step in timed.values():
             step()
@@ -75,9 +76,9 @@ def calculators(potential: str, *, in_process: bool) -> dict[str, PotentialCalcu
     return kinds
 
 
-def making(calculator: PotentialCalculator) -> dict[str, float]:
+def making(prepared: PreparedPotential) -> dict[str, float]:
     """What compiling takes in processor seconds, unless that was done before, and loading."""
-    prepared, figures = calculator.prepared, {}
+    figures = {}
     if find_artifact(prepared.potential) is None:
         before = children()
         how, taken = clocked(prepared.ready)

@@ -4,7 +4,8 @@
     python benchmarks/so3lr.py --data ../shared/data [PART ...]
 
 Each part is measured on its own and kept in docs/benchmarks/so3lr-accuracy.json; the page is
-written from all that are there.
+written from all that are there, and from what benchmarks/water.py and benchmarks/so3lr_speed.py
+wrote. ``page`` alone writes the page anew.
 """
 
 from __future__ import annotations
@@ -30,11 +31,15 @@ from ase.data.s22 import (
 )
 from ase.io import iread
 from ase.optimize import BFGS
-from so3lr_page import page
+from so3lr_crystals import crystals
+from so3lr_page import draw_conformers, page
+from so3lr_torsions import draw as draw_torsions
+from so3lr_torsions import torsions
 
 from ase_geomformer import PotentialCalculator, evaluate_many
 from ase_geomformer.hessian import hessian
 from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.style import save_figure
 
 DOCS = Path(__file__).parent.parent / "docs"
 RESULTS = Path("benchmarks/so3lr-accuracy.json")
@@ -57,9 +62,6 @@ HARMONIC = {
     "CH4": [1367, 1367, 1367, 1583, 1583, 3026, 3157, 3157, 3157],
 }  # fmt: skip
 ACETATE = 7  # atoms
-# Of so many molecules with conformers, and dimers of SAPT10K, one is measured.
-ONE_IN = 5
-ONE_DIMER_IN = 10
 METHODS = ("mp2", "wb97", "b3lypTZ", "pbe", "gfn2", "ani1cc", "ani1x", "ani2")
 
 
@@ -71,14 +73,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--docs", type=Path, default=DOCS)
     options = parser.parse_args()
+    unknown = set(options.parts) - {*PARTS, "page"}
+    if unknown:
+        parser.error(f"unknown parts {sorted(unknown)}; there are {', '.join(PARTS)} and page")
     path = options.docs / RESULTS
     results = json.loads(path.read_text()) if path.exists() else {}
-    for part in options.parts:
+    for part in (part for part in PARTS if part in options.parts):
         start = time.process_time()
         found = PARTS[part](options.potential, options.data)
         results[part] = {"processor_s": round(time.process_time() - start, 1), **found}
         write_text(path, json.dumps(results, indent=1) + "\n")
         print(part, results[part]["processor_s"], "s")
+    for part, file in ELSEWHERE.items():
+        if (options.docs / file).exists():
+            results[part] = json.loads((options.docs / file).read_text())
+    for part, draw in FIGURES.items():
+        if part in results:
+            save_figure(draw(results[part]["rows"]), options.docs / f"images/so3lr-{part}.png")
     write_text(options.docs / "so3lr.md", page(results))
 
 
@@ -184,7 +195,7 @@ def s66x10(potential: str, data: Path) -> dict[str, Any]:
 
 
 def sapt10k(potential: str, data: Path) -> dict[str, Any]:
-    frames = [a for i, a in enumerate(read(data, "sapt10k")) if i % ONE_DIMER_IN == 0 and known(a)]
+    frames = [atoms for atoms in read(data, "sapt10k") if known(atoms)]
     charges = [(int(a.info["charge_A"]), int(a.info["charge_B"])) for a in frames]
     found = interaction_energies(
         potential, [(atoms, atoms.info["natoms_A"]) for atoms in frames], charges
@@ -195,19 +206,16 @@ def sapt10k(potential: str, data: Path) -> dict[str, Any]:
     groups = {name: sets == name for name in sorted(set(sets))}
     groups |= {"all neutral": ~charged, "all charged": charged}
     rows = {name: errors(found[g], expected[g]) for name, g in groups.items() if g.any()}
-    return {"rows": rows, "one_in": ONE_DIMER_IN}
+    return {"rows": rows}
 
 
 def conformers(potential: str, data: Path) -> dict[str, Any]:
-    """Neutral molecules of its elements, one in so many; energies centred by molecule."""
+    """Neutral molecules of its elements; energies from their mean, molecule by molecule."""
     frames = [
         atoms
         for atoms in read(data, "conformers")
         if atoms.info["set"] == "Neutral_jobs" and "E_dlpno" in atoms.info and known(atoms)
     ]
-    names = list(dict.fromkeys(atoms.info["molecule"] for atoms in frames))
-    chosen = set(names[::ONE_IN])
-    frames = [atoms for atoms in frames if atoms.info["molecule"] in chosen]
     structures = [Atoms(atoms.numbers, atoms.positions) for atoms in frames]
     found = evaluate_many(potential, structures, ("energy",), dtype="float32")
     by_molecule: dict[str, list[int]] = {}
@@ -224,8 +232,7 @@ def conformers(potential: str, data: Path) -> dict[str, Any]:
         kept = [pair for pair in found_by if np.isfinite(pair[0])]
         maes, r2 = np.transpose(kept)
         rows[method] = {"median_mae": float(np.median(maes)), "median_r2": float(np.median(r2))}
-    counts = {"molecules": len(groups), "conformers": len(frames), "of_molecules": len(names)}
-    return {"rows": rows, **counts}
+    return {"rows": rows, "molecules": len(groups), "conformers": sum(map(len, groups))}
 
 
 def centred(values: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
@@ -365,8 +372,12 @@ PARTS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
     "charged dimers": charged_dimers,
     "frequencies": frequencies,
     "geometries": geometries,
+    "torsions": torsions,
+    "crystals": crystals,
     "cost": cost,
 }
+ELSEWHERE = {"water": "benchmarks/water.json", "speed": "benchmarks/so3lr-speed.json"}
+FIGURES = {"conformers": draw_conformers, "torsions": draw_torsions}
 
 if __name__ == "__main__":
     main()

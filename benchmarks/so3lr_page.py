@@ -7,10 +7,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import so3lr_crystals
+import so3lr_torsions
+from matplotlib.figure import Figure
+from so3lr_page_runs import cost, speed, water
 
 from ase_geomformer.accuracy.readme.markdown import table
+from ase_geomformer.runs.style import BLUE, GREY, dress, new_figure
 
 Part = Mapping[str, Any]
+OTHER_COMMANDS = {
+    "water": "python benchmarks/water.py",
+    "speed": "python benchmarks/so3lr_speed.py",
+}
 WRAP = {"break_long_words": False, "break_on_hyphens": False}
 
 HEAD = """# SO3LR: what it is good for
@@ -51,8 +60,21 @@ METHODS = {
 
 def page(results: Mapping[str, Part]) -> str:
     """The page, of all parts that have been measured."""
-    sections = [text(results[part]) for part, text in SECTIONS.items() if part in results]
+    sections = [
+        f"{text(results[part])}\n\n{made_by(part, results[part])}"
+        for part, text in SECTIONS.items()
+        if part in results
+    ]
     return wrapped("\n\n".join([HEAD.rstrip(), *sections])) + "\n"
+
+
+def made_by(part: str, result: Part) -> str:
+    """The command that made a section."""
+    if part in OTHER_COMMANDS:
+        return f"*Made by `{OTHER_COMMANDS[part]}`.*"
+    name = f'"{part}"' if " " in part else part
+    seconds = f"{result['processor_s']:.0f} s of processor time"
+    return f"*Made by `python benchmarks/so3lr.py {name}`, {seconds}.*"
 
 
 def wrapped(text: str) -> str:
@@ -141,8 +163,8 @@ def sapt10k(part: Part) -> str:
     rows = {name: entry for name, entry in part["rows"].items() if entry["number"] >= 10}
     return f"""## Interaction energies: SAPT10K
 
-Every {part["one_in"]}th dimer of many sets, beside SAPT (kcal/mol), which has errors of its own of
-some tenths. Sets of which ten dimers or more are measured, and all that are:
+All dimers of many sets that have SO3LR's elements, beside SAPT (kcal/mol), which has errors of its
+own of some tenths; sets of ten dimers or more, and all:
 
 {error_rows(rows)}
 
@@ -156,12 +178,30 @@ def conformers(part: Part) -> str:
     ]
     return f"""## Conformers
 
-{part["conformers"]} conformers of {part["molecules"]} neutral drug-like molecules, of
-{part["of_molecules"]} that the set has of these elements (Folmsbee, Hutchison, Int. J. Quantum
-Chem. 121, e26381 (2021)), beside DLPNO-CCSD(T): energies from their mean, molecule by molecule;
-medians over molecules, for all methods of the same ones.
+{part["conformers"]} conformers of {part["molecules"]} molecules, all neutral drug-like ones of
+these elements that have three conformers or more in the set of Folmsbee and Hutchison (Int. J.
+Quantum Chem. 121, e26381 (2021)), beside DLPNO-CCSD(T): energies from their mean, molecule by
+molecule; medians over molecules, for all methods of the same ones.
+
+![Median error of conformer energies by method](images/so3lr-conformers.png)
 
 {table(("method", "mean absolute error (kcal/mol)", "R²"), rows)}"""
+
+
+def draw_conformers(rows: Mapping[str, Mapping[str, float]]) -> Figure:
+    """Median errors of all methods, the best first."""
+    names = sorted(rows, key=lambda name: rows[name]["median_mae"])
+    figure = new_figure(5.6, 2.8)
+    axes = figure.subplots()
+    dress(axes)
+    axes.barh(
+        [METHODS[name] for name in names],
+        [rows[name]["median_mae"] for name in names],
+        color=[BLUE if name == "SO3LR" else GREY for name in names],
+    )
+    axes.invert_yaxis()
+    axes.set_xlabel("median of mean absolute errors (kcal/mol)")
+    return figure
 
 
 def charged_dimers(part: Part) -> str:
@@ -225,26 +265,6 @@ def _not_converged(failed: list[str]) -> str:
     return f"Not converged after 300 steps: {', '.join(failed)}."
 
 
-def cost(part: Part) -> str:
-    rows = [
-        (
-            f"{name} molecules",
-            *(f"{entry[key]:.0f}" for key in ("auto", "published, 12", "neutral, 12")),
-        )
-        for name, entry in part["rows"].items()
-    ]
-    return f"""## Cost
-
-Processor time of a step of periodic water in float32 on one core, ms, the least of several in
-turns on a busy machine:
-
-{table(("", "Ewald (`auto`)", "published, 12 Å", "neutralised, 12 Å"), rows)}
-
-Ewald's sum is done wave by wave, as products of matrices. A mesh (`method: pme` of the term) took
-forty times as long for 3000 charges, 1.6 s beside 37 ms with forces, and by extrapolation would pay
-beyond a hundred thousand. All three can be compiled."""
-
-
 SECTIONS: dict[str, Callable[[Part], str]] = {
     "long range": long_range,
     "s22": s22_by_kind,
@@ -254,5 +274,9 @@ SECTIONS: dict[str, Callable[[Part], str]] = {
     "charged dimers": charged_dimers,
     "frequencies": frequencies,
     "geometries": geometries,
+    "torsions": so3lr_torsions.section,
+    "crystals": so3lr_crystals.section,
+    "water": water,
     "cost": cost,
+    "speed": speed,
 }

@@ -1,4 +1,4 @@
-"""Compiled code of a potential, for any number of atoms, edges, far pairs and structures."""
+"""Compiled code of a potential, for any number of atoms, edges, far pairs, structures and waves."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.physics.reciprocal import Multiples, multiples
 from ase_geomformer.potential import Potential
 
 # Of which those of the potential are compiled. Stresses of atoms are hardly ever asked for.
@@ -78,9 +79,22 @@ class Artifact:
         names = tuple(properties)
         if not self.serves(graph, names):
             return self.potential(graph, names)
-        results: Sequence[Tensor] = self._runner.run(compiled_inputs(graph))
-        found = dict(zip(self.properties, results, strict=True))
+        if self.potential.is_reciprocal:
+            parts = [self._run(part, self._steps(part)) for part in graph.split()]
+            return {name: torch.cat([part[name] for part in parts]) for name in names}
+        found = self._run(graph)
         return {name: found[name] for name in names}
+
+    def _run(self, graph: AtomGraph, steps: Multiples | None = None) -> dict[str, Tensor]:
+        results: Sequence[Tensor] = self._runner.run(compiled_inputs(graph, steps))
+        return dict(zip(self.properties, results, strict=True))
+
+    def _steps(self, graph: AtomGraph) -> Multiples:
+        """Waves to sum over, one at least: the code takes every length to be two or more."""
+        needed = self.potential.waves(graph)
+        assert needed is not None
+        first, second, third = (max(waves, 1) for waves in needed)
+        return multiples((first, second, third), graph.positions)
 
     def serves(self, graph: AtomGraph, names: Sequence[str]) -> bool:
         """Whether the compiled code has these properties, and takes such a graph."""
@@ -91,7 +105,10 @@ class Artifact:
         )
 
 
-def compiled_inputs(graph: AtomGraph) -> list[Tensor]:
-    """The tensors of a graph, without positions, which only the reciprocal lattice needs."""
+def compiled_inputs(graph: AtomGraph, steps: Multiples | None = None) -> list[Tensor]:
+    """The tensors of a graph, and what sums over the reciprocal lattice need, where there are such.
+
+    Those are over the waves of one cell: of one structure at a time, with its positions.
+    """
     *needed, positions = graph.tensors
-    return [*needed, positions[:0]]
+    return [*needed, positions[:0]] if steps is None else [*needed, positions, *steps]

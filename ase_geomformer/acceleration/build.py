@@ -17,12 +17,14 @@ from ase_geomformer.acceleration.compiler import MiscompiledError
 from ase_geomformer.acceleration.decompositions import ahead_of_time_decompositions
 from ase_geomformer.acceleration.tables import probe_graph
 from ase_geomformer.graph.atom_graph import AXES, AtomGraph
+from ase_geomformer.physics.reciprocal import multiples
 from ase_geomformer.potential import Potential
 
 # Sizes of the graph that the computation is traced with. They are all different, and none is a
 # length that stays fixed, such as the three components of a vector: what is equal once is taken to
 # be equal always. They are no smaller than what an operation is written in another way for.
 ATOMS, EDGES, FAR_PAIRS, STRUCTURES = 39, 439, 101, 5
+WAVES = (7, 8, 9)
 # Largest differences from the potential in eV/atom, eV/Å, eV/Å^3 and e, besides what rounding makes
 # of the potential itself.
 TOLERANCES = {"energies": 1e-6, "forces": 1e-5, "stress": 1e-6}
@@ -37,9 +39,9 @@ def build(potential: Potential, file: Path) -> None:
     """Compile a potential into a shared object, and compare it with the potential.
 
     The computation, gradient included, is traced into one graph of primitive operations with
-    symbolic numbers of atoms, edges, far pairs and structures (``torch.export``), which inductor
-    compiles ahead of time. It takes one to three minutes of processor time, two thirds of it in
-    this process and one in the C++ compiler, and half a gigabyte of memory.
+    symbolic numbers of atoms, edges, far pairs, structures and waves (``torch.export``), which
+    inductor compiles ahead of time. It takes one to three minutes of processor time, two thirds of
+    it in this process and one in the C++ compiler, and half a gigabyte of memory.
 
     Parameters
     ----------
@@ -77,10 +79,14 @@ def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.Exported
     names = compiled_properties(potential)
 
     def evaluate(*tensors: Tensor) -> tuple[Tensor, ...]:
-        results = potential(AtomGraph(*tensors), names)
+        graph, steps = AtomGraph(*tensors[: len(AXES)]), tensors[len(AXES) :]
+        with potential.with_waves((steps[0], steps[1], steps[2]) if steps else None):
+            results = potential(graph, names)
         return tuple(results[name] for name in names)
 
-    inputs = compiled_inputs(_traced_graph(potential))
+    graph = _traced_graph(potential)
+    steps = multiples(WAVES, graph.positions) if potential.is_reciprocal else None
+    inputs = compiled_inputs(graph, steps)
     traced = make_fx(
         evaluate,
         decomposition_table=ahead_of_time_decompositions(),
@@ -98,7 +104,7 @@ def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.Exported
     # An axis of length zero is an input that the potential does not need.
     shapes = tuple(
         {axis: torch.export.Dim.DYNAMIC} if tensor.shape[axis] else None
-        for tensor, axis in zip(inputs, AXES, strict=True)
+        for tensor, axis in zip(inputs, [*AXES, *(0 for _ in steps or ())], strict=True)
     )
     program = torch.export.export(traced, tuple(inputs), dynamic_shapes=shapes, strict=False)
     return inputs, program
@@ -118,6 +124,7 @@ def _traced_graph(potential: Potential) -> AtomGraph:
         cell=torch.eye(3, dtype=dtype).repeat(STRUCTURES, 1, 1),
         far_index=torch.zeros(2, pairs, dtype=torch.int64),
         far_vectors=torch.ones(pairs, 3, dtype=dtype),
+        positions=torch.ones(ATOMS, 3, dtype=dtype),
     ).to(potential.device)
 
 

@@ -20,7 +20,7 @@ from ase_geomformer.acceleration.compiler import (
 from ase_geomformer.acceleration.padding import GhostFilling
 from ase_geomformer.acceleration.threads import FEW_EDGES
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.physics.reciprocal import Waves
+from ase_geomformer.physics.reciprocal import Waves, multiples
 from ase_geomformer.potential import Potential
 
 logger = logging.getLogger(__name__)
@@ -155,8 +155,9 @@ class CompiledPotential:
         self, graph: AtomGraph, names: tuple[str, ...], size: Size, waves: Waves | None
     ) -> Fitted:
         def evaluate(*tensors: Tensor) -> tuple[Tensor, ...]:
-            with self.potential.with_waves(waves):
-                results = self.potential(AtomGraph(*tensors), names)
+            graph = AtomGraph(*tensors)
+            with self.potential.with_waves(waves and multiples(waves, graph.positions)):
+                results = self.potential(graph, names)
             return tuple(results[name] for name in names)
 
         logger.info(

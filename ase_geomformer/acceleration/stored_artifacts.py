@@ -36,10 +36,9 @@ class ArtifactError(RuntimeError):
 def can_compile_ahead(potential: Potential) -> bool:
     """Whether code of a potential can be of any size, and loaded by later processes.
 
-    Sums over the reciprocal lattice are over numbers of waves that the cell decides, which are
-    fixed in the code. On a GPU it has not been tried.
+    On a GPU it has not been tried.
     """
-    return potential.device.type == "cpu" and not potential.is_reciprocal
+    return potential.device.type == "cpu"
 
 
 def artifact_key(potential: Potential) -> str:

@@ -20,12 +20,14 @@ DESCRIPTION = (
     "of one, and 'verify [NAME ...]' recomputes the reference results stored on the cards; its "
     "exit code is 1 if one differs. 'get NAME' downloads a potential that is published elsewhere, "
     "checks it, and adds it to your own folder of potentials, where it is found by its name. "
-    "'compile NAME ...' compiles potentials for this machine, for one to three minutes each; every "
-    "later evaluation uses the code. On a cluster do that once, on a node with the CPU of those "
-    "that will compute."
+    "'compile NAME ...' compiles potentials for this machine, for one to three minutes each "
+    "(twice that with electrostatics: for molecules, and for crystals); every later evaluation "
+    "uses the code. On a cluster do that once, on a node with the CPU of those that will compute."
 )
 # Largest difference in eV/atom, eV/Å and eV/Å^3 between machines, in float64.
 VERIFY_TOLERANCE = 1e-8
+# Boundaries of structures to compile for.
+MOLECULE, CRYSTAL = (False, False, False), (True, True, True)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -115,9 +117,11 @@ def _compile(options: Namespace) -> int:
     settings = CalculatorSettings(device="cpu", dtype=options.dtype, compile=True)
     found = {}
     for name in options.names:
-        # Where charges are summed otherwise in crystals, which are not compiled ahead of time.
-        found[name] = PreparedPotential(name, settings).fitting((False, False, False)).ready()
-    done = {name: how != "plain" for name, how in found.items()}
+        prepared = PreparedPotential(name, settings)
+        # Charges are summed in one way in molecules and in another in crystals, in code of its own.
+        ways = [prepared.fitting(boundaries).ready() for boundaries in (MOLECULE, CRYSTAL)]
+        found[name] = ", ".join(dict.fromkeys(ways))
+    done = {name: "plain" not in how for name, how in found.items()}
     if options.json:
         _print_json({name: {"evaluation": found[name], "compiled": done[name]} for name in found})
     else:

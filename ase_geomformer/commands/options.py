@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -145,10 +146,28 @@ def check_output(options: Namespace) -> Path | None:
         if not isinstance(stored, Mapping):
             raise ValueError(f"{folder / SETTINGS_FILE} does not hold the settings of a run")
         # A run from before there was this choice had "published", whatever its default is today.
-        stored = {"long_range": given.long_range, **stored}
+        before = "published" if _reaches_far(options.potential) else given.long_range
+        stored = {"long_range": before, **stored}
         check_same(stored, given, free=MAY_CHANGE, run=f"in {folder}")
         check_same(stored, source, free=("potential",), run=f"in {folder}")
     return folder
+
+
+def _reaches_far(potential: Any) -> bool:
+    """Whether a potential, or one of a committee, has terms that ``long_range`` is about."""
+    from ase_geomformer.checkpoint.folder import read_card
+    from ase_geomformer.committee import folders, is_committee
+    from ase_geomformer.physics import LONG_RANGE_TERMS
+    from ase_geomformer.registry import find_potential
+
+    if potential is None:  # a calculator of another kind
+        return False
+    if isinstance(potential, str | os.PathLike):
+        members: Sequence[Any] = folders(potential) if is_committee(potential) else [potential]
+    else:
+        members = potential
+    cards = (read_card(find_potential(member)) for member in members)
+    return any(not LONG_RANGE_TERMS.isdisjoint(card.terms) for card in cards)
 
 
 def give_results(

@@ -10,11 +10,18 @@ from ase_geomformer.physics.dispersion import Dispersion, DispersionSettings
 from ase_geomformer.physics.electrostatics import Electrostatics, ElectrostaticsSettings
 from ase_geomformer.physics.ewald import Ewald, EwaldSettings, with_ewald_sum
 from ase_geomformer.physics.far import LongRangeCutoff, with_long_range_cutoff
-from ase_geomformer.physics.long_range import Boundaries, LongRange, boundaries_of, neutralised
+from ase_geomformer.physics.long_range import (
+    LONG_RANGE_TERMS,
+    Boundaries,
+    LongRange,
+    boundaries_of,
+    neutralised,
+)
 from ase_geomformer.physics.zbl import ZBL, ZBLSettings
 from ase_geomformer.settings.plain import settings_from
 
 __all__ = [
+    "LONG_RANGE_TERMS",
     "TERMS",
     "ZBL",
     "Boundaries",

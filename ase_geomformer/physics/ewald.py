@@ -20,7 +20,13 @@ from torch import Tensor
 
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics.base import COULOMB, EnergyTerm
-from ase_geomformer.physics.reciprocal import Waves, potentials, waves_within
+from ase_geomformer.physics.reciprocal import (
+    Multiples,
+    Waves,
+    multiples,
+    potentials,
+    waves_within,
+)
 from ase_geomformer.physics.slab import alone, stacked
 
 # Nodes of the mesh's interpolation along each axis, and mesh points in one smearing: forces are
@@ -86,13 +92,13 @@ class Ewald(EnergyTerm):
 
     def __init__(self, settings: EwaldSettings) -> None:
         super().__init__(settings)
-        self._waves: Waves | None = None
+        self._steps: Multiples | None = None
 
     def forward(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
         charges = outputs["charges"]
-        if self._waves is not None:
+        if self._steps is not None:
             felt = self._potentials(
-                charges, graph.positions, graph.batch, graph.cell, waves=self._waves
+                charges, graph.positions, graph.batch, graph.cell, steps=self._steps
             )
             return 0.5 * COULOMB * charges * felt
         # One by one: no structure gets more waves than its own cell needs.
@@ -117,13 +123,13 @@ class Ewald(EnergyTerm):
         return waves_within(cell.detach(), longest)
 
     @contextmanager
-    def with_waves(self, waves: Waves) -> Iterator[None]:
-        """Sum over so many waves, whatever the cell: a compiler has to know it beforehand."""
-        self._waves = waves
+    def with_waves(self, steps: Multiples) -> Iterator[None]:
+        """Sum over these waves, whatever the cell: a compiler cannot read how many it needs."""
+        self._steps = steps
         try:
             yield
         finally:
-            self._waves = None
+            self._steps = None
 
     def _alone(self, charges: Tensor, positions: Tensor, cell: Tensor) -> Tensor:
         """Potentials (n,) at the charges of one structure."""
@@ -131,7 +137,8 @@ class Ewald(EnergyTerm):
             return self._on_mesh(charges, positions, cell)
         batch = torch.zeros(charges.shape[0], dtype=torch.int64, device=charges.device)
         waves = self._waves_of(self._summed_cell(positions, batch, cell[None]))
-        return self._potentials(charges, positions, batch, cell[None], waves=waves)
+        steps = multiples(waves, positions)
+        return self._potentials(charges, positions, batch, cell[None], steps=steps)
 
     def _summed_cell(self, positions: Tensor, batch: Tensor, cell: Tensor) -> Tensor:
         """Cells (B, 3, 3) of what is summed over: those of structures, or of slabs stacked."""
@@ -141,13 +148,13 @@ class Ewald(EnergyTerm):
         return stacked(positions, batch, cell, axis, self.settings.damping_length).cell
 
     def _potentials(
-        self, charges: Tensor, positions: Tensor, batch: Tensor, cell: Tensor, *, waves: Waves
+        self, charges: Tensor, positions: Tensor, batch: Tensor, cell: Tensor, *, steps: Multiples
     ) -> Tensor:
         length, axis = self.settings.damping_length, self.settings.open_axis
         if axis is None:
-            return potentials(charges, positions, batch, cell, length, waves)
+            return potentials(charges, positions, batch, cell, length, steps)
         stack = stacked(positions, batch, cell, axis, length)
-        summed = potentials(charges, positions, batch, stack.cell, length, waves)
+        summed = potentials(charges, positions, batch, stack.cell, length, steps)
         return summed + alone(charges, batch, stack)
 
     def _on_mesh(self, charges: Tensor, positions: Tensor, cell: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Boundaries = tuple[bool, bool, bool]
 Terms = Mapping[str, Mapping[str, Any]]
 MODES = ("auto", "published")
+# Names of the terms that it is about.
+LONG_RANGE_TERMS = frozenset({"electrostatics", "ewald", "dispersion"})
 # Å, of what a structure with periodic boundaries needs a cutoff for and the potential has none.
 USUAL_CUTOFF = 12.0
 

@@ -14,6 +14,9 @@ from torch import Tensor
 
 # Whole waves along each lattice vector, in either direction.
 Waves = tuple[int, int, int]
+# Multiples of each reciprocal lattice vector to sum over, (M_1,), (M_2,) and (M_3,). Those of the
+# first have one sign, as the waves of k and -k count as one.
+Multiples = tuple[Tensor, Tensor, Tensor]
 
 
 def waves_within(cell: Tensor, longest: float) -> Waves:
@@ -32,8 +35,17 @@ def waves_within(cell: Tensor, longest: float) -> Waves:
     return first, second, third
 
 
+def multiples(waves: Waves, like: Tensor) -> Multiples:
+    """The multiples of so many waves, with the dtype and device of a tensor."""
+    first, second, third = (
+        torch.arange(-n if axis else 0, n + 1, dtype=like.dtype, device=like.device)
+        for axis, n in enumerate(waves)
+    )
+    return first, second, third
+
+
 def potentials(
-    charges: Tensor, positions: Tensor, batch: Tensor, cell: Tensor, length: float, waves: Waves
+    charges: Tensor, positions: Tensor, batch: Tensor, cell: Tensor, length: float, steps: Multiples
 ) -> Tensor:
     """Electrostatic potential (N,) in e/Å of all charges and their images, at each of the charges.
 
@@ -50,8 +62,8 @@ def potentials(
         A structure whose cell has no volume gets no sum.
     length : float
         s, in Å.
-    waves : tuple of int
-        Waves to be summed along each lattice vector.
+    steps : tuple of Tensor, shapes (M_1,), (M_2,), (M_3,)
+        As :func:`multiples` makes them.
     """
     volume = volumes(cell)
     full = volume > 0.0
@@ -62,12 +74,12 @@ def potentials(
     inverse = _inverse(cell)
     fractions = (positions[:, None] @ inverse[batch])[:, 0]
     (cos_1, sin_1), (cos_2, sin_2), (cos_3, sin_3) = (
-        _phases(fractions[:, axis], range(-n if axis else 0, n + 1)) for axis, n in enumerate(waves)
+        _phases(fractions[:, axis], along) for axis, along in enumerate(steps)
     )
     # The plane of the second and third factor, (N, M_2 M_3).
     real = _outer(cos_2, cos_3) - _outer(sin_2, sin_3)
     imaginary = _outer(sin_2, cos_3) + _outer(cos_2, sin_3)
-    weights = _weights(inverse, volume, length, waves) * full[:, None, None]
+    weights = _weights(inverse, volume, length, steps) * full[:, None, None]
     structures = torch.arange(cell.shape[0], device=batch.device)
     own = (batch[:, None] == structures).to(charges.dtype)
     # Charges times the first factor (B M_1, N), and structure factors (B M_1, M_2 M_3).
@@ -91,14 +103,11 @@ def volumes(cell: Tensor) -> Tensor:
     return torch.linalg.cross(cell[:, 0], cell[:, 1]).mul(cell[:, 2]).sum(dim=1).abs()
 
 
-def _phases(fractions: Tensor, steps: range) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (N, M) of 2 pi m times fractional coordinates (N,)."""
-    multiples = torch.arange(
-        steps.start, steps.stop, dtype=fractions.dtype, device=fractions.device
-    )
+def _phases(fractions: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (N, M) of 2 pi m, m (M,), times fractional coordinates (N,)."""
     # Whole turns are taken off first: angles of atoms far outside of the cell would lose digits.
     turns = fractions - fractions.detach().round()
-    angles = 2.0 * math.pi * turns[:, None] * multiples
+    angles = 2.0 * math.pi * turns[:, None] * steps
     return angles.cos(), angles.sin()
 
 
@@ -114,12 +123,9 @@ def _at(plane: Tensor, factors: Tensor, own: Tensor) -> Tensor:
     return (sums * own[:, :, None]).sum(dim=1)
 
 
-def _weights(inverse: Tensor, volume: Tensor, length: float, waves: Waves) -> Tensor:
+def _weights(inverse: Tensor, volume: Tensor, length: float, steps: Multiples) -> Tensor:
     """Weights 4 pi exp(-k^2 s^2 / 4) / (k^2 V) of waves (B, M_1, M_2 M_3), of k and -k at once."""
-    first, second, third = (
-        torch.arange(-n if axis else 0, n + 1, dtype=inverse.dtype, device=inverse.device)
-        for axis, n in enumerate(waves)
-    )
+    first, second, third = steps
     axes = 2.0 * math.pi * inverse.mT
     part_1 = first[:, None] * axes[:, None, 0]
     part_2 = second[:, None] * axes[:, None, 1]

@@ -19,6 +19,7 @@ from ase_geomformer.architectures import build
 from ase_geomformer.checkpoint.folder import Card, load_folder, save_potential
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.physics import Ewald, EwaldSettings, build_terms, with_ewald_sum
+from ase_geomformer.physics.reciprocal import multiples
 from ase_geomformer.potential import Potential
 
 COULOMB = 14.3996454  # eV Å
@@ -116,12 +117,13 @@ def test_a_fixed_number_of_waves_changes_nothing(salt: Atoms, rng: np.random.Gen
         if index < 2
     ]
     waves = term.waves(graph)
-    with term.with_waves((waves[0] + 2, waves[1] + 1, waves[2])):
+    more = (waves[0] + 2, waves[1] + 1, waves[2])
+    with term.with_waves(multiples(more, graph.positions)):
         together = term(graph, {"charges": charges})
     np.testing.assert_allclose(together[:-1], torch.cat(alone), atol=1e-10)
     # Two derivatives, also beside the structure without a cell.
     positions = graph.positions.clone().requires_grad_()
-    with term.with_waves(waves):
+    with term.with_waves(multiples(waves, graph.positions)):
         energy = term(replace(graph, positions=positions), {"charges": charges})[:-1].sum()
     (slope,) = torch.autograd.grad(energy, positions, create_graph=True)
     (curvature,) = torch.autograd.grad(slope.square().sum(), positions)
