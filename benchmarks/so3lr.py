@@ -32,7 +32,9 @@ from ase.data.s22 import (
 from ase.io import iread
 from ase.optimize import BFGS
 from so3lr_crystals import crystals
+from so3lr_liquid import water_box
 from so3lr_page import draw_conformers, page
+from so3lr_tail import tail
 from so3lr_torsions import draw as draw_torsions
 from so3lr_torsions import torsions
 
@@ -349,20 +351,6 @@ def cost(potential: str, _: Path) -> dict[str, Any]:
     return {"rows": rows}
 
 
-def water_box(number: int) -> Atoms:
-    """Molecules at the density of the liquid, on a grid and turned at random."""
-    side = round(number ** (1 / 3))
-    rng = np.random.default_rng(1)
-    spacing = (29.9) ** (1 / 3)
-    box = Atoms(cell=[side * spacing] * 3, pbc=True)
-    for place in np.ndindex(side, side, side):
-        turned = molecule("H2O")
-        turned.euler_rotate(*rng.uniform(0, 360, 3))
-        turned.translate(spacing * np.array(place))
-        box += turned
-    return box
-
-
 PARTS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
     "long range": long_range,
     "s22": s22_by_kind,
@@ -374,9 +362,10 @@ PARTS: dict[str, Callable[[str, Path], dict[str, Any]]] = {
     "geometries": geometries,
     "torsions": torsions,
     "crystals": crystals,
+    "tail": tail,
     "cost": cost,
 }
-ELSEWHERE = {"water": "benchmarks/water.json", "speed": "benchmarks/so3lr-speed.json"}
+ELSEWHERE = {"water": "benchmarks/so3lr-water.json", "speed": "benchmarks/so3lr-speed.json"}
 FIGURES = {"conformers": draw_conformers, "torsions": draw_torsions}
 
 if __name__ == "__main__":

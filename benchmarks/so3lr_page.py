@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import so3lr_crystals
+import so3lr_tail
 import so3lr_torsions
 from matplotlib.figure import Figure
 from so3lr_page_runs import cost, speed, water
@@ -138,8 +139,7 @@ times the sum of squared charges, which changes on binding. The water dimer of S
 The sums agree where a structure may be seen as any of them: in a box of 40 Å the dimer has
 {boxed["crystal"]:.3f} kcal/mol as a crystal, {boxed["slab"]:.3f} as a slab, {boxed["wire"]:.3f}
 as a wire, and {auto:.3f} as a molecule. What is left of the error of the dimer is SO3LR's own.
-Dispersion beyond 12 Å is left out in periodic structures; in water it amounts to about 0.03
-kcal/mol per molecule and 0.01 GPa."""
+Dispersion beyond 12 Å is left out in periodic structures, see below."""
 
 
 def s22_by_kind(part: Part) -> str:
@@ -276,6 +276,7 @@ SECTIONS: dict[str, Callable[[Part], str]] = {
     "geometries": geometries,
     "torsions": so3lr_torsions.section,
     "crystals": so3lr_crystals.section,
+    "tail": so3lr_tail.section,
     "water": water,
     "cost": cost,
     "speed": speed,

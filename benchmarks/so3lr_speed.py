@@ -23,7 +23,8 @@ from ase import Atoms
 from compiled_code import making
 from inference import STEP_A, start_peers
 from rich.console import Console
-from so3lr import DOCS, read, water_box
+from so3lr import DOCS, read
+from so3lr_liquid import water_box
 from timing import Sample, clocked, in_turns, machine, sample
 
 from ase_geomformer import PotentialCalculator

@@ -161,6 +161,7 @@ def draw(rows: dict[str, dict[str, Any]]) -> Figure:
 
 
 def section(part: Mapping[str, Any]) -> str:
+    """What docs/so3lr.md says of it."""
     places = {
         "butane": {"gauche": "butane, gauche", "120": "butane, 120°", "0": "butane, 0°"},
         "biphenyl": {"0": "biphenyl, planar", "90": "biphenyl, 90°"},
@@ -185,6 +186,8 @@ Johansson, J. Olsen, J. Chem. Theory Comput. 4, 1460 (2008).
 
 {table(("", "SO3LR", "CCSD(T)"), rows)}
 
-The gauche minimum of butane is at {butane["gauche"]["angle"]:.1f}°, the minimum of biphenyl at
-{biphenyl["minimum"]["angle"]:.1f}° (44.4 ± 1.2° by electron diffraction, A. Almenningen et al., J.
-Mol. Struct. 128, 59 (1985))."""
+The gauche minimum of butane is at {butane["gauche"]["angle"]:.1f}°. The minimum of biphenyl is at
+{biphenyl["minimum"]["angle"]:.1f}°, that of electron diffraction at 44.4 ± 1.2° (A. Almenningen et
+al., J. Mol. Struct. 128, 59 (1985)): SO3LR takes conjugated rings to be flatter than they are.
+so3krates-torch gives the same energies along this torsion, to 0.001 kcal/mol with the published
+sums."""

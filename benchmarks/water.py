@@ -9,7 +9,7 @@ nuclei do not depend on their masses. The structure is a frame of a simulation o
     python benchmarks/water.py --runs runs/water --analyse --equilibration 2000 \\
         --experiment ../shared/data/reference_tables/water_rdf_exp-goo-T295.1K
 
-A run that is started again resumes. Writes docs/benchmarks/water.json, which
+A run that is started again resumes. Writes docs/benchmarks/so3lr-water.json, which
 benchmarks/so3lr.py makes a section of docs/so3lr.md of, and docs/images/so3lr-water.png.
 """
 
@@ -74,7 +74,7 @@ def main() -> None:
     experiment = None if options.experiment is None else measured(options.experiment)
     if experiment is not None:
         content["experiment"] = peak(*experiment.T)
-    write_text(options.docs / "benchmarks/water.json", json.dumps(content, indent=1) + "\n")
+    write_text(options.docs / "benchmarks/so3lr-water.json", json.dumps(content, indent=1) + "\n")
     save_figure(draw(content, experiment), options.docs / "images/so3lr-water.png")
     print({name: entry for name, entry in content.items() if not isinstance(entry, list)})
 

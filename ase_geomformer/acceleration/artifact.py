@@ -80,7 +80,8 @@ class Artifact:
         if not self.serves(graph, names):
             return self.potential(graph, names)
         if self.potential.is_reciprocal:
-            parts = [self._run(part, self._steps(part)) for part in graph.split()]
+            graphs = graph.split() if graph.num_structures > 1 else (graph,)
+            parts = [self._run(part, self._steps(part)) for part in graphs]
             return {name: torch.cat([part[name] for part in parts]) for name in names}
         found = self._run(graph)
         return {name: found[name] for name in names}
