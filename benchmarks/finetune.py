@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import tempfile
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,7 @@ def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="reference data")
     parser.add_argument("--cases", nargs="+", help="data sets; all of them when left out")
+    parser.add_argument("--frames", nargs="+", type=int, help="to train on; as listed if left out")
     parser.add_argument("--steps", type=int, help="steps of every training")
     parser.add_argument("--runs", type=Path, help="folder of the trainings; temporary if left out")
     parser.add_argument("--output", type=Path, required=True, help="path without suffix")
@@ -102,19 +104,23 @@ def main() -> None:
             row
             for name, case in cases(options.shared).items()
             if options.cases is None or name in options.cases
-            for row in judged(name, case, options.steps or case.steps, runs)
+            for row in judged(
+                name, case, options.frames or case.frames, options.steps or case.steps, runs
+            )
         ]
     write_text(options.output.with_suffix(".json"), json.dumps(rows, indent=1) + "\n")
     save_figure(draw(rows), options.output.with_suffix(".png"))
     print(markdown(rows))
 
 
-def judged(name: str, case: Case, steps: int, runs: Path) -> list[dict[str, Any]]:
+def judged(
+    name: str, case: Case, numbers: Sequence[int], steps: int, runs: Path
+) -> list[dict[str, Any]]:
     """Errors of SO3LR and of each training of a case."""
     test = read_frames(case.test)[:MOST_TEST_FRAMES]
     common = {"case": name, "title": case.title, "test_frames": len(test)}
     rows = [{**common, "form": AS_IT_IS, "frames": 0, "steps": 0, **errors(START, test, True)}]
-    for frames in case.frames:
+    for frames in numbers:
         for form in FORMS[1:]:
             folder = runs / f"{name}-{frames}-{form.split()[-1]}"
             settings = training(case, form, frames, steps)
