@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import tempfile
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,26 +100,26 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         runs = options.runs or Path(temporary)
-        rows = [
-            row
-            for name, case in cases(options.shared).items()
-            if options.cases is None or name in options.cases
-            for row in judged(
-                name, case, options.frames or case.frames, options.steps or case.steps, runs
-            )
-        ]
-    write_text(options.output.with_suffix(".json"), json.dumps(rows, indent=1) + "\n")
+        rows: list[dict[str, Any]] = []
+        for name, case in cases(options.shared).items():
+            if options.cases is None or name in options.cases:
+                numbers, steps = options.frames or case.frames, options.steps or case.steps
+                for row in judged(name, case, numbers, steps, runs):
+                    rows.append(row)
+                    print(json.dumps(row), flush=True)
+                    content = json.dumps(rows, indent=1) + "\n"
+                    write_text(options.output.with_suffix(".json"), content)
     save_figure(draw(rows), options.output.with_suffix(".png"))
     print(markdown(rows))
 
 
 def judged(
     name: str, case: Case, numbers: Sequence[int], steps: int, runs: Path
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """Errors of SO3LR and of each training of a case."""
     test = read_frames(case.test)[:MOST_TEST_FRAMES]
     common = {"case": name, "title": case.title, "test_frames": len(test)}
-    rows = [{**common, "form": AS_IT_IS, "frames": 0, "steps": 0, **errors(START, test, True)}]
+    yield {**common, "form": AS_IT_IS, "frames": 0, "steps": 0, **errors(START, test, True)}
     for frames in numbers:
         for form in FORMS[1:]:
             folder = runs / f"{name}-{frames}-{form.split()[-1]}"
@@ -128,9 +128,7 @@ def judged(
             if not potential.exists():
                 train(settings, folder, resume=folder.exists())
             row = {**common, "form": form, "frames": frames, "steps": steps}
-            rows.append({**row, **errors(potential, test, False)})
-            print(json.dumps(rows[-1]), flush=True)
-    return rows
+            yield {**row, **errors(potential, test, False)}
 
 
 def training(case: Case, form: str, frames: int, steps: int) -> TrainSettings:

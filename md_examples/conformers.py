@@ -19,9 +19,10 @@ from scipy.sparse.csgraph import connected_components
 from ase_geomformer.recipes import RelaxManySettings, relax_many
 
 HERE = Path(__file__).parent
+STRUCTURES = HERE.parent / "examples" / "structures"
 parser = ArgumentParser(description=__doc__)
 parser.add_argument("--smiles", default=None, help="the molecule; needs RDKit")
-parser.add_argument("--structure", default=HERE / "aminopropanol.xyz", help="or a file of it")
+parser.add_argument("--structure", default=STRUCTURES / "aminopropanol.xyz", help="or a file of it")
 parser.add_argument("--conformers", type=int, default=30, help="to start from, at most")
 parser.add_argument("--potential", default="so3lr")
 parser.add_argument("--fmax", type=float, default=0.01, help="largest force, eV/Å")

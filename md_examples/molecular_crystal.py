@@ -10,15 +10,15 @@ import numpy as np
 from ase import Atoms, units
 from ase.io import read
 from ase.neighborlist import natural_cutoffs, neighbor_list
-from ase.spacegroup import crystal
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from ase_geomformer.recipes import RelaxSettings, relax
 
 HERE = Path(__file__).parent
+STRUCTURES = HERE.parent / "examples" / "structures"
 parser = ArgumentParser(description=__doc__)
-parser.add_argument("--structure", default=None, help="urea if left out")
+parser.add_argument("--structure", default=STRUCTURES / "urea.cif", help="the crystal")
 parser.add_argument("--potential", default="so3lr")
 parser.add_argument("--fmax", type=float, default=0.005, help="largest force, eV/Å")
 parser.add_argument("--smax", type=float, default=0.01, help="largest stress, GPa")
@@ -26,25 +26,7 @@ parser.add_argument("--steps", type=int, default=500)
 parser.add_argument("--output", type=Path, default=HERE / "molecular_crystal_output")
 options = parser.parse_args()
 
-
-def urea() -> Atoms:
-    """By neutron diffraction at 12 K (S. Swaminathan et al., Acta Cryst. B40, 300 (1984))."""
-    sites = {
-        "C": (0.0, 0.5, 0.3260),
-        "O": (0.0, 0.5, 0.5953),
-        "N": (0.1459, 0.6459, 0.1766),
-        "H": (0.2575, 0.7575, 0.2827),
-        "H2": (0.1441, 0.6441, -0.0380),
-    }
-    return crystal(
-        [name.rstrip("2") for name in sites],
-        list(sites.values()),
-        spacegroup=113,
-        cellpar=[5.565, 5.565, 4.684, 90, 90, 90],
-    )
-
-
-start = read(options.structure) if options.structure else urea()
+start = read(options.structure)
 start = Atoms(start.symbols, start.positions, cell=start.cell, pbc=True)
 found = relax(
     start,

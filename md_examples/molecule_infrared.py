@@ -20,9 +20,10 @@ from ase_geomformer.recipes import RelaxSettings, VibrationsSettings, relax, vib
 from ase_geomformer.runs.style import new_figure
 
 HERE = Path(__file__).parent
+STRUCTURES = HERE.parent / "examples" / "structures"
 parser = ArgumentParser(description=__doc__)
 parser.add_argument("--smiles", default=None, help="the molecule; needs RDKit")
-parser.add_argument("--structure", default=HERE / "paracetamol.xyz", help="or a file of it")
+parser.add_argument("--structure", default=STRUCTURES / "paracetamol.xyz", help="or a file of it")
 parser.add_argument("--potential", default="so3lr")
 parser.add_argument("--fmax", type=float, default=1e-3, help="largest force, eV/Å")
 parser.add_argument("--steps", type=int, default=20000, help="time steps of 0.5 fs")

@@ -19,8 +19,11 @@ from ase_geomformer.md.analysis import block_average
 from ase_geomformer.recipes import RelaxSettings, relax
 
 HERE = Path(__file__).parent
+STRUCTURES = HERE.parent / "examples" / "structures"
 parser = ArgumentParser(description=__doc__)
-parser.add_argument("--structure", default=HERE / "alanine_dipeptide.xyz", help="what is dissolved")
+parser.add_argument(
+    "--structure", default=STRUCTURES / "alanine_dipeptide.xyz", help="what is dissolved"
+)
 parser.add_argument("--box", type=float, default=16.0, help="edge of the cubic box at start, Å")
 parser.add_argument("--potential", default="so3lr")
 parser.add_argument("--relax_steps", type=int, default=50)

@@ -118,7 +118,7 @@ def test_binding_energy(guide: Guide) -> None:
 def test_peptide_in_water(guide: Guide) -> None:
     arguments = ("--box", "9", "--relax_steps", "2", "--steps", "20")
     said, output = guide.run("peptide_in_water.py", *arguments)
-    assert "C6H12N2O2 with 8 molecules of water: 46 atoms" in said
+    assert re.search(r"C6H12N2O2 with \d+ molecules of water: \d+ atoms", said)
     (density,) = numbers(r"density (\d+\.\d+) ±", said)
     assert 0.3 < density < 1.5
     frames = read(output / "md" / "trajectory.traj", index=":")
