@@ -16,6 +16,7 @@ from ase.io import read
 
 from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.potential import Potential
+from ase_geomformer.training.settings_file import from_yaml
 
 
 class Guide(NamedTuple):
@@ -48,6 +49,33 @@ def guide(
         return done.stdout, place / "output"
 
     return Guide(run, so3lr is not None)
+
+
+@pytest.fixture(scope="module")
+def page(root: Path) -> str:
+    return (root / "docs" / "guides.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.quick
+def test_commands_of_the_page_exist(page: str, root: Path) -> None:
+    """Scripts, their options, and the files that come with them."""
+    lines = re.findall(r"^python (\S+)(.*)$", page, flags=re.M)
+    assert {Path(script).name for script, _ in lines} == set(re.findall(r"`(\w+\.py)`", page))
+    for script, rest in lines:
+        source = (root / script).read_text(encoding="utf-8")
+        for option in re.findall(r"--\w+", rest):
+            assert f'"{option}"' in source, (script, option)
+        for file in re.findall(r"examples/\S+", rest):
+            assert (root / file).is_file()
+
+
+@pytest.mark.quick
+def test_settings_of_the_page_are_valid(page: str, tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", page, flags=re.M | re.S)
+    (tmp_path / "fine.yaml").write_text(text)
+    settings = from_yaml(tmp_path / "fine.yaml")
+    assert settings.loss.dipole.weight == 1.0
+    assert settings.run.steps == 300
 
 
 def numbers(pattern: str, said: str) -> list[float]:
