@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from ase import Atoms
@@ -26,6 +26,7 @@ from ase_geomformer.runtime.results import check_request
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
 
+@runtime_checkable
 class Evaluator(Protocol):
     """Evaluates lists of structures; :func:`as_evaluator` makes one of any calculator."""
 
@@ -204,7 +205,7 @@ def as_evaluator(
     settings : CalculatorSettings, optional
         For a potential: the keywords below as one object; single keywords win over it.
     """
-    if isinstance(source, BatchEvaluator | SerialEvaluator):
+    if isinstance(source, Evaluator):
         return source
     if isinstance(source, str | os.PathLike | Potential | PreparedPotential | PotentialCalculator):
         return BatchEvaluator(source, settings, **keywords)
@@ -213,7 +214,7 @@ def as_evaluator(
             "give a potential by its name, path or itself, or an ASE calculator, not "
             f"{type(source).__name__}"
         )
-    return SerialEvaluator(cast(Calculator, source))
+    return SerialEvaluator(source)
 
 
 @takes_settings

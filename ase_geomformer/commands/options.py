@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
     from jsonargparse import ArgumentParser, Namespace
 
+    from ase_geomformer.evaluate import Evaluator
     from ase_geomformer.machine.display import Table
     from ase_geomformer.runs.result import RunResult
 
 # What says where a run's files go and how it is shown, not what is computed.
-_NOT_INPUTS = {"config", "output", "overwrite", "resume", "progress", "json", "report"}
+_NOT_INPUTS = {
+    "config", "output", "overwrite", "resume", "progress", "json", "report", "cluster",
+}  # fmt: skip
 # Defaults and texts of the options for what is shown.
 _SHOWN = {
     "progress": (True, "Show a progress bar and tables of the results."),
@@ -116,6 +120,27 @@ def add_output(
     if shown is not None:
         default, text = _SHOWN[shown]
         group.add_argument(f"--{shown}", type=bool, default=default, help=text)
+
+
+def add_cluster(parser: ArgumentParser) -> None:
+    """Where many structures are evaluated."""
+    parser.add_argument(
+        "--cluster", type=str | None, default=None, metavar="WHERE",
+        help="Evaluate on many workers (extra dask): local or local:N for processes on this "
+        "machine, dask://HOST:PORT for the scheduler of a Dask cluster.",
+    )  # fmt: skip
+
+
+@contextmanager
+def on_workers(evaluator: Evaluator, options: Namespace) -> Iterator[Evaluator]:
+    """The evaluator, with its work done by the cluster that the options name, if any."""
+    if options.get("cluster") is None:
+        yield evaluator
+        return
+    from ase_geomformer.cluster import on_cluster
+
+    with on_cluster(evaluator, options.cluster) as many:
+        yield many
 
 
 def inputs(options: Namespace) -> dict[str, Any]:

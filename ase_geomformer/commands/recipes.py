@@ -68,6 +68,8 @@ class RecipeVerb:
         What the options give the recipe to work on.
     add_more : callable
         Declares further options.
+    spreads : bool
+        Whether a cluster can share the work.
     """
 
     recipe: str
@@ -78,6 +80,7 @@ class RecipeVerb:
     resumes: bool = True
     subject: Callable[[Namespace], Subject] = _single
     add_more: Callable[[ArgumentParser], None] = lambda parser: None
+    spreads: bool = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options: those of all recipes, and the settings."""
@@ -86,6 +89,8 @@ class RecipeVerb:
         common.add_input(parser, index=self.index, dtype="float64")
         common.add_output(parser, required=True, resume=self.resumes)
         self.add_more(parser)
+        if self.spreads:
+            common.add_cluster(parser)
         parser.add_class_arguments(getattr(recipes, self.settings), as_group=True)
 
     def run(self, options: Namespace) -> int:
@@ -96,18 +101,19 @@ class RecipeVerb:
         common.check_output(options)
         settings = common.settings_of(options, getattr(recipes, self.settings))
         structures, keywords = self.subject(options)
-        result = getattr(recipes, self.recipe)(
-            structures,
-            as_evaluator(common.calculator(options)),
-            settings,
-            output=options.output,
-            resume=options.get("resume", False),
-            overwrite=options.overwrite,
-            progress=options.progress,
-            inputs=common.inputs(options),
-            compile_if_long=True,
-            **keywords,
-        )
+        with common.on_workers(as_evaluator(common.calculator(options)), options) as evaluator:
+            result = getattr(recipes, self.recipe)(
+                structures,
+                evaluator,
+                settings,
+                output=options.output,
+                resume=options.get("resume", False),
+                overwrite=options.overwrite,
+                progress=options.progress,
+                inputs=common.inputs(options),
+                compile_if_long=True,
+                **keywords,
+            )
         return common.exit_code(options, result)
 
 
@@ -131,6 +137,7 @@ RECIPES = {
         USAGE="--potential NAME --structure FILE|DIR --output DIR [OPTION ...]",
         index=":",
         subject=_many,
+        spreads=True,
     ),
     "eos": RecipeVerb(
         "eos",
@@ -181,6 +188,7 @@ RECIPES = {
         "bands.png, thermal.png, final.extxyz, settings.yaml and result.json. --resume continues "
         "at the first displacement whose forces are missing, also with other settings of the "
         "analysis. The exit code is 1 if the relaxation did not converge or a mode is imaginary.",
+        spreads=True,
     ),
     "qha": RecipeVerb(
         "qha",
@@ -189,6 +197,7 @@ RECIPES = {
         "bulk modulus against temperature, and Grüneisen parameters, from phonons at several "
         "volumes. Writes e-v.dat, phonopy-N.yaml, qha.npz, qha.png, gruneisen.png, settings.yaml "
         "and result.json. --resume continues at the first displacement whose forces are missing.",
+        spreads=True,
     ),
     "conductivity": RecipeVerb(
         "thermal_conductivity",
@@ -197,5 +206,6 @@ RECIPES = {
         "phono3py_params.yaml, fc2.hdf5, fc3.hdf5, conductivity.npz, conductivity.png, "
         "settings.yaml and result.json. --resume continues at the first displacement whose forces "
         "are missing, also with another mesh, method or other temperatures.",
+        spreads=True,
     ),
 }

@@ -3,7 +3,8 @@
 A list of items is worked off in batches. A worker of a Dask cluster that dies, of its walltime for
 instance, costs the batch it was busy with, which others do again, as often as Dask's setting
 ``distributed.scheduler.allowed-failures`` says. The items of a batch that fails are tried one by
-one; those that fail again are set aside, and all others are done.
+one; those that fail again, or that workers die of when nothing else is under way, are set aside,
+and all others are done.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ R = TypeVar("R")
 
 # Batches handed over and not done, so that long lists do not fill the scheduler's memory.
 AHEAD = 256
+
+# Dask's error for a task whose workers have died; dask may not be installed.
+_WORKER_DIED = "KilledWorker"
 
 
 class Future(Protocol):
@@ -53,6 +57,7 @@ class Failure:
 class _Task(Generic[T]):
     numbers: range
     items: Sequence[T]
+    alone: bool = False
 
     def split(self) -> Iterator[_Task[T]]:
         """One task for each item."""
@@ -133,8 +138,12 @@ def spread(
         for start in starts
     )
     done: queue.SimpleQueue[tuple[_Task[T], Future]] = queue.SimpleQueue()
+    suspects: deque[_Task[T]] = deque()
     under_way = 0
-    while waiting or under_way:
+    while waiting or under_way or suspects:
+        if not waiting and not under_way:
+            waiting.append(suspects.popleft())
+            waiting[0].alone = True
         while waiting and under_way < AHEAD:
             task = waiting.popleft()
             _submitted(executor, function, task, done)
@@ -149,6 +158,9 @@ def spread(
             # Dask has given the batch of dead workers to others, as often as it is told to.
             if len(task.items) > 1:
                 waiting.extend(task.split())
+            elif type(error).__name__ == _WORKER_DIED and not task.alone:
+                # It may have waited where another one killed the worker.
+                suspects.append(task)
             else:
                 yield task.numbers[0], Failure(f"{type(error).__name__}: {error}")
         else:

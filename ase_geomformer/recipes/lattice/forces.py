@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from ase_geomformer.cluster import ClusterEvaluator
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.machine.bounded import read_json
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.report import progress_bar
+
+# Chunks at a time for a cluster, whose workers should not wait for each other often.
+_CHUNKS_OF_CLUSTERS = 20
 
 
 class ForceStore:
@@ -119,6 +123,8 @@ def evaluate_forces(
     progress : bool
         Show a progress bar.
     """
+    if isinstance(evaluator, ClusterEvaluator):
+        atoms_per_chunk *= _CHUNKS_OF_CLUSTERS
     size = max(1, atoms_per_chunk // len(structures[0]))
     done = 0 if store is None else store.done
     found = [] if store is None else [store.read()]

@@ -7,11 +7,13 @@ from typing import Unpack
 
 from ase import Atoms
 
+from ase_geomformer.cluster import ClusterEvaluator
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.relaxation.batch import check_structures, relax_batch
 from ase_geomformer.recipes.relaxation.figure import plot_many
 from ase_geomformer.recipes.relaxation.result import RelaxManyResult, RelaxResult
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxManySettings
+from ase_geomformer.recipes.relaxation.spread import relax_spread
 from ase_geomformer.recipes.relaxation.store import RelaxStore
 from ase_geomformer.runs.structures import StructureSource, read_structures
 
@@ -41,7 +43,10 @@ def relax_many(
         reads.
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64; any other calculator evaluates
-        the structures one after the other.
+        the structures one after the other. With a
+        :class:`~ase_geomformer.cluster.ClusterEvaluator`, each worker relaxes some of them at a
+        time; a structure that cannot be relaxed, or that its workers die of, is set aside, and
+        its ``damage`` says why.
     settings : RelaxManySettings, optional
     index : str
         Frames of each file.
@@ -69,7 +74,11 @@ def relax_many(
     store = RelaxStore(folder.file(FINISHED_FILE), starts)
     left = [number for number in range(len(starts)) if number not in store.finished]
     with run.bar("relax", len(starts), len(store.finished)) as advance:
-        for number, found in relax_batch(starts, run.evaluator, settings, left):
+        if isinstance(run.evaluator, ClusterEvaluator):
+            relaxed = relax_spread(starts, run.evaluator, settings, left)
+        else:
+            relaxed = relax_batch(starts, run.evaluator, settings, left)
+        for number, found in relaxed:
             store.add(number, found)
             advance(len(store.finished))
     results = [store.finished[number] for number in range(len(starts))]

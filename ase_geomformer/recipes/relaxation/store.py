@@ -53,7 +53,8 @@ class RelaxStore:
             "history": result.history,
             "positions": result.atoms.positions,
             "cell": result.atoms.cell.array,
-            "results": _calculator(result.atoms).results,
+            # A structure that was set aside has none.
+            "results": getattr(result.atoms.calc, "results", {}),
         }
         line = json.dumps(plain(record), ensure_ascii=False) + "\n"
         with self.path.open("ab") as file:
@@ -85,10 +86,6 @@ def _structure_checksum(atoms: Atoms) -> str:
     parts = (atoms.numbers, atoms.positions.round(8), atoms.cell.array.round(8), atoms.pbc)
     content = b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _calculator(atoms: Atoms) -> Any:
-    return atoms.calc
 
 
 def _result(record: dict[str, Any], start: Atoms) -> RelaxResult:
