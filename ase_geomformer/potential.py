@@ -276,7 +276,8 @@ class Potential(nn.Module):
                 torch.cat([by_edge, by_pair]),
                 *by_structure,
             )
-            for name in wanted_slopes:
+            # In one order everywhere: domains of a structure exchange rows meanwhile.
+            for name in sorted(wanted_slopes):
                 gradient = FROM_SLOPE[name](graph, slope)
                 results[name] = gradient + results[name] if name in results else gradient
         return {name: results[name] if create_graph else results[name].detach() for name in wanted}

@@ -33,6 +33,7 @@ VERBS = {
     "models": "list, show, verify and download potentials",
     "singlepoint": "energy, forces and stress of the structures in a file",
     "md": "molecular dynamics",
+    "lammps": "molecular dynamics by LAMMPS, on many processes",
     "replicas": "molecular dynamics of several replicas at once, with replica exchange",
     "relax": "relaxation of a structure and its cell",
     "geomopt": "the same as relax",

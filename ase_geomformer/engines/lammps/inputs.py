@@ -1,0 +1,109 @@
+"""Input of LAMMPS: the structure and the commands of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.lammps import Prism
+
+from ase_geomformer.engines.lammps.settings import LammpsSettings
+from ase_geomformer.machine.files import atomic_file
+
+DATA_FILE = "structure.data"
+INPUT_FILE = "in.lammps"
+THERMO_FILE = "thermo.txt"
+DUMP_FILE = "frames.lammpstrj"
+# Where the potential is attached, in the input.
+HERE = "# the potential is attached here"
+# What is logged: keywords of LAMMPS, in the order of the columns.
+THERMO = ("step", "pe", "ke", "etotal", "econserve", "temp", "press", "vol")
+# Å around open structures without a cell; the box of LAMMPS follows the atoms.
+_MARGIN = 5.0
+_STYLES = {"isotropic": "iso", "axes": "aniso", "full": "tri"}
+
+
+def boxed(atoms: Atoms) -> Atoms:
+    """A structure with a whole cell: directions without one get a box around the atoms."""
+    atoms = atoms.copy()
+    if atoms.cell.rank < 3:
+        if atoms.pbc.any():
+            atoms.set_cell(atoms.cell.complete())
+        extent = np.ptp(atoms.positions, axis=0) + 2.0 * _MARGIN
+        if not atoms.pbc.any():
+            atoms.set_cell(extent)
+            atoms.positions += _MARGIN - atoms.positions.min(axis=0)
+    return atoms
+
+
+def symbols(atoms: Atoms) -> list[str]:
+    """The elements of the atom types, in order."""
+    return sorted(set(atoms.symbols))
+
+
+def write_structure(path: Path, atoms: Atoms) -> None:
+    """Write atoms, as :func:`boxed` gives them, in the format and the orientation of LAMMPS."""
+    from ase.io.lammpsdata import write_lammps_data
+
+    with atomic_file(path) as temporary:
+        write_lammps_data(
+            temporary,
+            atoms,
+            specorder=symbols(atoms),
+            force_skew=not atoms.cell.orthorhombic,
+            masses=True,
+            velocities=atoms.has("momenta"),
+            units="metal",
+            atom_style="atomic",
+        )
+
+
+def commands(atoms: Atoms, settings: LammpsSettings) -> str:
+    """The input of a run of these atoms."""
+    boundary = " ".join("p" if periodic else "s" for periodic in atoms.pbc)
+    picoseconds = settings.timestep_fs / 1000.0
+    lines = [
+        "units metal",
+        "atom_style atomic",
+        f"boundary {boundary}",
+        f"read_data {DATA_FILE}",
+        HERE,
+        f"timestep {picoseconds:.10g}",
+    ]
+    if not atoms.has("momenta"):
+        temperature, seed = settings.temperature_K, settings.seed
+        lines.append(f"velocity all create {temperature:.10g} {seed} mom yes rot no loop geom")
+    values = " ".join(f"$({name}:%.17g)" for name in THERMO)
+    log, frames = settings.log_interval, settings.trajectory_interval
+    title = " ".join(THERMO)
+    lines += [
+        f"fix move all {_integrator(settings)}",
+        f"thermo {log}",
+        "thermo_style custom step temp pe etotal press vol cpu",
+        f"thermo_modify flush yes line one{'' if atoms.pbc.all() else ' lost error'}",
+        f'fix log all print {log} "{values}" file {THERMO_FILE} screen no title "{title}"',
+        f"dump frames all custom {frames} {DUMP_FILE} id type xu yu zu vx vy vz fx fy fz",
+        "dump_modify frames sort id format float %.17g flush yes",
+        f"restart {settings.checkpoint_interval} restart.1 restart.2",
+        f"run {settings.steps}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _integrator(settings: LammpsSettings) -> str:
+    if settings.ensemble == "nve":
+        return "nve"
+    begin = settings.temperature_K
+    end = settings.temperature_end_K or begin
+    thermostat = f"temp {begin:.10g} {end:.10g} {settings.thermostat_time_fs / 1000.0:.10g}"
+    if settings.ensemble == "nvt":
+        return f"nvt {thermostat}"
+    bar = settings.pressure_GPa * units.GPa / units.bar
+    time = settings.barostat_time_fs / 1000.0
+    return f"npt {thermostat} {_STYLES[settings.barostat]} {bar:.10g} {bar:.10g} {time:.10g}"
+
+
+def rotation(atoms: Atoms) -> Prism:
+    """What turns vectors of these atoms to the orientation of LAMMPS and back."""
+    return Prism(atoms.cell.array, pbc=atoms.pbc)

