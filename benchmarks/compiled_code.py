@@ -1,15 +1,19 @@
 """Compiled code: what making and loading it takes, and what a step takes with it and without.
 
 python benchmarks/compiled_code.py --pairs so3krates-rmd17-ethanol:ethanol \\
-    so3krates-mlearn-si:Si64 --output docs/benchmarks/compiled-code.json
+    so3krates-mlearn-si:Si64 --output docs/benchmarks/compiled-code.json --page docs/performance.md
 
 Code that the cache holds is used, and its making is then not measured; for figures of that, name an
-empty folder in $ASE_GEOMFORMER_CACHE.
+empty folder in $ASE_GEOMFORMER_CACHE. Rows of other pairs in the JSON file stay, and so does what
+was measured of a pair before and is not now. The page gets the table of all rows.
 """
 
 from __future__ import annotations
 
+import json
 import resource
+import subprocess
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +34,18 @@ from ase_geomformer.runs.plain import to_json
 from ase_geomformer.runtime.prepared import PreparedPotential
 
 STEP = 0.002  # Å, so that all neighbours stay within the skin
+# Where the table stands in the page.
+BEGIN, END = "<!-- benchmarks/compiled_code.py -->\n", "<!-- end -->"
+# Processor seconds of a new process until it has the first forces.
+FIRST_USE = """
+import time
+from cases import cases
+from ase_geomformer import PotentialCalculator
+atoms = cases([{structure!r}])[{structure!r}]
+atoms.calc = PotentialCalculator({potential!r}, device="cpu", dtype="float32", compile={compile!r})
+atoms.get_forces()
+print(time.process_time())
+"""
 
 
 def main() -> None:
@@ -41,6 +57,7 @@ def main() -> None:
     parser.add_argument("--in_a_row", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--page", type=Path, help="page to write the table into, from all rows")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     rows = []
@@ -56,10 +73,16 @@ def main() -> None:
             step()
         times = in_turns(timed, options.rounds, options.in_a_row)
         errors = differences(kinds["plain"], kinds["compiled"], atoms)
-        rows.append({"potential": potential, "structure": structure, **made, **errors, **times})
+        first = first_use(potential, structure, options.rounds)
+        row = {"potential": potential, "structure": structure, "atoms": len(atoms)}
+        rows.append({**row, **made, **first, **errors, **times})
+        if options.output is not None:
+            known = with_earlier(rows, options.output)
+            write_text(options.output, to_json({**machine("vesin"), "rows": known}))
+            if options.page is not None:
+                text = options.page.read_text(encoding="utf-8")
+                write_text(options.page, with_table(text, known))
     show(rows)
-    if options.output is not None:
-        write_text(options.output, to_json({**machine("vesin"), "rows": rows}))
 
 
 def calculators(potential: str, *, in_process: bool) -> dict[str, PotentialCalculator]:
@@ -91,6 +114,63 @@ def making(prepared: PreparedPotential) -> dict[str, float]:
     assert artifact is not None
     _, taken = clocked(lambda: Artifact(artifact.file, prepared.potential))
     return {**figures, "load_cpu_s": taken["cpu_s"], "size_bytes": artifact.file.stat().st_size}
+
+
+def first_use(potential: str, structure: str, rounds: int) -> dict[str, float]:
+    """Processor seconds of a new process until it has forces, with compiled code and without."""
+    found = {}
+    for kind, compiled in (("first_plain_cpu_s", False), ("first_compiled_cpu_s", "auto")):
+        script = FIRST_USE.format(potential=potential, structure=structure, compile=compiled)
+        command = [sys.executable, "-c", script]
+        here = Path(__file__).parent
+        runs = [
+            subprocess.run(command, cwd=here, check=True, capture_output=True, text=True)
+            for _ in range(min(rounds, 3))
+        ]
+        found[kind] = min(float(run.stdout) for run in runs)
+    return found
+
+
+def with_earlier(rows: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
+    """The rows, and those in a file of other pairs, sorted."""
+    found = {(row["potential"], row["structure"]): row for row in rows}
+    if file.exists():
+        for row in json.loads(file.read_text(encoding="utf-8"))["rows"]:
+            key = row["potential"], row["structure"]
+            found[key] = {**row, **found.get(key, {})}
+    return [row for _, row in sorted(found.items())]
+
+
+def with_table(page: str, rows: list[dict[str, Any]]) -> str:
+    """The page with a table of the rows between its marks."""
+    before, mark, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (mark and end):
+        raise SystemExit(f"the page has no table between {BEGIN.strip()} and {END}")
+    columns = (
+        "potential, atoms", "compiling (s)", "new process, plain", "compiled",
+        "step, plain (ms)", "compiled", "compiled in the process", "ratio",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
+    for row in rows:
+        plain, compiled = (row[kind]["cpu_min_ms"] for kind in ("plain", "compiled"))
+        cells = (
+            f"`{row['potential']}`, {row['structure']}",
+            figure(row.get("build_cpu_s"), ".0f"),
+            figure(row.get("first_plain_cpu_s"), ".1f"),
+            figure(row.get("first_compiled_cpu_s"), ".1f"),
+            figure(plain, ".3g"),
+            f"**{compiled:.3g}**",
+            figure(row.get("in process", {}).get("cpu_min_ms"), ".3g"),
+            f"{plain / compiled:.1f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return before + mark + "\n".join(lines) + "\n" + end + after
+
+
+def figure(value: float | None, style: str) -> str:
+    """A number, or nothing where there is none."""
+    return "" if value is None else format(value, style)
 
 
 def children() -> float:

@@ -3,7 +3,9 @@
 Each step moves all atoms a little and asks for forces anew, neighbour list included. All that is
 compared takes turns in one run, of one step or several. A peer runs in an environment of its own,
 PEERS/NAME, where its packages are installed as ``benchmarks/peers/NAME.py`` says; it is skipped
-where there is none. From the root of a checkout:
+where there is none. NAME.compiled is the same peer in its own fastest mode. With ``--processes``,
+potentials that ship run in processes of their own, too, so that start and first step compare: by
+compiled code where the cache has it. From the root of a checkout:
 
     python benchmarks/inference.py --peers ~/peers --output docs/benchmarks/inference.json
 
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +35,8 @@ from rich.console import Console
 from rich.table import Table
 from timing import Sample, in_turns, machine, sample
 
-from ase_geomformer import PotentialCalculator, load_potential
+from ase_geomformer import PotentialCalculator, list_potentials, load_potential
+from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.plain import to_json
@@ -59,6 +63,9 @@ def main() -> None:
     parser.add_argument("--potentials", nargs="+", default=[], help="ours, by name or path")
     parser.add_argument("--long_range_cutoff", type=float, help="Å, of potentials that have one")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument(
+        "--processes", nargs="+", default=[], help="ours, by name, each in a process of its own"
+    )
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--in_a_row", type=int, default=1, help="steps of a turn")
@@ -67,7 +74,11 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     console = Console()
-    peers = start_peers(options.peers, options.threads, console)
+    peers = {
+        name: Peer(Path(sys.executable), PEERS / "_ours.py", options.threads, name)
+        for name in options.processes
+    }
+    peers |= start_peers(options.peers, options.threads, console)
     own = {name: potential(name) for name in options.architectures}
     own |= {Path(name).name: load_potential(name) for name in options.potentials}
     structures = cases(options.structures) | {file.stem: read(file) for file in options.files}
@@ -78,7 +89,11 @@ def main() -> None:
             for by, it in own.items()
             for kind in options.kinds
         }
-        timed |= {peer: process.of(atoms) for peer, process in peers.items()}
+        timed |= {
+            peer: process.of(atoms)
+            for peer, process in peers.items()
+            if peer not in options.processes or knows(peer, atoms)
+        }
         for call in timed.values():
             for _ in range(WARM_UP):
                 call()
@@ -88,12 +103,19 @@ def main() -> None:
         process.stop()
     show(rows, console)
     if options.output is not None:
-        versions = {peer: process.version for peer, process in peers.items()}
+        starts = {
+            peer: {
+                "version": process.version,
+                "start_cpu_s": process.start_cpu_s,
+                "first_step_cpu_s": process.first_step_cpu_s,
+            }
+            for peer, process in peers.items()
+        }
         content = {
             **machine("vesin"),
             "rounds": options.rounds,
             "in_a_row": options.in_a_row,
-            "peers": versions,
+            "peers": starts,
             "rows": rows,
         }
         write_text(options.output, to_json(content))
@@ -125,16 +147,27 @@ def ours(
 
 
 class Peer:
-    """A peer in its own process, which answers every line with a line."""
+    """A peer in its own process, which answers every line with a line.
 
-    def __init__(self, python: Path, script: Path, threads: int) -> None:
+    Attributes
+    ----------
+    version : str
+    start_cpu_s : float
+        Processor seconds until it could take a structure.
+    first_step_cpu_s : float or None
+        Of the first step that it ever made, once it has.
+    """
+
+    def __init__(self, python: Path, script: Path, threads: int, *more: str) -> None:
         self._process = subprocess.Popen(
-            [str(python), str(script), str(threads)],
+            [str(python), str(script), str(threads), *more],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.version = self._answer()["version"]
+        told = self._answer()
+        self.version, self.start_cpu_s = told["version"], told["start_cpu_s"]
+        self.first_step_cpu_s: float | None = None
 
     def of(self, atoms: Atoms) -> Callable[[], Sample]:
         """A timed step with this structure."""
@@ -149,6 +182,8 @@ class Peer:
 
         def step() -> Sample:
             answer = self._ask({})
+            if self.first_step_cpu_s is None:
+                self.first_step_cpu_s = answer["cpu_s"]
             return answer["wall_s"], answer["cpu_s"]
 
         return step
@@ -178,12 +213,18 @@ def start_peers(folder: Path | None, threads: int, console: Console) -> dict[str
     """The peers that have an environment; the others are named and left out."""
     peers = {}
     for script in sorted(PEERS.glob("[!_]*.py")) if folder else []:
-        python = folder / script.stem / "bin" / "python"
+        python = folder / script.stem.partition(".")[0] / "bin" / "python"
         if python.exists():
             peers[script.stem] = Peer(python, script, threads)
         else:
             console.print(f"{script.stem}: skipped, no environment at {python}")
     return peers
+
+
+def knows(potential: str, atoms: Atoms) -> bool:
+    """Whether a potential that ships knows the elements of a structure."""
+    known = read_card(list_potentials()[potential]).elements
+    return set(atoms.get_chemical_symbols()) <= set(known)
 
 
 def show(rows: list[dict[str, Any]], console: Console) -> None:

@@ -27,8 +27,11 @@ def by_calculator(calculator):
 
 
 def serve(version, prepare):
-    """Answer on standard output; ``prepare(numbers, cell or None)`` gives a step of positions."""
-    print(json.dumps({"version": version}), flush=True)
+    """Answer on standard output; ``prepare(numbers, cell or None)`` gives a step of positions.
+
+    ``start_cpu_s`` is what the process has taken so far: imports, and making the model.
+    """
+    print(json.dumps({"version": version, "start_cpu_s": time.process_time()}), flush=True)
     step = None
     for line in sys.stdin:
         question = json.loads(line)
