@@ -116,15 +116,16 @@ def errors_by_element(evaluation: Evaluation) -> Figure:
     squares = [found.rmse_meV_per_A for found in errors.values()]
     bars = axes.barh(rows, means, height=0.62, color=COLOURS["forces"], label="MAE")
     marks = axes.plot(squares, rows, "D", ms=5, color="black", label="RMSE")
-    for row, mean in zip(rows, means, strict=True):
+    for row, mean, square in zip(rows, means, squares, strict=True):
+        # Beyond bar and mark, where there is room for any number.
         axes.annotate(
-            f"{mean:.3g}", (mean, row), (-4, 0), textcoords="offset points",
-            ha="right", va="center", color="white", fontsize=8,
+            f"{mean:.3g} / {square:.3g}", (max(mean, square), row), (8, 0),
+            textcoords="offset points", ha="left", va="center", fontsize=8,
         )  # fmt: skip
     names = [f"{symbol}  ({found.atoms:,} atoms)" for symbol, found in errors.items()]
     axes.set_yticks(rows, names)
     axes.set_xlabel("force error (meV/Å)")
-    axes.set_xlim(0.0, 1.1 * max(squares))
+    axes.set_xlim(0.0, 1.35 * max(squares) or 1.0)
     axes.set_ylim(len(errors) - 0.4, -0.6)
     dress(axes)
     axes.grid(axis="y", visible=False)
@@ -263,7 +264,8 @@ def _draw_curve(axes: Axes, columns: dict[str, Array], name: str, colour: str) -
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    plain_log_ticks(axes.yaxis)
+    for axis in (axes.xaxis, axes.yaxis):
+        plain_log_ticks(axis)
     axes.set_xlabel("optimiser step")
     dress(axes)
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=9)

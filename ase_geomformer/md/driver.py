@@ -19,7 +19,7 @@ from ase_geomformer.md.output import (
     run_folder,
     start,
 )
-from ase_geomformer.md.result import MDResult, averages, drift
+from ase_geomformer.md.result import MDResult, averages, drift, suggested_equilibration
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, begin
 from ase_geomformer.runs.folder import RunFolder
@@ -191,6 +191,8 @@ def _result(
         drift_meV_per_atom_per_ps=drift(log, settings.equilibration_steps, len(simulation.atoms)),
         log=log,
         atoms=simulation.atoms,
+        equilibration_steps=settings.equilibration_steps,
+        suggested_equilibration_steps=suggested_equilibration(log),
         output=files.folder,
         error=error,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ _ENERGIES = {
     "total_energy_eV": ("total", GREY),
     "conserved_energy_eV": ("conserved", GREEN),
 }
+_FEW_ROWS = 10
 # Panels below the energies, where the log has them: label, unit and colour.
 _PANELS = {
     "temperature_K": ("temperature", "K", ORANGE),
@@ -39,16 +40,24 @@ def plot(log: dict[str, np.ndarray], settings: MDSettings) -> Figure:
     panels = figure.subplots(1 + len(shown), 1, sharex=True)
     upper = panels[0]
     time_ps = log["time_fs"] / 1000.0
+    # Of a run that was stopped early there may be one row, which a line does not show.
+    style: dict[str, Any] = {"lw": 1.1, "ms": 4, "marker": "o" if len(time_ps) < _FEW_ROWS else ""}
     averaged = log["step"] >= settings.equilibration_steps
     for name, (label, colour) in _ENERGIES.items():
         if name in log:
-            upper.plot(time_ps, log[name] - log[name][0], color=colour, lw=1.1, label=label)
+            upper.plot(
+                time_ps,
+                log[name] - log[name][0],
+                color=colour,
+                label=label,
+                **style,
+            )
     change = log["potential_energy_eV"] - log["potential_energy_eV"][0]
     _mean_line(upper, time_ps[averaged], change[averaged], "mean potential {:+.3f} eV")
     upper.set_ylabel("energy change (eV)")
     for axes, name in zip(panels[1:], shown, strict=True):
         label, unit, colour = _PANELS[name]
-        axes.plot(time_ps, log[name], color=colour, lw=1.1)
+        axes.plot(time_ps, log[name], color=colour, **style)
         _mean_line(axes, time_ps[averaged], log[name][averaged], f"mean {{:.3g}} {unit}")
         axes.set_ylabel(f"{label} ({unit})")
     panels[-1].set_xlabel("time (ps)")

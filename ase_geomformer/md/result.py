@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
+from ase_geomformer.md.analysis.blocks import block_average
 from ase_geomformer.runs.result import DynamicsResult, Row
 
 
 @dataclass(frozen=True)
 class Statistic:
-    """Mean and standard deviation of what was recorded."""
+    """Mean of what was recorded, how much that fluctuates, and how sure the mean is.
+
+    Attributes
+    ----------
+    mean : float
+    std : float
+        Standard deviation of the rows.
+    error : float
+        Standard error of the mean, from averages over blocks, see
+        :func:`~ase_geomformer.md.analysis.block_average`; NaN with fewer than two rows.
+    """
 
     mean: float
     std: float
+    error: float = float("nan")
 
 
+# Fewer rows do not tell when a run is equilibrated.
+_ENOUGH_ROWS = 100
 # Columns of the log in the table: how they are called there, with their format and unit.
 _ROWS = {
     "potential_energy_eV": ("potential energy", "{:.4f}", "eV"),
@@ -50,6 +64,10 @@ class MDResult(DynamicsResult):
         Whether they were "drawn" or came with the "structure".
     averages : dict of str to Statistic
         By column of the log, over the rows recorded after equilibration.
+    equilibration_steps : int
+        Those before are in no average.
+    suggested_equilibration_steps : int or None
+        What leaves the averages most independent rows, see :func:`suggested_equilibration`.
     drift_meV_per_atom_per_ps : float or None
         Slope of the conserved energy over the same rows; None without such a quantity or with
         fewer than three rows.
@@ -71,6 +89,8 @@ class MDResult(DynamicsResult):
     drift_meV_per_atom_per_ps: float | None
     log: dict[str, np.ndarray]
     atoms: Atoms
+    equilibration_steps: int = 0
+    suggested_equilibration_steps: int | None = None
     error: Exception | None = None
 
     @property
@@ -91,22 +111,34 @@ class MDResult(DynamicsResult):
             "number_of_atoms": len(self.atoms),
             "degrees_of_freedom": self.degrees_of_freedom,
             "initial_velocities": self.initial_velocities,
+            "equilibration_steps": self.equilibration_steps,
+            "suggested_equilibration_steps": self.suggested_equilibration_steps,
             "averages": self.averages,
             "drift_meV_per_atom_per_ps": self.drift_meV_per_atom_per_ps,
         }
 
     def rows(self) -> list[Row]:
-        rows = []
+        rows = self._averaged()
         for name, (label, form, unit) in _ROWS.items():
             if name in self.averages:
-                found = self.averages[name]
-                value = f"{form.format(found.mean)} ± {form.format(found.std)}"
-                rows.append((label, value, unit))
+                mean, std, error = map(form.format, astuple(self.averages[name]))
+                rows.append((label, f"{mean} ± {error}, std {std}", unit))
         if self.drift_meV_per_atom_per_ps is not None:
             drift = f"{self.drift_meV_per_atom_per_ps:+.3g}"
             rows.append(("drift of conserved energy", drift, "meV/atom/ps"))
         rows.append(("speed", f"{self.steps_per_second:.3g}", "steps/s"))
         rows.append(("", f"{self.ns_per_day:.3g}", "ns/day"))
+        return rows
+
+    def _averaged(self) -> list[Row]:
+        """What the averages are over, and what would suit them better."""
+        if not self.averages:
+            return []
+        first, last = (1e-3 * self.timestep_fs * n for n in (self.equilibration_steps, self.steps))
+        rows = [("mean ± standard error", f"from {first:g} to {last:g}", "ps")]
+        better = self.suggested_equilibration_steps
+        if better is not None and better > self.equilibration_steps:
+            rows.append(("suggested equilibration_steps", str(better), ""))
         return rows
 
 
@@ -115,15 +147,35 @@ _NOT_AVERAGED = ("step", "time_fs", "steps_per_second", "list_rebuilds")
 
 
 def averages(log: dict[str, np.ndarray], equilibration_steps: int) -> dict[str, Statistic]:
-    """Mean and standard deviation of every recorded quantity after equilibration."""
+    """Mean, fluctuation and error of every recorded quantity after equilibration."""
     kept = log["step"] >= equilibration_steps if log else np.zeros(0, dtype=bool)
     if not kept.any():
         return {}
     return {
-        name: Statistic(float(values[kept].mean()), float(values[kept].std()))
+        name: Statistic(float(values[kept].mean()), float(values[kept].std()), _error(values[kept]))
         for name, values in log.items()
         if name not in _NOT_AVERAGED
     }
+
+
+def suggested_equilibration(log: dict[str, np.ndarray]) -> int | None:
+    """Number of initial steps to leave out, so that most independent rows remain.
+
+    Of the first half of the run, in steps of a twentieth, the point is taken after which the rows
+    of the potential energy, divided by their correlation, are most (Chodera, J. Chem. Theory
+    Comput. 12, 1799 (2016)). None with fewer than 100 rows.
+    """
+    energy = log.get("potential_energy_eV", np.zeros(0))
+    if len(energy) < _ENOUGH_ROWS or not np.isfinite(energy).all():
+        return None
+    starts = np.arange(0, len(energy) // 2, len(energy) // 20)
+    independent = [len(energy[s:]) / block_average(energy[s:]).correlation for s in starts]
+    return int(log["step"][starts[int(np.argmax(independent))]])
+
+
+def _error(values: np.ndarray) -> float:
+    known = len(values) > 1 and bool(np.isfinite(values).all())
+    return block_average(values).error if known else float("nan")
 
 
 def drift(log: dict[str, np.ndarray], equilibration_steps: int, num_atoms: int) -> float | None:

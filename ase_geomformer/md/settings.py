@@ -59,7 +59,8 @@ class MDSettings:
         Estimated compressibility of the material for npt-berendsen (liquid water 0.46, silicon
         0.01); an error only rescales the time constant.
     equilibration_steps : int
-        Number of initial steps to exclude from averages and drift; they are still recorded.
+        Number of initial steps to exclude from averages and drift; they are still recorded. The
+        result suggests a number.
     log_interval : int
         Number of steps between lines of the log.
     trajectory_interval : int

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,6 +155,19 @@ def test_a_long_learning_curve_is_averaged_over_intervals(tmp_path: Path) -> Non
     np.testing.assert_allclose(values[-20:], 15.0, rtol=0.01)
 
 
+def test_ticks_of_learning_curves_are_plain_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    rows = [f"{step},{100.0 / (1 + step)}" for step in range(12)]
+    path.write_text("\n".join(["step,train_mae_forces_meV_per_A", *rows, ""]))
+    figure = learning_curve(path)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    for axis, kind in itertools.product((axes.xaxis, axes.yaxis), ("major", "minor")):
+        labels = [label.get_text() for label in axis.get_ticklabels(which=kind)]
+        assert not any("$" in text or "10^" in text for text in labels)
+        assert kind == "minor" or {"5", "10"} & set(labels)
+
+
 def test_a_table_without_errors_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss\n0,1.0\n")
@@ -167,6 +181,13 @@ def test_errors_by_element_are_labelled_with_their_numbers(molecules: list[Atoms
     assert names == ["H  (48 atoms)", "C  (12 atoms)", "O  (8 atoms)"]
     assert axes.get_xlabel() == "force error (meV/Å)"
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([10.0] * 3)
+    numbers = [text.get_text() for text in axes.texts]
+    assert [text.split(" / ")[0] for text in numbers] == ["10"] * 3
+    # Beyond the marks, and inside the panel.
+    axes.figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+    for text in axes.texts:
+        assert text.get_window_extent().x1 < frame.x1
     with pytest.raises(ValueError, match="no frame has forces"):
         errors_by_element(evaluation(molecules, "energy"))
 

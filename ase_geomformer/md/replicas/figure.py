@@ -28,8 +28,16 @@ def plot(result: ReplicasResult) -> Figure:
     column = "target_temperature_K" if result.acceptance else "temperature_K"
     for index, (replica, colour) in enumerate(zip(result.replicas, colours, strict=True)):
         time_ps = replica.log["time_fs"] / 1000.0
-        upper.plot(time_ps, replica.log[column], color=colour, lw=1.1, label=f"replica {index}")
-    upper.set(xlabel="time (ps)", ylabel="target (K)" if result.acceptance else "temperature (K)")
+        # A temperature is exchanged at once, and not in the course of an interval.
+        style = "steps-post" if result.acceptance else "default"
+        upper.plot(
+            time_ps, replica.log[column], color=colour, lw=1.1, label=f"replica {index}",
+            drawstyle=style,
+        )  # fmt: skip
+    upper.set(
+        xlabel="time (ps)",
+        ylabel="target temperature (K)" if result.acceptance else "temperature (K)",
+    )
     for index, (kelvin, colour) in enumerate(zip(result.temperatures_K, colours, strict=True)):
         log = result.at_temperature(kelvin) if result.acceptance else result.replicas[index].log
         energies = log["potential_energy_eV"]
@@ -40,5 +48,6 @@ def plot(result: ReplicasResult) -> Figure:
     lower.set(xlabel="potential energy (eV)", ylabel="density (1/eV)")
     for axes in (upper, lower):
         dress(axes)
-        axes.legend(frameon=False, fontsize=8, ncols=2)
+        # Above the panel: curves may be anywhere in it.
+        axes.legend(frameon=False, fontsize=8, ncols=6, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return figure

@@ -16,7 +16,7 @@ from ase_geomformer.md.recorder import columns, read_log
 from ase_geomformer.md.replicas.facts import check_set
 from ase_geomformer.md.replicas.result import ReplicasResult
 from ase_geomformer.md.replicas.settings import ReplicaSettings
-from ase_geomformer.md.result import MDResult, averages, drift
+from ase_geomformer.md.result import MDResult, averages, drift, suggested_equilibration
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.runs.extxyz import whole_file
 from ase_geomformer.runs.folder import RunFolder, check_same
@@ -157,6 +157,8 @@ def _recall(facts: Mapping[str, Any], folder: Path, settings: MDSettings) -> MDR
         drift_meV_per_atom_per_ps=drift(log, settings.equilibration_steps, len(atoms)),
         log=log,
         atoms=atoms,
+        equilibration_steps=settings.equilibration_steps,
+        suggested_equilibration_steps=suggested_equilibration(log),
         output=folder,
         **facts,
     )

@@ -37,8 +37,8 @@ def summary_table(result: ReplicasResult, settings: MDSettings) -> Table:
 
     exchanges = bool(result.acceptance)
     table = Table(
-        "temperature" if exchanges else "replica", "target (K)", "mean (K)",
-        "potential energy (eV)", "accepted" if exchanges else "steps",
+        *([] if exchanges else ["replica"]), "target (K)", "mean (K)",
+        "potential energy (eV)", "accepted with next" if exchanges else "steps",
         caption=f"{result.ns_per_day:.3g} ns/day in all",
     )  # fmt: skip
     for index, kelvin in enumerate(result.temperatures_K):
@@ -54,5 +54,5 @@ def summary_table(result: ReplicasResult, settings: MDSettings) -> Table:
         if exchanges:
             share = result.acceptance[index] if index < len(result.acceptance) else None
             last = "" if share is None else f"{share:.0%}"
-        table.add_row(str(index), f"{kelvin:g}", *means, last)
+        table.add_row(*([] if exchanges else [str(index)]), f"{kelvin:g}", *means, last)
     return table

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_geomformer.runs.style import dress, new_figure
+from ase_geomformer.recipes.elasticity.tensor import COMPONENTS
+from ase_geomformer.runs.style import GREY, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-_COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
 def plot(strains: np.ndarray, stresses: np.ndarray, constants: np.ndarray) -> Figure:
@@ -32,16 +30,17 @@ def plot(strains: np.ndarray, stresses: np.ndarray, constants: np.ndarray) -> Fi
     palette = colormaps["tab10"].colors  # type: ignore[attr-defined]
     for component, axes in enumerate(panels):
         strain = strains[component, :, component]
-        for row, name in enumerate(_COMPONENTS):
+        for row, name in enumerate(COMPONENTS):
             colour = palette[row]
             axes.plot(100 * strain, stresses[component, :, row], "o", color=colour, ms=3.5)
             line = constants[row, component] * strain
             axes.plot(100 * strain, line, color=colour, lw=1.0, label=name)
-        axes.set_title(f"strain {_COMPONENTS[component]}", fontsize=10)
+        axes.set_title(f"strain {COMPONENTS[component]}", fontsize=10)
         dress(axes)
     for axes in panels[3:]:
         axes.set_xlabel("strain (%)")
     for axes in panels[::3]:
         axes.set_ylabel("stress (GPa)")
-    panels[0].legend(frameon=False, fontsize=8, ncols=2)
+    panels[0].legend(frameon=False, fontsize=8, ncols=2, title="stress", title_fontsize=8)
+    figure.suptitle("Cartesian axes of the structure given", fontsize=9, color=GREY)
     return figure

@@ -66,9 +66,12 @@ class ElasticResult(RecipeResult):
             "lattice_A": self.atoms.cell.lengths(),
             "crystal_class": self.crystal_class,
             "point_group": self.point_group,
+            "standard_elastic_constants_GPa": self.standard_constants_GPa,
+            "standard_axes": "Cartesian axes of the conventional cell, as spglib orients it",
             "elastic_constants_GPa": self.constants_GPa,
             "errors_GPa": self.errors_GPa,
-            "standard_elastic_constants_GPa": self.standard_constants_GPa,
+            "axes": "Cartesian axes of the structure given",
+            "components": tensors.COMPONENTS,
             "asymmetry_GPa": self.asymmetry_GPa,
             **asdict(self.moduli),
             "moduli_errors": self.moduli_errors,
@@ -79,7 +82,10 @@ class ElasticResult(RecipeResult):
 
     def rows(self) -> list[Row]:
         found, errors = self.moduli, self.moduli_errors
-        rows = [("crystal class", f"{self.crystal_class} ({self.point_group})", "")]
+        rows = [
+            ("crystal class", f"{self.crystal_class} ({self.point_group})", ""),
+            ("axes", "of the conventional cell", ""),
+        ]
         standard = self.standard_constants_GPa
         for i, j in _distinct(standard):
             rows.append((f"C{i + 1}{j + 1}", f"{standard[i, j]:.2f}", "GPa"))

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from matscipy.elasticity import Voigt_6x6_to_full_3x3x3x3, full_3x3x3x3_to_Voigt_6x6
 
+# Voigt's order, of strains, stresses and the rows of tensors.
+COMPONENTS = ("xx", "yy", "zz", "yz", "xz", "xy")
 # Number of independent constants by point group (J. F. Nye, Physical Properties of Crystals,
 # Oxford 1985, table 9).
 _CLASSES = {

@@ -74,12 +74,25 @@ def plot_many(results: Sequence[RelaxResult]) -> Figure:
         (lower, gains, "energy change (eV/atom)"),
     ):
         finite = [np.array(group)[np.isfinite(group)] for group in values]
-        axes.hist(finite, bins=30, stacked=True, color=colours, label=list(shown))
+        whole = label == "steps"
+        bins = _whole_bins(finite) if whole else 30
+        axes.hist(finite, bins=bins, stacked=True, color=colours, label=list(shown))
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        if whole:
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel(label)
         axes.set_ylabel("structures")
         dress(axes)
     upper.legend(frameon=False)
     return figure
+
+
+def _whole_bins(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Edges half-way between whole numbers, for 30 bars or fewer."""
+    joined = np.concatenate(values)
+    low, high = joined.min(), joined.max()
+    width = np.ceil((high - low + 1) / 30)
+    return np.arange(low - 0.5, high + 0.5 + width, width)
 
 
 def _gain(result: RelaxResult) -> float:

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from ase_geomformer.recipes import ElasticSettings, elastic
 from ase_geomformer.recipes.elasticity import tensor as tensors
+from ase_geomformer.recipes.elasticity.figure import plot
 
 
 def run_elastic(atoms: Atoms, calculator: Any, **settings: Any) -> Any:
@@ -33,6 +34,16 @@ def test_elastic_constants_follow_the_crystal_when_it_is_turned() -> None:
     np.testing.assert_allclose(turned.standard_constants_GPa, c, atol=0.5)
     np.testing.assert_allclose(turned.constants_GPa, tensors.rotated(c, turn), atol=0.5)
     assert turned.asymmetry_GPa < 0.5
+    # Which axes, and which components, the numbers and the figure refer to is told.
+    summary = turned.summary()
+    names = list(summary)
+    assert names.index("standard_elastic_constants_GPa") < names.index("elastic_constants_GPa")
+    assert "conventional cell" in summary["standard_axes"]
+    assert "structure given" in summary["axes"]
+    assert summary["components"] == ("xx", "yy", "zz", "yz", "xz", "xy")
+    assert ("axes", "of the conventional cell", "") in turned.rows()
+    drawn = plot(np.zeros((6, 3, 6)), np.zeros((6, 3, 6)), turned.constants_GPa)
+    assert "structure given" in drawn.get_suptitle()
 
 
 def test_relaxed_ions_soften_the_shear_of_a_crystal_with_a_basis(

@@ -23,6 +23,7 @@ from ase_geomformer.cli import main
 from ase_geomformer.evaluate import BatchEvaluator
 from ase_geomformer.potential import Potential
 from ase_geomformer.recipes import RelaxManySettings, RelaxSettings, relax, relax_many
+from ase_geomformer.recipes.relaxation.figure import plot_many
 
 SETTINGS = RelaxManySettings(fmax=0.02, steps=40, in_flight=3)
 
@@ -78,6 +79,11 @@ def test_cells_are_relaxed_too_and_with_any_calculator() -> None:
     for relaxed in result.structures:
         np.testing.assert_allclose(relaxed.cell.lengths(), 3.58983, atol=1e-4)
     assert len({found.steps for found in result.results}) > 1
+    # Structures and steps are whole: so are the middles of the bars, and the ticks.
+    steps = plot_many(result.results).axes[0]
+    middles = [bar.get_x() + bar.get_width() / 2 for bar in steps.patches]
+    assert middles == pytest.approx(np.round(middles))
+    assert all(tick == round(tick) for tick in (*steps.get_xticks(), *steps.get_yticks()))
 
 
 def test_structures_come_from_folder_file_and_database(

@@ -125,7 +125,9 @@ def set_force_constants(
 def run_transport(phonon: Phono3py, settings: ConductivitySettings) -> Transport:
     """Solve the Boltzmann equation of phonons, by phono3py."""
     phonon.mesh_numbers = settings.q_mesh
-    phonon.init_phph_interaction()
+    # Without the average, lifetimes depend on how rounding chooses the eigenvectors of degenerate
+    # modes, and the conductivity with them in its fourth digit.
+    phonon.init_phph_interaction(average_degenerate_weights=True)
     direct = settings.method == "lbte"
     phonon.run_thermal_conductivity(
         is_LBTE=direct,

@@ -106,7 +106,9 @@ class PhononResult(RecipeResult):
         a, b, c = self.atoms.cell.cellpar()[:3]
         warm = int(np.argmin(np.abs(thermal.temperatures_K - 300.0)))
         at = f"at {thermal.temperatures_K[warm]:g} K"
-        heat_capacity = 1000.0 * thermal.heat_capacity_eV_per_K[warm] / len(self.phonon.primitive)
+        by_atom = 1000.0 / len(self.phonon.primitive)
+        heat_capacity = by_atom * thermal.heat_capacity_eV_per_K[warm]
+        zero_point = by_atom * thermal.zero_point_energy_eV
         return [
             ("lattice", f"{a:.4f} {b:.4f} {c:.4f}", "Å"),
             ("atoms in supercell", str(len(self.phonon.supercell)), ""),
@@ -114,6 +116,6 @@ class PhononResult(RecipeResult):
             ("lowest frequency", f"{self.stability.lowest_frequency_THz:.3f}", "THz"),
             ("highest frequency", f"{highest:.3f}", "THz"),
             ("translations at Γ", f"{self.acoustic_gap_THz:.1e}", "THz"),
-            ("zero-point energy", f"{1000 * thermal.zero_point_energy_eV:.2f}", "meV"),
+            ("zero-point energy", f"{zero_point:.2f}", "meV/atom"),
             (f"heat capacity {at}", f"{heat_capacity:.4f}", "meV/K/atom"),
         ]

@@ -29,17 +29,18 @@ def draw_qha(result: QHAResult) -> Figure:
         result.equilibrium_volumes_A3, result.gibbs_energy_eV, color=ORANGE, lw=1.2, label="minimum"
     )
     for row in rows:
-        free.plot(result.volumes_A3, result.free_energies_eV[row], ".-", color=BLUE, lw=0.8, ms=4)
+        free.plot(result.volumes_A3, result.free_energies_eV[row], ".", color=BLUE, ms=4)
+        free.plot(*_fitted(result, row), color=BLUE, lw=0.8)
         free.annotate(
             f"{result.temperatures_K[row]:g} K",
             (result.volumes_A3[-1], result.free_energies_eV[row][-1]),
             fontsize=7, xytext=(3, 0), textcoords="offset points", va="center",
         )  # fmt: skip
-    free.set_xlabel("volume (Å$^3$)")
-    free.set_ylabel("free energy (eV)")
+    free.set_xlabel("volume of primitive cell (Å$^3$)")
+    free.set_ylabel("free energy (eV/primitive cell)")
     free.legend(frameon=False, fontsize=8)
     expansion.plot(result.temperatures_K, 1e6 * result.thermal_expansion_per_K, color=ORANGE)
-    expansion.set_ylabel("volumetric expansion (10$^{-6}$/K)")
+    expansion.set_ylabel("volume expansion coefficient (10$^{-6}$/K)")
     heat.plot(result.temperatures_K, 1e3 * result.heat_capacity_eV_per_K / atoms, color=GREEN)
     heat.axhline(3e3 * units.kB, color=GREY, lw=0.8, ls="--", label="Dulong and Petit")
     heat.set_ylabel("$C_p$ (meV/K/atom)")
@@ -52,6 +53,16 @@ def draw_qha(result: QHAResult) -> Figure:
     for axes in figure.axes:
         dress(axes)
     return figure
+
+
+def _fitted(result: QHAResult, row: int) -> tuple[np.ndarray, np.ndarray]:
+    """The equation of state at a temperature, whose minimum is the equilibrium volume."""
+    from phonopy.qha.eos import fit_to_eos, get_eos
+
+    equation = get_eos(result.eos)
+    parameters = fit_to_eos(result.volumes_A3, result.free_energies_eV[row], equation)
+    volumes = np.linspace(result.volumes_A3.min(), result.volumes_A3.max(), 100)
+    return volumes, equation(volumes, parameters)
 
 
 def draw_gruneisen(result: QHAResult) -> Figure:

@@ -64,13 +64,14 @@ def gruneisen_parameters(
         found.set_band_structure([path + _AWAY_FROM_GAMMA for path in bands.q_points])
     sampled: Any = found.get_mesh()
     q_points, weights, frequencies, _, parameters = sampled
-    _, distances, band_frequencies, _, band_parameters = found.get_band_structure()
+    # phonopy's distances run on where one path ends and another begins elsewhere.
+    _, _, band_frequencies, _, band_parameters = found.get_band_structure()
     return GruneisenParameters(
         q_points=np.array(q_points),
         weights=np.array(weights),
         frequencies_THz=np.array(frequencies),
         parameters=np.where(np.abs(frequencies) > _TRANSLATION_THZ, parameters, np.nan),
-        band_distances=[np.array(part) for part in distances],
+        band_distances=bands.distances,
         band_frequencies_THz=[np.array(part) for part in band_frequencies],
         band_parameters=[
             np.where(np.abs(frequency) > _TRANSLATION_THZ, part, np.nan)

@@ -27,6 +27,8 @@ class QHAResult(RecipeResult):
         The relaxed cell, without vibrations.
     static_volume_A3 : float
         Of its primitive cell.
+    eos : str
+        The equation of state that free energies are fitted to.
     volumes_A3, energies_eV : array (volumes,)
         Static energies.
     stabilities : list of Stability
@@ -52,6 +54,7 @@ class QHAResult(RecipeResult):
 
     atoms: Atoms
     static_volume_A3: float
+    eos: str
     volumes_A3: np.ndarray
     energies_eV: np.ndarray
     stabilities: list[Stability]
@@ -103,7 +106,7 @@ class QHAResult(RecipeResult):
             ("volume of primitive cell, static", f"{self.static_volume_A3:.3f}", "Å³"),
             (f"volume {at}", f"{self.equilibrium_volumes_A3[warm]:.3f}", "Å³"),
             (
-                f"thermal expansion {at}",
+                f"volume expansion coefficient {at}",
                 f"{1e6 * self.thermal_expansion_per_K[warm]:.2f}",
                 "1e-6/K",
             ),

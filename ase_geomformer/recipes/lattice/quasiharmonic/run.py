@@ -149,6 +149,7 @@ def _result(
         ),
         atoms=atoms,
         static_volume_A3=float(middle.primitive.volume),
+        eos=settings.eos,
         volumes_A3=np.array(found.volumes),
         energies_eV=np.array(energies[: settings.volumes]),
         stabilities=stabilities,

@@ -13,6 +13,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
+from ase_geomformer.recipes.lattice.quasiharmonic.figure import draw_gruneisen, draw_qha
 from ase_geomformer.recipes.lattice.quasiharmonic.result import QHAResult
 from ase_geomformer.recipes.lattice.quasiharmonic.run import qha
 from ase_geomformer.recipes.lattice.quasiharmonic.settings import QHASettings
@@ -73,6 +74,30 @@ def test_mode_gruneisen_parameters_are_slopes_of_frequencies(
     np.testing.assert_allclose(np.sort(modes.parameters[point]), np.sort(slope), rtol=0.05)
     average = np.nanmean(modes.parameters)
     assert copper.thermal_gruneisen[10] == pytest.approx(average, rel=0.1)
+
+
+def test_gruneisen_parameters_are_drawn_along_the_path_of_the_bands(copper: QHAResult) -> None:
+    bands, modes = copper.bands, copper.modes
+    # The path of fcc jumps from U to K, where distances must not go on.
+    starts = [part[0] for part in bands.distances[1:]]
+    assert starts == pytest.approx([part[-1] for part in bands.distances[:-1]])
+    for own, path in zip(modes.band_distances, bands.distances, strict=True):
+        np.testing.assert_array_equal(own, path)
+    for own, path in zip(modes.band_frequencies_THz, bands.frequencies_THz, strict=True):
+        np.testing.assert_allclose(np.sort(own), np.sort(path), atol=1e-3)
+    axes = draw_gruneisen(copper).axes[0]
+    drawn = np.concatenate([np.ravel(line.get_xdata()) for line in axes.lines[: 3 * len(starts)]])
+    assert axes.get_xlim()[1] == pytest.approx(bands.distances[-1][-1])
+    assert drawn.max() <= axes.get_xlim()[1] + 1e-9
+
+
+def test_free_energies_are_drawn_with_their_equation_of_state(copper: QHAResult) -> None:
+    axes = draw_qha(copper).axes[0]
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 100]
+    assert len(curves) == 6
+    volumes, energies = (np.asarray(part) for part in curves[0].get_data())
+    lowest = volumes[np.argmin(energies)]
+    assert lowest == pytest.approx(copper.equilibrium_volumes_A3[0], rel=2e-3)
 
 
 def test_files(copper: QHAResult, folder: Path) -> None:
