@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from ase_geomformer.md.analysis.blocks import block_average
+from ase_geomformer.md.blocks import block_average
 from ase_geomformer.runs.result import DynamicsResult, Row
 
 

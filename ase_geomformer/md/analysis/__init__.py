@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ase_geomformer.md.analysis.blocks import BlockAverage, block_average
 from ase_geomformer.md.analysis.diffusion import MSD, mean_square_displacement
 from ase_geomformer.md.analysis.dipole import DipoleSpectrum, dipole_spectrum
 from ase_geomformer.md.analysis.frames import Frames, load_frames
 from ase_geomformer.md.analysis.rdf import RDF, radial_distribution
 from ase_geomformer.md.analysis.vibrations import VACF, velocity_autocorrelation
+from ase_geomformer.md.blocks import BlockAverage, block_average
 
 __all__ = [
     "MSD",
