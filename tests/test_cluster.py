@@ -14,7 +14,10 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
+from ase_geomformer.accuracy.evaluation import evaluate_frames
+from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.cluster import ClusterEvaluator, on_cluster
+from ase_geomformer.data.frames import Frame
 from ase_geomformer.evaluate import as_evaluator
 from ase_geomformer.recipes import RelaxManySettings, relax_many
 from ase_geomformer.recipes.lattice.forces import evaluate_forces
@@ -101,6 +104,19 @@ def test_displacements_take_their_forces_from_workers(threads):
     with on_cluster(EMT(), threads) as many:
         found = evaluate_forces(many, displaced, atoms_per_chunk=12)
     np.testing.assert_array_equal(found, alone)
+
+
+def test_errors_on_labelled_structures_are_those_of_one_process(threads):
+    frames = []
+    for index, atoms in enumerate(ethanols(5)):
+        atoms.calc = EMT()
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        frames.append(Frame(atoms.copy(), energy=energy, forces=forces, index=index))
+    expected = evaluate_frames(PotentialCalculator(POTENTIAL, dtype="float64"), frames).to_dict()
+    with on_cluster(POTENTIAL, threads) as many:
+        found = evaluate_frames(many, frames).to_dict()
+    for name in ("energy_mae_meV_per_atom", "forces_mae_meV_per_A"):
+        assert found[name] == pytest.approx(expected[name])
 
 
 class TestRelaxMany:

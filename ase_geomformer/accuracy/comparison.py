@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ase_geomformer.accuracy.errors import Array
 from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.cluster import ClusterEvaluator
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.evaluate import BatchEvaluator, Evaluator, SerialEvaluator
 from ase_geomformer.potential import Potential
@@ -45,7 +46,7 @@ class Comparison:
 
 
 def compare(
-    potential: Potential | Calculator,
+    potential: Potential | Calculator | ClusterEvaluator,
     frames: Sequence[Frame],
     *,
     device: torch.device | str | None = None,
@@ -61,11 +62,18 @@ def compare(
     dict of str to Comparison
         By target, of the targets that some frame is labelled with.
     """
-    if isinstance(potential, Potential | PotentialCalculator):
+    if isinstance(potential, ClusterEvaluator):
+        evaluate: Evaluator = potential
+        model = potential.potential
+        known = set(potential.calculator.implemented_properties)
+        if model is not None:
+            check_elements(model, frames)
+            known = set(model.properties)
+    elif isinstance(potential, Potential | PotentialCalculator):
         model = potential if isinstance(potential, Potential) else potential.potential
         check_elements(model, frames)
         known = set(model.properties)
-        evaluate: Evaluator = BatchEvaluator(potential, device=device, dtype=dtype)
+        evaluate = BatchEvaluator(potential, device=device, dtype=dtype)
     else:
         known, evaluate = set(potential.implemented_properties), SerialEvaluator(potential)
     wanted = [tuple(n for n in labels(frame) if n in known) for frame in frames]

@@ -27,6 +27,7 @@ from ase_geomformer.accuracy.errors import (
     force_errors,
     stress_errors,
 )
+from ase_geomformer.cluster import ClusterEvaluator
 from ase_geomformer.data.frames import Frame, elements
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.potential import Potential
@@ -206,7 +207,7 @@ class Evaluation:
 
 
 def evaluate_frames(
-    potential: str | os.PathLike[str] | Potential | Calculator,
+    potential: str | os.PathLike[str] | Potential | Calculator | ClusterEvaluator,
     frames: Iterable[Frame],
     *,
     device: torch.device | str | None = None,
@@ -217,7 +218,7 @@ def evaluate_frames(
 
     Parameters
     ----------
-    potential : str, path, Potential or ASE calculator
+    potential : str, path, Potential, ASE calculator or ClusterEvaluator
     frames : iterable of Frame
         Each is evaluated for the labels it has; frames without labels are skipped.
     device, dtype, progress

@@ -36,6 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     common.add_calculator(parser)
     common.add_output(parser, required=True)
+    common.add_cluster(parser)
     parser.add_class_arguments(DataSettings, as_group=True, skip=NOT_OPTIONS)
 
 
@@ -45,6 +46,7 @@ def run(options: Namespace) -> int:
     from ase_geomformer.accuracy.figures import errors_by_element, parity
     from ase_geomformer.data.frames import label_table
     from ase_geomformer.data.readers import read_frames
+    from ase_geomformer.evaluate import as_evaluator
     from ase_geomformer.machine.display import Console
     from ase_geomformer.machine.text import printable
     from ase_geomformer.runs.folder import check_folder, start_folder, write_result
@@ -58,7 +60,10 @@ def run(options: Namespace) -> int:
     frames = read_frames(data)
     console = Console(quiet=not options.progress)
     console.print(label_table({"data": frames}))
-    evaluation = evaluate_frames(calculator, frames, progress=options.progress)
+    with common.on_workers(as_evaluator(calculator), options) as many:
+        # Here or on the workers.
+        source: Any = calculator if options.cluster is None else many
+        evaluation = evaluate_frames(source, frames, progress=options.progress)
     start_folder(folder, common.inputs(options), FILES)
     evaluation.save(folder / "predictions.npz")
     save_figure(parity(evaluation), folder / "parity.png")
