@@ -217,8 +217,8 @@ def apart(frames: list[Frame], temperature_K: float) -> str:
     other = temperature(frames[0])
     lower = "lower and wider" if other > temperature_K else "higher and narrower"
     return (
-        f" The nearest labelled frames are at {other:g} K: their peaks are {lower} for that reason, "
-        "and only positions compare."
+        f" The nearest labelled frames are at {other:g} K: their peaks are {lower} for that "
+        "reason, and only positions compare."
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 
+from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
 from ase_geomformer.recipes.crystals import check_crystal
 from ase_geomformer.recipes.relaxation.result import RelaxResult
@@ -146,15 +148,18 @@ def cohesive_energy(
     settings : RelaxSettings, optional
         How the structure is relaxed; with its cell where it has one when left out.
     atom_energies : mapping, optional
-        Energy in eV of an isolated atom of each element. When left out they are the potential's
-        own, which mean little where it has not been trained on isolated atoms.
+        Energy in eV of an isolated atom of each element, at the level of theory of the potential.
+        When left out they are the calculator's own; a trained potential extrapolates to them, and
+        a warning and the result's ``reason`` say so.
     """
     evaluator = recipe_evaluator(potential)
     periodic = atoms.pbc.all() and atoms.cell.rank == 3
     settings = settings or RelaxSettings(cell="full" if periodic else "none")
     found = relax(atoms, evaluator, settings, progress=False)
     counts: dict[str, int] = atoms.symbols.formula.count()
+    remark = ""
     if atom_energies is None:
+        remark = _extrapolated(evaluator)
         lone = [_isolated(symbol) for symbol in counts]
         energies: list[dict[str, Any]] = evaluator(lone, ("energy",))
         atom_energies = dict(zip(counts, (e["energy"] for e in energies), strict=True))
@@ -162,7 +167,22 @@ def cohesive_energy(
     if missing:
         raise ValueError(f"atom_energies has none for {', '.join(missing)}; give all elements")
     apart = sum(number * atom_energies[symbol] for symbol, number in counts.items())
-    return _difference((apart - found.energy) / len(atoms), "eV/atom", {"structure": found})
+    difference = _difference((apart - found.energy) / len(atoms), "eV/atom", {"structure": found})
+    if not remark:
+        return difference
+    warnings.warn(remark, stacklevel=2)
+    return replace(difference, reason=f"{difference.reason}; {remark}")
+
+
+def _extrapolated(evaluator: Evaluator) -> str:
+    """What is to be said of a trained potential's energies of isolated atoms; "" of others."""
+    potential = getattr(evaluator, "potential", None)
+    if potential is None or potential.card is None:
+        return ""
+    return (
+        f"the energies of isolated atoms are what {potential.card.name!r} extrapolates, far from "
+        "its training data unless that has isolated atoms: give atom_energies"
+    )
 
 
 def _isolated(symbol: str) -> Atoms:

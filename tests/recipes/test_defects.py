@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
-from ase.build import bulk, fcc111, molecule
+from ase.build import bulk, fcc111, molecule, surface
 from ase.calculators.emt import EMT
+from ase.neighborlist import neighbor_list
 
 from ase_geomformer.recipes import (
     RelaxSettings,
@@ -58,3 +61,28 @@ def test_what_these_energies_cannot_mean_is_refused() -> None:
         surface_energy(bulk("NaCl", "rocksalt", a=5.6), bulk("Cu"), EMT())
     with pytest.raises(ValueError, match="atom_energies has none for O"):
         cohesive_energy(molecule("H2O"), EMT(), atom_energies={"H": -1.0})
+
+
+def test_silicon_is_cut_where_one_bond_breaks() -> None:
+    """The example of the docs: above the 1.31 J/m^2 of PBE's 7x7 reconstruction, and near it."""
+    crystal = bulk("Si", a=5.468)
+    slab = surface(crystal, (1, 1, 1), 6, periodic=True)
+    slab.positions += slab.cell[2] / 24
+    slab.wrap()
+    slab.center(vacuum=8.0, axis=2)
+    bonds = np.bincount(neighbor_list("i", slab, 2.6), minlength=len(slab))
+    assert sorted(bonds) == [3] * 2 + [4] * 10
+    found = surface_energy(slab, crystal, "so3krates-mlearn-si")
+    assert found.converged
+    assert 1.31 < found.value < 1.60
+
+
+def test_extrapolated_atoms_are_told() -> None:
+    fixed, crystal = RelaxSettings(steps=0), bulk("Si", a=5.468)
+    with pytest.warns(UserWarning, match="give atom_energies"):
+        found = cohesive_energy(crystal, "so3krates-mlearn-si", fixed)
+    assert "'so3krates-mlearn-si' extrapolates" in found.reason
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        given = cohesive_energy(crystal, "so3krates-mlearn-si", fixed, atom_energies={"Si": -0.8})
+    assert "extrapolates" not in given.reason
