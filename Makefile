@@ -33,8 +33,7 @@ check: lint  ## style, types, imports and a quick selection of tests: a minute o
 
 fuzz: $(STAMP)  ## random damage to potentials and structures, and kills at every file operation
 	@$(QUIET_THREADS) $(BIN)/python benchmarks/fuzz.py --seconds 600 $(ARGS)
-	@for verb in md-traj md-h5md md-extxyz replicas relax relax-many phonons conductivity qha neb; do \
-		$(QUIET_THREADS) $(BIN)/python tests/kills/kill.py $$verb build/kills/$$verb || exit 1; done
+	@$(QUIET_THREADS) $(BIN)/python tests/kills/table.py build/kills
 
 lint: $(STAMP)  ## check style (ruff), types (mypy) and imports between rooms (import-linter)
 	@$(BIN)/ruff check

@@ -72,7 +72,7 @@ def learning_curve(csv_path: str | os.PathLike[str]) -> Figure:
     Parameters
     ----------
     csv_path : path
-        ``metrics.csv`` of Lightning's CSVLogger.
+        ``metrics.csv`` of a training.
 
     Raises
     ------

@@ -27,6 +27,8 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         ) from error
 
 
+# In the names of what is being written, which no user gives to a file.
+_PARTIAL = ".partial"
 _OUTGOING = "-old"
 # Between its two moves a living process takes far less.
 _UNDER_WAY_S = 2.0
@@ -41,7 +43,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(
-        prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent
+        prefix=f".{target.stem}-", suffix=_PARTIAL + target.suffix, dir=target.parent
     )
     os.close(handle)
     temporary = Path(name)
@@ -55,11 +57,17 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove what a killed process left of writing a file by :func:`atomic_file`."""
-    target = Path(path)
-    for left in target.parent.glob(f".{target.stem}-*{target.suffix}"):
-        left.unlink(missing_ok=True)
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left of writing in a folder by the functions of this module.
+
+    No other process may write into it meanwhile.
+    """
+    recover_folders(folder, alone=True)
+    for left in folder.glob(f".*{_PARTIAL}*"):
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -83,7 +91,9 @@ def atomic_folder(
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     recover_folder(target)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    temporary = Path(
+        tempfile.mkdtemp(prefix=f".{target.name}-", suffix=_PARTIAL, dir=target.parent)
+    )
     outgoing = temporary.with_name(temporary.name + _OUTGOING)
     try:
         yield temporary
@@ -104,16 +114,17 @@ def atomic_folder(
         shutil.rmtree(outgoing, ignore_errors=True)
 
 
-def recover_folder(path: str | os.PathLike[str]) -> None:
+def recover_folder(path: str | os.PathLike[str], *, alone: bool = False) -> None:
     """Finish what a killed process began: the folder is replaced as a whole, or as it was.
 
-    Nothing is done where the folder is there, or where its replacement may be under way.
+    Nothing is done where the folder is there, or where its replacement may be under way; it cannot
+    be if this process is the only one that writes there (``alone``).
     """
     target = Path(path)
     if target.exists() or not target.parent.is_dir():
         return
     for outgoing in sorted(target.parent.glob(f".{target.name}-*{_OUTGOING}")):
-        if time.time() - outgoing.stat().st_ctime < _UNDER_WAY_S:
+        if not alone and time.time() - outgoing.stat().st_ctime < _UNDER_WAY_S:
             continue
         incoming = outgoing.with_name(outgoing.name.removesuffix(_OUTGOING))
         # The new folder was complete before the old one was moved away.
@@ -123,11 +134,11 @@ def recover_folder(path: str | os.PathLike[str]) -> None:
         return
 
 
-def recover_folders(parent: Path) -> None:
+def recover_folders(parent: Path, *, alone: bool = False) -> None:
     """Finish what killed processes began in a folder of folders, see :func:`recover_folder`."""
     for outgoing in parent.glob(f".*{_OUTGOING}"):
         name = outgoing.name[1:].rsplit("-", maxsplit=2)[0]
-        recover_folder(parent / name)
+        recover_folder(parent / name, alone=alone)
 
 
 def _to_disk(file: Path) -> None:
@@ -141,6 +152,8 @@ def _keep_others(old: Path, new: Path, replaced: set[str]) -> None:
     for entry in old.iterdir():
         if entry.name in replaced or (new / entry.name).exists():
             continue
+        if entry.name.startswith(".") and _PARTIAL in entry.name:
+            continue  # half written by a process that was killed
         if entry.is_dir() and not entry.is_symlink():
             shutil.copytree(entry, new / entry.name, symlinks=True)
         else:

@@ -82,7 +82,7 @@ class Facts:
     random_state: dict[str, Any]
     degrees_of_freedom: int = ranged(MISSING, 1, _MOST)
     initial_velocities: Literal["drawn", "structure"]
-    conserved_offset_eV: float
+    conserved_offset_eV: float = ranged(MISSING, -1e12, 1e12, "eV")
     wall_time_s: float = ranged(MISSING, 0, 1e12)
     info: str
     constraints: list[dict[str, Any]]

@@ -144,8 +144,7 @@ class RunFolder:
         files = [*files, *filter(None, map(extxyz.whole_file, files))]
         self.path.mkdir(parents=True, exist_ok=True)
         hold(self.path)
-        for name in (*files, SETTINGS_FILE, RESULT_FILE):
-            remove_leftovers(self.path / name)
+        remove_leftovers(self.path)
         spared = set(kept) if self.resumed else set()
         start_folder(self.path, settings, [name for name in files if name not in spared])
 

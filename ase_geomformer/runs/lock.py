@@ -11,7 +11,8 @@ import json
 import os
 import platform
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -89,6 +90,15 @@ def release(folder: Path) -> None:
         with suppress(FileNotFoundError):  # the folder may have been removed
             (place / LOCK_FILE).unlink()
         lock.release()
+
+
+@contextmanager
+def released(folder: Path) -> Iterator[None]:
+    """Let others write into a folder after this block, however it ends."""
+    try:
+        yield
+    finally:
+        release(folder)
 
 
 def _holder(place: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import signal
 import threading
 import time
@@ -11,8 +10,9 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint, WeightAveraging
-from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from ase_geomformer.training.log import Log
 
 
 class ExactCheckpoint(Checkpoint):
@@ -54,14 +54,20 @@ class ExactCheckpoint(Checkpoint):
     ) -> None:
         # A second Ctrl-C comes at any moment, perhaps with half of the weights updated.
         if isinstance(error, SIGTERMException):
-            trainer.save_checkpoint(self.path)
+            self._save(trainer)
 
     def _save_when_due(self, trainer: lightning.Trainer) -> None:
         due = time.monotonic() - self.saved_at >= self.seconds
         # Clocks differ, and all processes have to save together.
         if trainer.strategy.reduce_boolean_decision(due, all=False):
-            trainer.save_checkpoint(self.path)
+            self._save(trainer)
             self.saved_at = time.monotonic()
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        # The log first: a resumed run has the rows up to its checkpoint.
+        for logger in trainer.loggers:
+            logger.save()
+        trainer.save_checkpoint(self.path)
 
 
 class FinishStep(Callback):
@@ -80,31 +86,21 @@ class FinishStep(Callback):
 
 
 class KeptHistory(Callback):
-    """Keep the rows up to the checkpoint in the log of a resumed run; Lightning drops them.
+    """Keep the rows up to the checkpoint in the log of a resumed run."""
 
-    Parameters
-    ----------
-    path : Path
-        The log of the interrupted run, as Lightning's CSVLogger has written it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.rows: list[dict[str, Any]] = []
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8") as stream:
-                table = csv.DictReader(stream)
-                self.rows = [{name: text for name, text in row.items() if text} for row in table]
+    def __init__(self) -> None:
+        self.started = False
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        kept = [row for row in self.rows if int(row["step"]) < trainer.global_step]
-        self.rows = []
+        self.started = True
         for logger in trainer.loggers:
-            if isinstance(logger, CSVLogger) and trainer.is_global_zero:
-                logger.experiment.metrics[:0] = kept
+            if isinstance(logger, Log) and trainer.is_global_zero:
+                logger.experiment.keep(trainer.global_step)
 
     def on_fit_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         # Lightning passes over a training of which all steps are done, and over its start.
-        self.on_train_start(trainer, module)
+        if not self.started:
+            self.on_train_start(trainer, module)
 
 
 class AveragedWeights(WeightAveraging):

@@ -16,9 +16,10 @@ from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.data.frames import Frame, label_table
 from ase_geomformer.data.writer import write_frames
 from ase_geomformer.machine.display import Console
-from ase_geomformer.machine.files import write_text
+from ase_geomformer.machine.files import expanded, remove_leftovers, write_text
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.folder import SETTINGS_FILE, RunFolder, check_folder
+from ase_geomformer.runs.lock import check_free, hold, released
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.energy_shift import centre
 from ase_geomformer.training.export import finish
@@ -103,8 +104,8 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
     TrainingDiverged
         If the loss became NaN or exploded; the frames of the batch are in ``bad_batch.extxyz``.
     """
-    folder, settings = Path(output), with_ancestry(settings)
-    with quiet_lightning(), torch.enable_grad():
+    folder, settings = expanded(output), with_ancestry(settings)
+    with quiet_lightning(), torch.enable_grad(), released(folder):
         trainer = make_trainer(settings, folder)
         if trainer.is_global_zero:
             _check_folder(folder, settings, resume)
@@ -112,6 +113,8 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
         console = Console(quiet=not (settings.run.progress and trainer.is_global_zero))
         parts, split = read_parts(settings, folder / SPLIT_FILE)
         console.print(label_table(parts))
+        if trainer.is_global_zero:
+            _take(folder)
         potential, scale = initial_potential(
             settings, parts["train"], folder / NEIGHBORS_FOLDER, console
         )
@@ -121,10 +124,10 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
             split.save(folder / SPLIT_FILE)
             write_text(folder / SETTINGS_FILE, to_yaml(settings))
         seconds = _fit(trainer, module, data, folder, resume)
-    trained = potential.copy(device="cpu")
-    if settings.loss.energy.weight > 0 and settings.model.reference_energies_eV is None:
-        centre(trained, parts["train"])
-    evaluation = finish(settings, folder, trained, parts) if trainer.is_global_zero else None
+        trained = potential.copy(device="cpu")
+        if settings.loss.energy.weight > 0 and settings.model.reference_energies_eV is None:
+            centre(trained, parts["train"])
+        evaluation = finish(settings, folder, trained, parts) if trainer.is_global_zero else None
     return TrainResult(
         potential=trained,
         evaluation=evaluation,
@@ -139,10 +142,19 @@ def _check_folder(folder: Path, settings: TrainSettings, resume: bool) -> None:
     if not resume:
         # Neighbour lists may be left over from an attempt that failed before it began.
         check_folder(folder, own=(NEIGHBORS_FOLDER,))
+        check_free(folder)
         return
     found = RunFolder(folder, resume=True, checkpoint=str(LAST_CHECKPOINT), own=OWN_FILES)
     if found.resumed:
         found.check_settings(settings, free=FREE)
+
+
+def _take(folder: Path) -> None:
+    """Keep other processes out of the run folder, and what killed ones left half written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    hold(folder)
+    for place in (folder, folder / NEIGHBORS_FOLDER):
+        remove_leftovers(place)
 
 
 def _data(

@@ -11,7 +11,7 @@ from pathlib import Path
 import lightning
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import callbacks as lightning_callbacks
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from ase_geomformer.training.callbacks import (
@@ -20,6 +20,7 @@ from ase_geomformer.training.callbacks import (
     FinishStep,
     KeptHistory,
 )
+from ase_geomformer.training.log import Log
 from ase_geomformer.training.progress import Progress
 from ase_geomformer.training.schedule import warm_average
 from ase_geomformer.training.settings import TrainSettings
@@ -40,7 +41,7 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
     callbacks: list[lightning_callbacks.Callback] = [
         AveragedWeights(use_buffers=False, avg_fn=warm_average(optimizer.ema_decay)),
         lightning_callbacks.LearningRateMonitor("step"),
-        KeptHistory(folder / LOG_FILE),
+        KeptHistory(),
         FinishStep(),
     ]
     if run.progress:
@@ -69,7 +70,7 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
             enable_model_summary=False,
             callbacks=callbacks,
             logger=[
-                CSVLogger(folder, name=LOG_FILE.parent.name, version=""),
+                Log(folder, name=LOG_FILE.parent.name, version=""),
                 TensorBoardLogger(folder, name="", version="tensorboard"),
             ],
         )

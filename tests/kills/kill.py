@@ -1,6 +1,6 @@
 """Kill a verb before every one of its file operations, twice in a row, and let it finish.
 
-python tests/kills/kill.py VERB FOLDER [--every N] [--seed S]    prints one line of counts
+python tests/kills/kill.py VERB FOLDER [--every N] [--seed S]    prints counts as JSON
 
 The verb runs in a child of this process, which has loaded everything already, and dies by
 ``os._exit`` before the n-th operation on a file of its folder: nothing is flushed, closed or
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import random
 import shutil
@@ -22,11 +23,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.kills.verbs import VERBS, Verb
+from tests.kills.verbs import VERBS
+from tests.kills.work import Twice, Verb, forget, work
 
 KILLED, FAILED = 9, 3
 # Operations by the names of Python's audit events.
 OPERATIONS = {"open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "os.rmdir", "os.chmod"}
+FAULTS = ("unresumable", "twice", "different", "more lost than an interval", "leftovers")
 
 
 def child(verb: Verb, folder: Path, limit: int | None, report: Path | None = None) -> int:
@@ -64,11 +67,25 @@ def outcome(verb: Verb, folder: Path, report: Path) -> str:
     if not pid:
         try:
             report.write_text(repr(verb.outcome(folder)))
+        except Twice as error:
+            report.write_text(f"{Twice.__name__}: {error}")
         except BaseException as error:
             report.write_text(f"unreadable: {error!r}")
         os._exit(0)
     os.waitpid(pid, 0)
     return report.read_text()
+
+
+def fault(verb: Verb, place: Path, expected: str, lost: float) -> str:
+    """What is wrong with a run that was killed and came to its end; empty if nothing is."""
+    found = outcome(verb, place, place.with_name("found"))
+    if found.startswith(f"{Twice.__name__}: "):
+        return "twice"
+    if found != expected:
+        return "different"
+    if lost > verb.interval:
+        return "more lost than an interval"
+    return "leftovers" if any(place.rglob(".*")) else ""
 
 
 def main() -> int:
@@ -82,31 +99,41 @@ def main() -> int:
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / "whole"
+    forget()
     if child(verb, whole, None, folder / "count"):
         sys.stderr.write("the verb fails when it is left alone\n")
         return 1
+    needed = work()
     count, *modules = (folder / "count").read_text().split("\n")
     operations = int(count)
     for name in modules:  # so that no child has to load them again
         with suppress(Exception):
             importlib.import_module(name)
     expected = outcome(verb, whole, folder / "expected")
-    kills = bad = 0
+    counts = {"verb": options.verb, "operations": operations, "runs": 0, "kills": 0, "lost": 0.0}
+    counts |= dict.fromkeys(FAULTS, 0)
     for first in range(rng.randrange(options.every), operations, options.every):
         place = folder / str(first)
         chain = [first, rng.randrange(operations), None]
+        kills = 0
+        forget()
         for limit in chain:
             code = child(verb, place, limit)
             kills += code == KILLED
             if code == FAILED:
                 break
-        if code or outcome(verb, place, folder / "found") != expected or any(place.rglob(".*")):
-            sys.stderr.write(f"{options.verb}: killed before {chain[:2]}: code {code}\n")
-            bad += 1
+        lost = (work() - needed) / max(kills, 1)
+        wrong = "unresumable" if code else fault(verb, place, expected, lost)
+        counts["runs"] += 1
+        counts["kills"] += kills
+        counts["lost"] = max(counts["lost"], lost)
+        if wrong:
+            sys.stderr.write(f"{options.verb}: killed before {chain[:2]}: {wrong}\n")
+            counts[wrong] += 1
         else:
             shutil.rmtree(place)
-    sys.stdout.write(f"{options.verb}: {operations} operations, {kills} kills, {bad} wrong\n")
-    return 1 if bad else 0
+    sys.stdout.write(json.dumps(counts) + "\n")
+    return 1 if any(counts[name] for name in FAULTS) else 0
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,9 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 
+from tests.kills import trainings
+from tests.kills.work import Twice, Verb, counted
+
 # What differs between two runs of the same: times and where files lie.
 _VARYING = {
     "wall_time_s", "provenance", "steps_per_second", "ns_per_day", "reason", "seconds",
@@ -23,12 +25,8 @@ _VARYING = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Verb:
-    """A verb, as a function that resumes or starts in a folder, and what it leaves there."""
-
-    run: Callable[[Path], object]
-    outcome: Callable[[Path], Any]
+counted(EMT, "calculate")
+counted(LennardJones, "calculate")
 
 
 def argon() -> Atoms:
@@ -62,7 +60,8 @@ def log_of(folder: Path) -> list[dict[str, str]]:
     with (folder / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     steps = [int(row["step"]) for row in rows]
-    assert steps == sorted(set(steps)), "a row is there twice"
+    if steps != sorted(set(steps)):
+        raise Twice(f"the log has the steps {steps}")
     return [{k: v for k, v in row.items() if k not in _VARYING} for row in rows]
 
 
@@ -82,7 +81,7 @@ def md(trajectory_format: str) -> Verb:
         frames = load_frames(folder)
         return log_of(folder), np.asarray(frames.positions).tobytes(), result(folder)
 
-    return Verb(run, outcome)
+    return Verb(run, outcome, 10**6)
 
 
 def replicas() -> Verb:
@@ -102,7 +101,7 @@ def replicas() -> Verb:
     def outcome(folder: Path) -> Any:
         return [log_of(folder / f"replica_{index}") for index in range(2)], result(folder)
 
-    return Verb(run, outcome)
+    return Verb(run, outcome, 10**6)
 
 
 def relax() -> Verb:
@@ -113,7 +112,7 @@ def relax() -> Verb:
         settings = RelaxSettings(fmax=0.05)
         recipe(copper(), EMT(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result)
+    return Verb(run, result, 10**6)
 
 
 def relax_many() -> Verb:
@@ -125,7 +124,7 @@ def relax_many() -> Verb:
         settings = RelaxManySettings(fmax=0.05)
         recipe(given, EMT(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result)
+    return Verb(run, result, 10**6)
 
 
 def phonons() -> Verb:
@@ -137,7 +136,7 @@ def phonons() -> Verb:
     def run(folder: Path) -> None:
         recipe(argon(), pairs(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result)
+    return Verb(run, result, 10**6)
 
 
 def conductivity() -> Verb:
@@ -151,7 +150,7 @@ def conductivity() -> Verb:
     def run(folder: Path) -> None:
         thermal_conductivity(argon(), pairs(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result)
+    return Verb(run, result, 10**6)
 
 
 def qha() -> Verb:
@@ -167,7 +166,7 @@ def qha() -> Verb:
     def run(folder: Path) -> None:
         recipe(argon(), pairs(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result)
+    return Verb(run, result, 10**6)
 
 
 def neb() -> Verb:
@@ -187,7 +186,7 @@ def neb() -> Verb:
     def run(folder: Path) -> None:
         recipe([first, last], EMT(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result)
+    return Verb(run, result, 10**6)
 
 
 VERBS: dict[str, Callable[[], Verb]] = {
@@ -201,4 +200,6 @@ VERBS: dict[str, Callable[[], Verb]] = {
     "conductivity": conductivity,
     "qha": qha,
     "neb": neb,
+    "train": trainings.train,
+    "finetune": trainings.finetune,
 }

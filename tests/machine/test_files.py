@@ -72,10 +72,10 @@ def test_a_kill_at_any_moment_leaves_one_whole_folder(
 
 
 def test_recovery_leaves_a_replacement_under_way_alone(tmp_path: Path) -> None:
-    (tmp_path / ".it-123-old").mkdir()
-    (tmp_path / ".it-123").mkdir()
+    (tmp_path / ".it-123.partial-old").mkdir()
+    (tmp_path / ".it-123.partial").mkdir()
     recover_folder(tmp_path / "it")
-    assert sorted(os.listdir(tmp_path)) == [".it-123", ".it-123-old"]
+    assert sorted(os.listdir(tmp_path)) == [".it-123.partial", ".it-123.partial-old"]
 
 
 def test_a_failure_brings_the_old_folder_back(

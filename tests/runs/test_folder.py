@@ -11,6 +11,7 @@ import torch
 from ase.calculators.emt import EMT
 
 from ase_geomformer import PotentialCalculator
+from ase_geomformer.machine.files import atomic_file, atomic_folder
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.folder import (
     RunFolder,
@@ -126,12 +127,14 @@ def test_a_folder_is_made_only_when_the_run_starts(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
-    names = (".data-abcd1234.npz", ".FORCE_SETS-abcd1234", ".result-abcd1234.json")
-    for name in (*names, ".other-abcd1234.npz"):
-        (tmp_path / name).touch()
-    RunFolder(tmp_path, resume=True).start({}, files=("data.npz", "FORCE_SETS"))
+    writers = [atomic_file(tmp_path / name) for name in ("data.npz", "FORCE_SETS", "result.json")]
+    writers += [atomic_folder(tmp_path / "potential")]
+    assert all(writer.__enter__().exists() for writer in writers)
+    (tmp_path / ".my-settings.yaml").touch()
+    assert len(list(tmp_path.iterdir())) == 5
+    RunFolder(tmp_path, resume=True).start({})
     assert sorted(file.name for file in tmp_path.iterdir()) == [
-        ".lock", ".other-abcd1234.npz", "settings.yaml",
+        ".lock", ".my-settings.yaml", "settings.yaml",
     ]  # fmt: skip
 
 

@@ -96,6 +96,7 @@ def check_set(facts: Mapping[str, Any]) -> None:
         raise ValueError(f"live and ended are {found}, not {replicas.number} replicas")
     for number, ended in facts["ended"].items():
         made_of(EndedFacts, ended, f"ended.{number}")
+    targets: dict[str, float] = {}
     exchanges = replicas.exchange_interval is not None
     if exchanges != (facts["exchange"] is not None):
         raise ValueError("exchange must be there if and only if exchange_interval is")
@@ -104,17 +105,23 @@ def check_set(facts: Mapping[str, Any]) -> None:
         if len(state.replica_at) != replicas.number:
             raise ValueError(f"replica_at is not of {replicas.number} replicas")
         check_random_state(state.random_state, [facts["settings"]["seed"], replicas.number])
+        ladder = zip(state.replica_at, replicas.temperatures_K or [], strict=True)
+        targets = {str(index): temperature for index, temperature in ladder}
     for number, own in facts["live"].items():
-        _check_live(own, facts["step"], exchanges, [None, *(replicas.temperatures_K or [])], number)
+        _check_live(own, facts["step"], exchanges, number)
+        # Before its first exchange it has the temperature of its settings, which is not repeated.
+        told = own.get("exchanged_temperature_K")
+        moved = exchanges and targets[number] != (replicas.temperatures_K or [])[int(number)]
+        if told != targets.get(number) and (moved or told is not None):
+            raise ValueError(
+                f"live.{number}.exchanged_temperature_K is {str(told)[:60]}, and the exchanges "
+                f"make it {targets.get(number)}"
+            )
 
 
-def _check_live(
-    own: Mapping[str, Any], step: int, exchanges: bool, ladder: list[float | None], number: str
-) -> None:
+def _check_live(own: Mapping[str, Any], step: int, exchanges: bool, number: str) -> None:
     """Refuse a replica that does not fit its set."""
     if own.get("step") != step:
         raise ValueError(f"live.{number}.step is {str(own.get('step'))[:60]}, and the set's {step}")
     if own.get("exchanges", False) != exchanges:
         raise ValueError(f"live.{number}.exchanges must be {exchanges}")
-    if own.get("exchanged_temperature_K") not in ladder:
-        raise ValueError(f"live.{number}.exchanged_temperature_K is none of the set's temperatures")
