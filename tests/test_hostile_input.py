@@ -74,6 +74,17 @@ def test_huge_coordinates_cost_nothing(potential: Potential) -> None:
     assert calculator.get_property("energy", far) == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("far", [1e14, 1e18, 1e300])
+@pytest.mark.parametrize("cell", [None, 20.0, 1e18, 1e300])
+def test_coordinates_without_end_are_refused(
+    far: float, cell: float | None, potential: Potential
+) -> None:
+    atoms = Atoms("H2", [[0, 0, 0], [0, far, 0.75]], cell=cell and [cell] * 3, pbc=bool(cell))
+    calculator = PotentialCalculator(potential, device="cpu")
+    with pytest.raises(ValueError, match=r"atom 1 is 1e\+.* Å away|cannot be repeated"):
+        calculator.get_property("energy", atoms)
+
+
 def test_coinciding_atoms_give_finite_results(potential: Potential) -> None:
     calculator = PotentialCalculator(potential, device="cpu")
     forces = calculator.get_property("forces", Atoms("HHO", [[0, 0, 0], [0, 0, 0], [0, 0, 1]]))

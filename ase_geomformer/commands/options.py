@@ -52,8 +52,9 @@ def add_input(
     group = parser.add_argument_group("Input")
     add_source(group, committee=committee)
     group.add_argument(
-        "--structure", required=True, metavar="FILE", help="File in any format that ASE reads."
-    )
+        "--structure", type=str, required=True, metavar="FILE",
+        help="File in any format that ASE reads.",
+    )  # fmt: skip
     group.add_argument("--index", default=index, help="Frame or frames to read, as in ase.io.read.")
     add_calculator(parser, dtype=dtype)
 

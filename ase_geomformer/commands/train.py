@@ -23,7 +23,9 @@ DESCRIPTION = (
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("Output")
-    group.add_argument("--output", required=True, metavar="DIR", help="Folder of the run.")
+    group.add_argument(
+        "--output", type=str, required=True, metavar="DIR", help="Folder of the run."
+    )
     group.add_argument("--resume", type=bool, default=False, help="Resume the run in DIR.")
     parser.add_class_arguments(TrainSettings, as_group=False)
 

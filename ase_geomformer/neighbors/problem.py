@@ -22,6 +22,8 @@ from ase_geomformer.machine.memory import total_memory
 FLATTEST = 1e-9
 # Peak memory per edge while a list is searched and sorted, bytes (measured: 102 to 109).
 BYTES_PER_EDGE = 110
+# Å. Beyond, coordinates are off by 1e-3 Å and more, and at 1e18 Å numbers of cells overflow.
+FARTHEST = 1e13
 # Measure of the unit ball in 0, 1, 2 and 3 dimensions.
 UNIT_BALL = np.array([1.0, 2.0, math.pi, 4.0 / 3.0 * math.pi])
 
@@ -154,9 +156,10 @@ def complete_cells(cells: NDArray[np.float64], pbcs: NDArray[np.bool_]) -> NDArr
     Raises
     ------
     ValueError
-        If the periodic vectors of a cell are not finite or span no length, area or volume.
+        If the periodic vectors of a cell are not finite, longer than 1e13 Å, or span no length,
+        area or volume.
     """
-    finite = np.asarray(np.isfinite(cells).all(axis=(1, 2)))
+    finite = np.asarray((np.abs(cells) <= FARTHEST).all(axis=(1, 2)))
     completed = np.where(pbcs[:, :, None] & finite[:, None, None], cells, 0.0)
     dimensions = pbcs.sum(axis=1)
     completed[dimensions == 0] = np.eye(3)
@@ -178,8 +181,8 @@ def complete_cells(cells: NDArray[np.float64], pbcs: NDArray[np.bool_]) -> NDArr
         periodic = ", ".join(name for name, on in zip("abc", pbcs[where], strict=True) if on)
         raise ValueError(
             f"the cell {cells[where].tolist()} cannot be repeated along its periodic axes "
-            f"({periodic or 'none'}): a vector is zero or not finite, or they lie in one line or "
-            "plane; correct the cell or switch off pbc there"
+            f"({periodic or 'none'}): a vector is zero or longer than {FARTHEST:.0e} Å, or they "
+            "lie in one line or plane; correct the cell or switch off pbc there"
         )
     return completed
 
@@ -212,8 +215,14 @@ def check_cutoff(cutoff: float) -> float:
 
 
 def check_positions(positions: Tensor) -> float:
-    """The largest coordinate of positions (N, 3), refused if NaN or infinite."""
+    """The largest coordinate of positions (N, 3), refused if NaN, infinite or without end."""
     largest = float(positions.abs().max())
+    if FARTHEST < largest < math.inf:
+        where = int(positions.abs().amax(dim=1).argmax())
+        raise ValueError(
+            f"atom {where} is {largest:.3g} Å away from the origin, more than {FARTHEST:.0e} Å; "
+            "look at the structure (its unit is Å) or at the step that produced it"
+        )
     if not math.isfinite(largest):
         bad = (~positions.isfinite().all(dim=1)).nonzero().flatten().tolist()
         where = ", ".join(str(index) for index in bad[:5])

@@ -16,10 +16,21 @@ FLAGS_HELP = "Options with {true,false} can also be given as --OPTION and --no-O
 
 
 class SettingsParser(ArgumentParser):
-    """Parser whose help tells the range of every number of the settings it takes."""
+    """Parser whose help tells the range of every number of the settings it takes.
+
+    Attributes
+    ----------
+    setting_groups : list of str
+        Dotted names of the groups of settings.
+    """
+
+    setting_groups: list[str]
 
     def add_class_arguments(self, theclass: type, *args: Any, **kwargs: Any) -> Any:
         added = super().add_class_arguments(theclass, *args, **kwargs)
+        nested = args[0] if args else kwargs.get("nested_key")
+        found = _groups(theclass, f"{nested}." if nested else "")
+        self.setting_groups = [*getattr(self, "setting_groups", []), *found]
         ranges = dict(_ranges(theclass))
         for action in self._actions:
             if action.dest in ranges:
@@ -43,8 +54,28 @@ def _ranges(settings: type, prefix: str = "") -> Iterator[tuple[str, Range]]:
             yield from _ranges(kind, f"{name}.")
 
 
+def _groups(settings: type, prefix: str = "") -> Iterator[str]:
+    """Dotted names of the settings that are groups of others."""
+    hints = get_type_hints(settings)
+    for entry in fields(settings):
+        kind, name = hints[entry.name], f"{prefix}{entry.name}"
+        if isinstance(kind, type) and is_dataclass(kind):
+            yield name
+            yield from _groups(kind, f"{name}.")
+
+
 def instantiate(parser: ArgumentParser, parsed: Namespace) -> Namespace:
-    """Parsed options with their settings classes made."""
+    """Parsed options with their settings classes made.
+
+    Raises
+    ------
+    ValueError
+        If a group of settings is a single value.
+    """
+    for name in getattr(parser, "setting_groups", ()):
+        value = parsed.get(name)
+        if not isinstance(value, Namespace):
+            raise ValueError(f"--{name}: expected a mapping of settings. Got value: {value}")
     # instantiate_classes is what jsonargparse called it before 4.49.
     make = getattr(parser, "instantiate", None) or parser.instantiate_classes
     found: Namespace = make(parsed)
