@@ -7,6 +7,7 @@ from typing import Any
 
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.radial import RADIAL_BASES
+from ase_geomformer.settings.checks import check_settings, require
 
 
 def check_choices(settings: Any, tables: Mapping[str, Mapping[str, Any]]) -> None:
@@ -16,11 +17,17 @@ def check_choices(settings: Any, tables: Mapping[str, Mapping[str, Any]]) -> Non
             raise ValueError(f"{name} is {getattr(settings, name)!r}; choose from {sorted(table)}")
 
 
-def check_neighbourhood(settings: Any) -> None:
-    """Raise ValueError unless cutoff, its function and the radial basis can be used."""
+def check_numbers(settings: Any) -> None:
+    """Raise ValueError unless numbers are in range, and cutoff function and radial basis known."""
+    check_settings(settings)
     check_choices(settings, {"radial_basis": RADIAL_BASES, "cutoff_function": CUTOFFS})
-    if settings.cutoff <= 0:
-        raise ValueError(f"cutoff must be positive, not {settings.cutoff} Å")
+
+
+def keep_degrees(settings: Any) -> None:
+    """Make the degrees a tuple; ValueError if they are no list."""
+    given = settings.degrees
+    require(settings, isinstance(given, list | tuple), "degrees", "a list of whole numbers")
+    object.__setattr__(settings, "degrees", tuple(given))
 
 
 def check_attention_widths(

@@ -218,9 +218,9 @@ def check_positions(positions: Tensor) -> float:
     """The largest coordinate of positions (N, 3), refused if NaN, infinite or without end."""
     largest = float(positions.abs().max())
     if FARTHEST < largest < math.inf:
-        where = int(positions.abs().amax(dim=1).argmax())
+        atom = int(positions.abs().amax(dim=1).argmax())
         raise ValueError(
-            f"atom {where} is {largest:.3g} Å away from the origin, more than {FARTHEST:.0e} Å; "
+            f"atom {atom} is {largest:.3g} Å away from the origin, more than {FARTHEST:.0e} Å; "
             "look at the structure (its unit is Å) or at the step that produced it"
         )
     if not math.isfinite(largest):

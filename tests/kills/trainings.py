@@ -80,7 +80,7 @@ def _verb(change: Callable[[TrainSettings, Path], TrainSettings]) -> Verb:
     )
     counted(TrainingModule, "training_step")
     return Verb(
-        lambda folder: run.train(change(settings, folder), folder, resume=True), _outcome, 10**6
+        lambda folder: run.train(change(settings, folder), folder, resume=True), _outcome, 1
     )
 
 

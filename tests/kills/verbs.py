@@ -81,7 +81,8 @@ def md(trajectory_format: str) -> Verb:
         frames = load_frames(folder)
         return log_of(folder), np.asarray(frames.positions).tobytes(), result(folder)
 
-    return Verb(run, outcome, 10**6)
+    # Four steps, and three to begin again.
+    return Verb(run, outcome, 7)
 
 
 def replicas() -> Verb:
@@ -101,7 +102,8 @@ def replicas() -> Verb:
     def outcome(folder: Path) -> Any:
         return [log_of(folder / f"replica_{index}") for index in range(2)], result(folder)
 
-    return Verb(run, outcome, 10**6)
+    # Three steps of two replicas, and three to begin each again.
+    return Verb(run, outcome, 12)
 
 
 def relax() -> Verb:
@@ -112,7 +114,8 @@ def relax() -> Verb:
         settings = RelaxSettings(fmax=0.05)
         recipe(copper(), EMT(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result, 10**6)
+    # Every step is kept.
+    return Verb(run, result, 3)
 
 
 def relax_many() -> Verb:
@@ -124,7 +127,8 @@ def relax_many() -> Verb:
         settings = RelaxManySettings(fmax=0.05)
         recipe(given, EMT(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result, 10**6)
+    # The structure that is under way.
+    return Verb(run, result, 10)
 
 
 def phonons() -> Verb:
@@ -136,7 +140,8 @@ def phonons() -> Verb:
     def run(folder: Path) -> None:
         recipe(argon(), pairs(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result, 10**6)
+    # All, as the forces of one displacement are the only checkpoint.
+    return Verb(run, result, 4)
 
 
 def conductivity() -> Verb:
@@ -150,7 +155,8 @@ def conductivity() -> Verb:
     def run(folder: Path) -> None:
         thermal_conductivity(argon(), pairs(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result, 10**6)
+    # All, as two displacements are one checkpoint.
+    return Verb(run, result, 10)
 
 
 def qha() -> Verb:
@@ -166,7 +172,8 @@ def qha() -> Verb:
     def run(folder: Path) -> None:
         recipe(argon(), pairs(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result, 10**6)
+    # A volume, and what is compared before the others.
+    return Verb(run, result, 14)
 
 
 def neb() -> Verb:
@@ -186,7 +193,8 @@ def neb() -> Verb:
     def run(folder: Path) -> None:
         recipe([first, last], EMT(), settings, output=folder, resume=True, progress=False)
 
-    return Verb(run, result, 10**6)
+    # Two steps of three images, and the relaxed ends or the modes of the saddle point.
+    return Verb(run, result, 110)
 
 
 VERBS: dict[str, Callable[[], Verb]] = {

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from ase_geomformer.architectures.est.sphere.attention import KERNELS
-from ase_geomformer.architectures.validation import check_choices, check_neighbourhood
+from ase_geomformer.architectures.validation import check_choices, check_numbers
 from ase_geomformer.layers.activation import ACTIVATIONS
+from ase_geomformer.settings.ranges import ranged
 
 # The kinds of experts of each setting.
 BRANCHES = {
@@ -84,39 +85,39 @@ class EstSettings:
         conserve none.
     """
 
-    cutoff: float = 5.0
-    lmax: int = 2
-    num_channels: int = 64
-    num_layers: int = 2
+    cutoff: float = ranged(5.0, 0, 1000, "Å", above=True)
+    lmax: int = ranged(2, 1, 64)
+    num_channels: int = ranged(64, 1, 65_536)
+    num_layers: int = ranged(2, 0, 1000)
     messages: str = "filters"
-    num_heads: int = 4
-    attention_width: int = 32
-    mmax: int = 2
+    num_heads: int = ranged(4, 0, 4096)
+    attention_width: int = ranged(32, 1, 65_536)
+    mmax: int = ranged(2, 0, 64)
     parity: bool = True
     radial_basis: str = "bernstein"
-    num_radial_basis: int = 16
-    radial_width: int = 64
+    num_radial_basis: int = ranged(16, 1, 10_000)
+    radial_width: int = ranged(64, 1, 65_536)
     cutoff_function: str = "quintic"
-    avg_num_neighbors: float | None = None
+    avg_num_neighbors: float | None = ranged(None, 0, 1e6, above=True)
     branches: str = "both"
-    experts: int = 1
-    steerable_width: int = 64
-    spherical_width: int = 64
-    spherical_heads: int = 1
+    experts: int = ranged(1, 1, 1024)
+    steerable_width: int = ranged(64, 1, 65_536)
+    spherical_width: int = ranged(64, 1, 65_536)
+    spherical_heads: int = ranged(1, 1, 4096)
     kernel: str = "polynomial"
     rule: str | None = None
-    degree: int | None = None
-    energy_width: int | None = 64
+    degree: int | None = ranged(None, 1, 1000)
+    energy_width: int | None = ranged(64, 1, 65_536)
     energy_activation: str = "silu"
     atomic_scales: bool = False
     atomic_shifts: bool = True
     charge_embedding: bool = False
     spin_embedding: bool = False
-    charge_width: int | None = None
+    charge_width: int | None = ranged(None, 1, 65_536)
     direct_forces: bool = False
 
     def __post_init__(self) -> None:
-        check_neighbourhood(self)
+        check_numbers(self)
         check_choices(
             self,
             {
@@ -126,10 +127,6 @@ class EstSettings:
                 "messages": dict.fromkeys(("filters", "so2")),
             },
         )
-        if self.lmax < 1:
-            raise ValueError(f"lmax must be at least 1, not {self.lmax}")
-        if self.mmax < 0:
-            raise ValueError(f"mmax must not be negative, not {self.mmax}")
         attention = self.messages == "so2"
         shared = "attention_width" if attention else "num_channels"
         if self.num_heads < int(attention):

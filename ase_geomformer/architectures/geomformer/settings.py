@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ase_geomformer.architectures.geomformer.cross_attention import Streams
-from ase_geomformer.architectures.validation import check_choices, check_neighbourhood
+from ase_geomformer.architectures.validation import check_choices, check_numbers
 from ase_geomformer.layers.activation import ACTIVATIONS
+from ase_geomformer.settings.ranges import ranged
 
 SELF_ATTENTION = ("invariant_self", "equivariant_self")
 CROSS_ATTENTION = {
@@ -134,15 +135,15 @@ class GeoMFormerSettings:
         Hidden width of a head that predicts partial charges; None for no such head.
     """
 
-    cutoff: float = 5.0
+    cutoff: float = ranged(5.0, 0, 1000, "Å", above=True)
     attention: Literal["neighbours", "all-pairs"] = "neighbours"
-    num_features: int = 64
-    num_blocks: int = 2
-    num_heads: int = 8
-    ffn_width: int | None = None
+    num_features: int = ranged(64, 1, 65_536)
+    num_blocks: int = ranged(2, 1, 1000)
+    num_heads: int = ranged(8, 1, 4096)
+    ffn_width: int | None = ranged(None, 1, 65_536)
     layout: Literal["parallel", "alternating"] = "parallel"
     cross_attention: Literal["none", "invariant", "equivariant", "both"] = "both"
-    max_degree: int = 2
+    max_degree: int = ranged(2, 1, 64)
     scalar_component: bool = True
     degree_weights: bool = True
     equivariant_norm: Literal["joint", "whitening"] = "joint"
@@ -152,30 +153,23 @@ class GeoMFormerSettings:
     edge_values: bool = True
     directional_messages: bool = True
     image_collapse: bool = False
-    logit_bound: float = 8.0
+    logit_bound: float = ranged(8.0, 0, 20, above=True)
     radial_basis: str = "bernstein"
-    num_radial_basis: int = 32
+    num_radial_basis: int = ranged(32, 1, 10_000)
     cutoff_function: str = "quintic"
     activation: str = "silu"
-    energy_width: int | None = 64
+    energy_width: int | None = ranged(64, 1, 65_536)
     atomic_shifts: bool = True
     forces: Literal["gradient", "direct"] = "gradient"
-    charge_width: int | None = None
+    charge_width: int | None = ranged(None, 1, 65_536)
 
     def __post_init__(self) -> None:
-        check_neighbourhood(self)
+        check_numbers(self)
         check_choices(self, CHOICES)
         if self.num_features % self.num_heads:
             raise ValueError(
                 f"num_features={self.num_features} must be divisible by num_heads={self.num_heads}"
             )
-        if self.max_degree < 1 or self.num_blocks < 1:
-            raise ValueError(
-                f"max_degree and num_blocks must be at least 1, not {self.max_degree} and "
-                f"{self.num_blocks}"
-            )
-        if not 0.0 < self.logit_bound <= 20.0:
-            raise ValueError(f"logit_bound must be in (0, 20], not {self.logit_bound}")
         check_combination(self)
 
     @property

@@ -15,7 +15,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.base import Architecture
-from ase_geomformer.architectures.validation import check_attention_widths, check_neighbourhood
+from ase_geomformer.architectures.validation import (
+    check_attention_widths,
+    check_numbers,
+    keep_degrees,
+)
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.attention import Attention, Edges, Exchange, FilterNetwork
 from ase_geomformer.layers.cutoff import CUTOFFS
@@ -24,6 +28,7 @@ from ase_geomformer.layers.embedding import element_embedding
 from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import EnergyHead
+from ase_geomformer.settings.ranges import ranged
 
 
 @dataclass(frozen=True)
@@ -68,18 +73,18 @@ class So3kratesDenseSettings:
         even in float64; energies differ by 1e-9 eV.
     """
 
-    cutoff: float = 5.0
-    num_features: int = 132
-    num_layers: int = 3
-    num_heads: int = 4
-    degrees: tuple[int, ...] = (0, 1, 2, 3)
+    cutoff: float = ranged(5.0, 0, 1000, "Å", above=True)
+    num_features: int = ranged(132, 1, 65_536)
+    num_layers: int = ranged(3, 0, 1000)
+    num_heads: int = ranged(4, 1, 4096)
+    degrees: tuple[int, ...] = ranged((0, 1, 2, 3), 0, 64)
     radial_basis: str = "physnet"
-    num_radial_basis: int = 32
+    num_radial_basis: int = ranged(32, 1, 10_000)
     cutoff_function: str = "quintic"
-    radial_width: int | None = None
-    spherical_width: int | None = None
+    radial_width: int | None = ranged(None, 1, 65_536)
+    spherical_width: int | None = ranged(None, 1, 65_536)
     spherical_filter: bool = True
-    initial_normalization: float | None = None
+    initial_normalization: float | None = ranged(None, 0, 1e9, above=True)
     layer_norm: bool = False
     residual_mlp_1: bool = False
     residual_mlp_2: bool = False
@@ -88,13 +93,9 @@ class So3kratesDenseSettings:
     rounded_constants: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "degrees", tuple(self.degrees))
-        check_neighbourhood(self)
+        keep_degrees(self)
+        check_numbers(self)
         check_attention_widths(self.num_features, self.num_heads, self.degrees, quarters=False)
-        if self.initial_normalization is not None and self.initial_normalization <= 0:
-            raise ValueError(
-                f"initial_normalization must be positive, not {self.initial_normalization}"
-            )
 
 
 class ResidualNetwork(nn.Module):

@@ -26,9 +26,13 @@ import torch
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.base import Architecture
-from ase_geomformer.architectures.so3krates.nonlocality import UNIFORM, nonlocal_envelope
+from ase_geomformer.architectures.so3krates.nonlocality import nonlocal_envelope
 from ase_geomformer.architectures.so3krates.self_mix import SelfMix
-from ase_geomformer.architectures.validation import check_attention_widths, check_neighbourhood
+from ase_geomformer.architectures.validation import (
+    check_attention_widths,
+    check_numbers,
+    keep_degrees,
+)
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.all_pairs import both_ways
@@ -39,6 +43,7 @@ from ase_geomformer.layers.embedding import element_embedding
 from ase_geomformer.layers.harmonics import DegreeNorm, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES, FadedBasis
 from ase_geomformer.layers.readout import EnergyHead
+from ase_geomformer.settings.ranges import ranged
 
 
 @dataclass(frozen=True)
@@ -88,19 +93,19 @@ class So3krates2022Settings:
         energies differ by 1e-9 eV.
     """
 
-    cutoff: float = 5.0
-    num_features: int = 132
-    num_layers: int = 6
-    num_heads: int = 4
-    degrees: tuple[int, ...] = (1, 2, 3)
+    cutoff: float = ranged(5.0, 0, 1000, "Å", above=True)
+    num_features: int = ranged(132, 1, 65_536)
+    num_layers: int = ranged(6, 0, 1000)
+    num_heads: int = ranged(4, 1, 4096)
+    degrees: tuple[int, ...] = ranged((1, 2, 3), 0, 64)
     radial_basis: str = "physnet"
-    num_radial_basis: int = 32
+    num_radial_basis: int = ranged(32, 1, 10_000)
     cutoff_function: str = "quintic"
-    radial_width: int = 128
-    spherical_width: int = 32
+    radial_width: int = ranged(128, 1, 65_536)
+    spherical_width: int = ranged(32, 1, 65_536)
     parity: bool = True
-    softening: float = 0.1
-    nonlocal_cutoff: float | Literal["uniform"] | None = None
+    softening: float = ranged(0.1, 0, 1e6)
+    nonlocal_cutoff: float | Literal["uniform"] | None = ranged(None, 0, 1e6, above=True)
     feature_layer_norm: bool = False
     geometry_layer_norm: bool = False
     atomic_scales: bool = False
@@ -108,16 +113,9 @@ class So3krates2022Settings:
     rounded_constants: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "degrees", tuple(self.degrees))
-        check_neighbourhood(self)
+        keep_degrees(self)
+        check_numbers(self)
         check_attention_widths(self.num_features, self.num_heads, self.degrees, quarters=False)
-        if not self.softening >= 0.0:
-            raise ValueError(f"softening must not be negative, not {self.softening}")
-        limit = self.nonlocal_cutoff
-        if not (limit in (None, UNIFORM) or (isinstance(limit, float | int) and limit > 0)):
-            raise ValueError(
-                f"nonlocal_cutoff is {limit!r}; give a positive number, {UNIFORM!r} or None"
-            )
 
 
 class GeometryNorm(nn.Module):

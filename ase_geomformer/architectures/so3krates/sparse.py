@@ -20,7 +20,8 @@ from ase_geomformer.architectures.base import Architecture
 from ase_geomformer.architectures.validation import (
     check_attention_widths,
     check_choices,
-    check_neighbourhood,
+    check_numbers,
+    keep_degrees,
 )
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
@@ -31,6 +32,7 @@ from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
 from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead, HirshfeldHead
+from ase_geomformer.settings.ranges import ranged
 
 
 @dataclass(frozen=True)
@@ -84,36 +86,36 @@ class So3kratesSettings:
         energy terms that need them; None for no such head.
     """
 
-    cutoff: float = 5.0
-    num_features: int = 128
-    num_layers: int = 3
-    num_heads: int = 4
-    degrees: tuple[int, ...] = (1, 2, 3, 4)
+    cutoff: float = ranged(5.0, 0, 1000, "Å", above=True)
+    num_features: int = ranged(128, 1, 65_536)
+    num_layers: int = ranged(3, 0, 1000)
+    num_heads: int = ranged(4, 1, 4096)
+    degrees: tuple[int, ...] = ranged((1, 2, 3, 4), 0, 64)
     radial_basis: str = "bernstein"
-    num_radial_basis: int = 32
+    num_radial_basis: int = ranged(32, 1, 10_000)
     cutoff_function: str = "quintic"
     message_normalization: Literal["sqrt_num_features", "avg_num_neighbors", "identity"] = (
         "avg_num_neighbors"
     )
-    avg_num_neighbors: float | None = None
+    avg_num_neighbors: float | None = ranged(None, 0, 1e6, above=True)
     layer_norm_1: bool = True
     layer_norm_2: bool = True
     residual_mlp_1: bool = True
     residual_mlp_2: bool = False
     qk_activation: str = "identity"
     activation: str = "silu"
-    energy_width: int | None = 128
+    energy_width: int | None = ranged(128, 1, 65_536)
     energy_activation: str = "silu"
     atomic_scales: bool = False
     atomic_shifts: bool = True
     charge_embedding: bool = False
     spin_embedding: bool = False
-    charge_width: int | None = None
-    hirshfeld_width: int | None = None
+    charge_width: int | None = ranged(None, 1, 65_536)
+    hirshfeld_width: int | None = ranged(None, 1, 65_536)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "degrees", tuple(self.degrees))
-        check_neighbourhood(self)
+        keep_degrees(self)
+        check_numbers(self)
         check_choices(
             self, dict.fromkeys(("qk_activation", "activation", "energy_activation"), ACTIVATIONS)
         )

@@ -105,7 +105,7 @@ class ContractChecks:
     def test_bad_settings_are_refused(self, settings: dict[str, Any]) -> None:
         with pytest.raises(ValueError, match=rf"{self.name} has no setting 'colour'.*cutoff"):
             build(self.name, {**settings, "colour": "blue"})
-        with pytest.raises(ValueError, match=r"cutoff must be positive, not -1"):
+        with pytest.raises(ValueError, match=r"cutoff.* must be positive"):
             build(self.name, {**settings, "cutoff": -1.0})
 
     def test_registered(self, potential: Potential) -> None:

@@ -137,7 +137,7 @@ def test_filters_can_be_tabulated(messages: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lmax": 0}, "lmax must be at least 1, not 0"),
+        ({"lmax": 0}, "lmax = 0 must be from 1 to 64"),
         ({"num_heads": 3}, "num_channels=8 must be divisible by num_heads=3"),
         ({"messages": "so2", "attention_width": 5}, "attention_width=5 must be divisible"),
         ({"messages": "so2", "num_heads": 0}, "needs at least one head"),
@@ -145,7 +145,7 @@ def test_filters_can_be_tabulated(messages: str) -> None:
         ({"branches": "all"}, "'all'; choose from .*both"),
         ({"kernel": "linear"}, "'linear'; choose from .*polynomial"),
         ({"spherical_heads": 3}, "must be divisible by heads=3"),
-        ({"mmax": -1}, "mmax must not be negative, not -1"),
+        ({"mmax": -1}, "mmax = -1 must be zero or positive"),
         ({"avg_num_neighbors": None}, "needs avg_num_neighbors"),
     ],
 )

@@ -63,7 +63,7 @@ def test_size_is_the_published_one(degrees: tuple[int, ...], published: int) -> 
         ({"degrees": (2, 1)}, r"degrees must be sorted and not negative, not \(2, 1\)"),
         ({"radial_basis": "chebyshev"}, "'chebyshev'; choose from .*bernstein"),
         ({"cutoff_function": "step"}, "'step'; choose from .*quintic"),
-        ({"initial_normalization": 0.0}, r"initial_normalization must be positive, not 0\.0"),
+        ({"initial_normalization": 0.0}, r"initial_normalization = 0\.0 must be positive"),
     ],
 )
 def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:

@@ -181,9 +181,12 @@ def test_far_pairs_of_others_do_not_matter() -> None:
         ({"num_features": 13}, "num_features=13 must be divisible"),
         ({"degrees": (2, 1)}, r"degrees must be sorted and not negative, not \(2, 1\)"),
         ({"cutoff_function": "step"}, "'step'; choose from .*quintic"),
-        ({"softening": -0.1}, r"softening must not be negative, not -0\.1"),
-        ({"nonlocal_cutoff": "1/N"}, "'1/N'; give a positive number, 'uniform' or None"),
-        ({"nonlocal_cutoff": 0.0}, r"0\.0; give a positive number"),
+        ({"softening": -0.1}, r"softening = -0\.1 must be zero or positive"),
+        (
+            {"nonlocal_cutoff": "1/N"},
+            "nonlocal_cutoff = '1/N' must be a finite number or uniform or null",
+        ),
+        ({"nonlocal_cutoff": 0.0}, r"nonlocal_cutoff = 0\.0 must be positive"),
     ],
 )
 def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:
