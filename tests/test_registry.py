@@ -12,6 +12,7 @@ import torch
 from ase_geomformer.checkpoint.folder import CARD_FILE, Card, save_potential
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import (
+    DATA_VARIABLE,
     FOLDERS_VARIABLE,
     find_potential,
     list_potentials,
@@ -29,6 +30,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, potential: Potential
         save_potential(potential, tmp_path / name, Card(name))
     listed = os.pathsep.join([str(tmp_path / "first"), str(tmp_path / "second"), ""])
     monkeypatch.setenv(FOLDERS_VARIABLE, listed)
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "user"))
     return tmp_path
 
@@ -55,6 +57,7 @@ def test_shipped_potentials_come_before_the_users_own(places: Path) -> None:
 
 def test_home_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(FOLDERS_VARIABLE, raising=False)
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert search_folders()[-1] == tmp_path / ".local" / "share" / "ase-geomformer"
