@@ -147,7 +147,8 @@ def test_dependency_ranges_leave_room(config: ConfigParser) -> None:
 
 def test_every_imported_library_is_declared(root: Path) -> None:
     # Optional libraries that may be absent, under names that differ from their distribution's.
-    distributions = {"nvalchemiops": ["nvalchemi-toolkit-ops"], **packages_distributions()}
+    absent = {"nvalchemiops": ["nvalchemi-toolkit-ops"], "torch_sim": ["torch-sim-atomistic"]}
+    distributions = {**absent, **packages_distributions()}
     declared = {canonicalize_name(requirement.name) for requirement in declared_requirements()}
     libraries = imported_modules(root) - set(sys.stdlib_module_names) - {"ase_geomformer"}
     assert {"torch", "ase"} <= libraries

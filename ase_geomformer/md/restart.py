@@ -27,7 +27,6 @@ from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, as_calculator, check_spread, reset
 from ase_geomformer.runs.folder import check_same
 from ase_geomformer.runs.provenance import evaluation
-from ase_geomformer.runtime.evaluation import as_before
 
 VERSION = 1
 # What a resumed run may do otherwise than before: how long it is, and what it writes and minds.
@@ -220,6 +219,9 @@ def resume(checkpoint: Checkpoint, calculator: Any, settings: MDSettings) -> Sim
     ValueError
         If settings that must not change do, or the calculator is of another potential.
     """
+    # Runs with calculators of other packages need no torch, unless they resume.
+    from ase_geomformer.runtime.evaluation import as_before
+
     facts = checkpoint.facts
     check_same_settings(facts["settings"], settings, facts["step"])
     atoms = checkpoint.atoms()
