@@ -165,7 +165,10 @@ for room in rooms:
         for name in modules:
             if name.rpartition(".")[0] == room:
                 before = state()
-                importlib.import_module(name)
+                try:
+                    importlib.import_module(name)
+                except ImportError as error:  # of an extra that is not installed
+                    assert not str(error.name).startswith("ase_geomformer"), error
                 if state() != before:
                     os.write(1, f"{name}\\n".encode())
         os._exit(0)

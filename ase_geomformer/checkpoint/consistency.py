@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # What building may take for each byte of weights, which stand in it in float64, initialised and
 # copied, and besides for constants that no weight belongs to.
 BUILD_BYTES_PER_BYTE, BUILD_BYTES = 32, 2**28
+# eV. All-electron energies of the heaviest atoms are near 1e6, scales of forces near 1.
+MOST_REFERENCE_EV, MOST_SCALE_EV = 1e9, 1e9
 # A count in the settings is at most the length of some weight; these are lengths of none.
 SMALL_COUNT = 64
 
@@ -36,6 +38,14 @@ def check_card_settings(card: Card, weights: Mapping[str, Tensor]) -> None:
     check_plain(card.settings, architecture_class(card.architecture).settings_class, "settings")
     for name in card.terms.keys() & TERMS.keys():
         check_plain(card.terms[name], TERMS[name].settings_class, f"terms.{name}")
+    for symbol, energy in card.reference_energies_eV.items():
+        if abs(energy) > MOST_REFERENCE_EV:
+            raise ValueError(f"the reference energy of {symbol} is {energy:g} eV")
+    if not 0 < card.energy_scale_eV <= MOST_SCALE_EV:
+        raise ValueError(
+            f"energy_scale_eV is {card.energy_scale_eV:g}, not positive and at most "
+            f"{MOST_SCALE_EV:g} eV"
+        )
     lengths = [length for tensor in weights.values() for length in tensor.shape]
     most = max(SMALL_COUNT, len(weights), *lengths, 0)
     for name, value in card.settings.items():

@@ -162,12 +162,18 @@ def begin(atoms: Atoms, calculator: Any, settings: MDSettings) -> Simulation:
     Raises
     ------
     ValueError
-        If the structure is empty, or structure and ensemble do not fit each other, or the
-        structure is far from satisfying its constraints.
+        If the structure is empty or has positions that are not finite, or structure and ensemble
+        do not fit each other, or the structure is far from satisfying its constraints.
     """
     ensemble = ENSEMBLES[settings.ensemble]
     if len(atoms) == 0:
         raise ValueError("the structure has no atoms; give an Atoms object with at least one")
+    broken = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
+    if broken.size:
+        raise ValueError(
+            f"{broken.size} of {len(atoms)} atoms have a NaN or infinite position, atom "
+            f"{broken[0]} first; look at the structure"
+        )
     atoms = atoms.copy()
     if {"step", "time_fs"} <= atoms.info.keys():  # of the trajectory that the frame is from
         del atoms.info["step"], atoms.info["time_fs"]

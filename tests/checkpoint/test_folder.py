@@ -299,6 +299,17 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str, str]] = {
         CARD_FILE,
         "energy_scale_eV is inf, not a finite number",
     ),
+    "scale that makes energies infinite": (
+        edit(energy_scale_eV=1e308),
+        CARD_FILE,
+        "energy_scale_eV is 1e\\+308, not positive",
+    ),
+    "scale that turns energies round": (edit(energy_scale_eV=-1.0), CARD_FILE, "not positive"),
+    "reference energies without end": (
+        edit(reference_energies_eV={"H": 1e308, "C": 0.0, "O": 0.0}),
+        CARD_FILE,
+        "reference energy of H",
+    ),
     "card with an integer without end": (
         lambda f: replace_in_card(
             f, '"energy_scale_eV": 10.0', f'"energy_scale_eV": 1{"0" * 9999}'

@@ -260,3 +260,10 @@ def test_a_removed_folder_ends_the_run(tmp_path: Path) -> None:
     assert not result.completed
     assert "was removed" in result.reason
     assert not (tmp_path / "run").exists()
+
+
+def test_positions_that_are_no_numbers_are_named() -> None:
+    atoms = bulk("Cu", cubic=True)
+    atoms.positions[2] = np.nan
+    with pytest.raises(ValueError, match="1 of 4 atoms have a NaN or infinite position, atom 2"):
+        run_md(atoms, EMT(), MDSettings(steps=1), progress=False)
