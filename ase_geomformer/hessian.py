@@ -17,6 +17,7 @@ from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.evaluate import BatchEvaluator, Evaluator, as_evaluator
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.derivatives import shifted
+from ase_geomformer.layers.written_gradient import by_formula
 from ase_geomformer.machine.devices import resolve_device, resolve_dtype
 from ase_geomformer.machine.memory import budget_bytes
 from ase_geomformer.physics import LongRange, boundaries_of
@@ -256,7 +257,8 @@ def _rows(
 
 def _slope(potential: Potential, graph: AtomGraph, shifts: Tensor) -> Tensor:
     """Derivative of the energy with respect to shifts of the atoms (N, 3), differentiable."""
-    energy = potential(shifted(graph, shifts), ("energy",))["energy"].sum()
+    with by_formula():
+        energy = potential(shifted(graph, shifts), ("energy",))["energy"].sum()
     # An atom alone has an energy that depends on no shift at all.
     (slope,) = torch.autograd.grad(
         energy, shifts, create_graph=True, allow_unused=True, materialize_grads=True

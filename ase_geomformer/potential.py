@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ase_geomformer.architectures.base import Architecture, build
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.derivatives import FROM_SLOPE, Slope, strained
+from ase_geomformer.layers.written_gradient import by_formula
 from ase_geomformer.physics import (
     Boundaries,
     EnergyTerm,
@@ -253,7 +254,7 @@ class Potential(nn.Module):
         if not wanted_slopes:
             results = self._evaluate(graph)
             return {name: results[name] for name in wanted}
-        with torch.enable_grad():
+        with torch.enable_grad(), by_formula(create_graph):
             edges = graph.edge_vectors.detach().requires_grad_()
             pairs = graph.far_vectors.detach().requires_grad_()
             graph = replace(graph, edge_vectors=edges, far_vectors=pairs)

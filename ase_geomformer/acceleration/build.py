@@ -17,6 +17,7 @@ from ase_geomformer.acceleration.compiler import MiscompiledError
 from ase_geomformer.acceleration.decompositions import ahead_of_time_decompositions
 from ase_geomformer.acceleration.tables import probe_graph
 from ase_geomformer.graph.atom_graph import AXES, AtomGraph
+from ase_geomformer.layers.written_gradient import by_formula
 from ase_geomformer.physics.reciprocal import multiples
 from ase_geomformer.potential import Potential
 
@@ -80,7 +81,7 @@ def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.Exported
 
     def evaluate(*tensors: Tensor) -> tuple[Tensor, ...]:
         graph, steps = AtomGraph(*tensors[: len(AXES)]), tensors[len(AXES) :]
-        with potential.with_waves((steps[0], steps[1], steps[2]) if steps else None):
+        with by_formula(), potential.with_waves((steps[0], steps[1], steps[2]) if steps else None):
             results = potential(graph, names)
         return tuple(results[name] for name in names)
 

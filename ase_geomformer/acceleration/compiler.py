@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ase_geomformer.acceleration.decompositions import decompositions
 from ase_geomformer.acceleration.threads import compiling
+from ase_geomformer.layers.written_gradient import by_formula
 
 Compiled = Callable[..., Sequence[Tensor]]
 
@@ -98,7 +99,8 @@ def trace(function: Callable[..., Any], *inputs: Any) -> torch.fx.GraphModule:
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    traced = make_fx(function)(*inputs)
+    with by_formula():
+        traced = make_fx(function)(*inputs)
     for node in traced.graph.find_nodes(op="call_function", target=torch.ops.aten.view.default):
         node.target = torch.ops.aten.reshape.default
     traced.recompile()

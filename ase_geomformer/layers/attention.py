@@ -8,7 +8,8 @@ whose coefficients are filtered by the distance and by how the neighbours' ev di
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import HeadLinear, dense
+from ase_geomformer.layers.edge_attention import EdgeAttention, PackedWeights
 from ase_geomformer.layers.harmonics import (
     DegreeSum,
     SphericalHarmonics,
@@ -25,6 +27,7 @@ from ase_geomformer.layers.harmonics import (
 from ase_geomformer.layers.heads import head_sum
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplinePoint
+from ase_geomformer.layers.written_gradient import is_by_formula
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Edges:
         )
 
 
-class FilterNetwork(RadialFunction):
+class FilterNetwork(nn.Module):
     """Attention filter (E, F): one network of the radial basis plus one of the ev differences.
 
     Parameters
@@ -114,16 +117,14 @@ class FilterNetwork(RadialFunction):
         values: Tensor = self.radial_2(self.activation(self.radial_1(radial)))
         return values
 
-    def forward(self, radial: Tensor | SplinePoint, invariants: Tensor) -> Tensor:
-        """Basis (E, K) and invariants of the ev differences (E, degrees) to (E, F)."""
-        act = self.activation
-        values = self.radial_values(radial)
+    def forward(self, radial: Tensor, invariants: Tensor) -> Tensor:
+        """The filter (E, F), from its radial part (E, F) and the invariants (E, degrees)."""
         if self.spherical_1 is None or self.spherical_2 is None:
-            return values
-        return values + self.spherical_2(act(self.spherical_1(invariants)))
+            return radial
+        return radial + self.spherical_2(self.activation(self.spherical_1(invariants)))
 
 
-class Attention(nn.Module):
+class Attention(RadialFunction):
     """Updates of x and ev by attention over neighbours, without softmax.
 
     Parameters
@@ -134,6 +135,7 @@ class Attention(nn.Module):
     degree_sum : DegreeSum
         Degrees of ev, and the invariants made of them.
     feature_filter, geometry_filter : FilterNetwork
+        Alike but for their weights.
     feature_norm, geometry_norm : float
         What the coefficients of x and of ev are divided by.
     qk_activation : str
@@ -141,6 +143,8 @@ class Attention(nn.Module):
     bias : bool
         Whether queries, keys and values have biases.
     """
+
+    norms: Tensor
 
     def __init__(
         self,
@@ -165,37 +169,117 @@ class Attention(nn.Module):
         self.feature_value = HeadLinear(num_features, self.num_heads, bias=bias)
         self.geometry_query = HeadLinear(num_features, self.num_degrees, bias=bias)
         self.geometry_key = HeadLinear(num_features, self.num_degrees, bias=bias)
-        self.feature_norm, self.geometry_norm = feature_norm, geometry_norm
+        self._packed: PackedWeights | None = None
+        norms = [1.0 / feature_norm] * num_heads + [1.0 / geometry_norm] * self.num_degrees
+        self.register_buffer("norms", torch.tensor(norms, dtype=torch.float64), persistent=False)
+
+    def of_radial(self, radial: Tensor) -> Tensor:
+        """Basis (E, K) to the radial parts (E, 2 F) of both filters."""
+        filters = self.feature_filter, self.geometry_filter
+        return torch.cat([own.of_radial(radial) for own in filters], dim=1)
 
     def forward(self, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
-        act, receivers, senders = self.qk_activation, edges.receivers, edges.senders
+        point, radial = None, edges.radial
+        if isinstance(radial, SplinePoint):
+            point, radial = radial, radial.distances
+        else:
+            radial = self.of_radial(radial)
+        inputs = x, ev, edges.envelope, edges.harmonics, radial
+        if is_by_formula() or self.feature_query.weight.requires_grad:
+            return self._formula(*inputs, edges=edges)
+        along = EdgeAttention(
+            plain=partial(self._formula, edges=edges),
+            receivers=edges.receivers,
+            senders=edges.senders,
+            point=point,
+            table=self.table,
+            packed=self._packed_weights(),
+            activation=self.qk_activation,
+            filter_activation=self.feature_filter.activation,
+            degree_sum=self.degree_sum,
+            heads=(self.num_heads, self.num_degrees),
+            norms=self.norms,
+        )
+        dx, dev = along(*inputs)
+        return dx, dev
+
+    def _packed_weights(self) -> PackedWeights:
+        if self._packed is None or not self._packed.is_current(self.feature_query):
+            filters = self.feature_filter, self.geometry_filter
+            self._packed = PackedWeights(
+                asked=[self.feature_query, self.geometry_query],
+                sent=[self.feature_key, self.geometry_key, self.feature_value],
+                first=[own.spherical_1 for own in filters if own.spherical_1 is not None],
+                second=[own.spherical_2 for own in filters if own.spherical_2 is not None],
+                heads=(self.num_heads, self.num_degrees),
+            )
+        return self._packed
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Attention:
+        self._packed = None  # Another device or dtype.
+        super()._apply(fn, recurse)
+        return self
+
+    def _formula(
+        self,
+        x: Tensor,
+        ev: Tensor,
+        envelope: Tensor,
+        harmonics: Tensor,
+        radial: Tensor,
+        *,
+        edges: Edges,
+    ) -> tuple[Tensor, Tensor]:
+        receivers, senders = edges.receivers, edges.senders
+        if isinstance(edges.radial, SplinePoint):
+            radial = self.radial_values(replace(edges.radial, distances=radial))
+        radial_x, radial_ev = radial.chunk(2, dim=1)
+        act = self.qk_activation
+        query_x, key_x = act(self.feature_query(x)), act(self.feature_key(x))
+        query_ev, key_ev = act(self.geometry_query(x)), act(self.geometry_key(x))
         # Each is gathered on its own: joined, their gradients would be copied once more.
         invariants = self.degree_sum.invariants(senders.gather(ev) - receivers.gather(ev))
-        query_x, key_x = act(self.feature_query(x)), act(self.feature_key(x))
         alpha_x = head_sum(
             receivers.gather(query_x)
-            * self.feature_filter(edges.radial, invariants)
+            * self.feature_filter(radial_x, invariants)
             * senders.gather(key_x),
             self.num_heads,
-        ) * (edges.envelope[:, None] / self.feature_norm)
-        value = senders.gather(self.feature_value(x)).unflatten(-1, (self.num_heads, -1))
-        message = (value * alpha_x[..., None]).flatten(-2)
-        return receivers.sum(message), self._geometry_update(x, invariants, edges)
+        ) * (envelope[:, None] * self.norms[: self.num_heads])
+        sent = senders.gather(self.feature_value(x)).unflatten(-1, (self.num_heads, -1))
+        dx = receivers.sum((sent * alpha_x[..., None]).flatten(-2))
+        alpha_ev = self._geometry(query_ev, key_ev, radial_ev, invariants, envelope, edges)
+        return dx, receivers.sum(self.degree_sum.spread(alpha_ev) * harmonics)
 
     def geometry_update(self, x: Tensor, ev: Tensor, edges: Edges) -> Tensor:
         """The update (N, M) of ev alone, for edges along which x is not exchanged."""
         difference = edges.senders.gather(ev) - edges.receivers.gather(ev)
-        return self._geometry_update(x, self.degree_sum.invariants(difference), edges)
+        invariants = self.degree_sum.invariants(difference)
+        act = self.qk_activation
+        query, key = act(self.geometry_query(x)), act(self.geometry_key(x))
+        if isinstance(edges.radial, SplinePoint):
+            radial = self.radial_values(edges.radial).chunk(2, dim=1)[1]
+        else:
+            radial = self.geometry_filter.of_radial(edges.radial)
+        alpha = self._geometry(query, key, radial, invariants, edges.envelope, edges)
+        return edges.receivers.sum(self.degree_sum.spread(alpha) * edges.harmonics)
 
-    def _geometry_update(self, x: Tensor, invariants: Tensor, edges: Edges) -> Tensor:
-        act, receivers, senders = self.qk_activation, edges.receivers, edges.senders
-        alpha = head_sum(
-            receivers.gather(act(self.geometry_query(x)))
-            * self.geometry_filter(edges.radial, invariants)
-            * senders.gather(act(self.geometry_key(x))),
-            self.num_degrees,
-        ) * (edges.envelope[:, None] / self.geometry_norm)
-        return receivers.sum(self.degree_sum.spread(alpha) * edges.harmonics)
+    def _geometry(
+        self,
+        query: Tensor,
+        key: Tensor,
+        radial: Tensor,
+        invariants: Tensor,
+        envelope: Tensor,
+        edges: Edges,
+    ) -> Tensor:
+        """Coefficients (E, degrees) of the update of ev."""
+        products = (
+            edges.receivers.gather(query)
+            * self.geometry_filter(radial, invariants)
+            * edges.senders.gather(key)
+        )
+        scale = envelope[:, None] * self.norms[self.num_heads :]
+        return head_sum(products, self.num_degrees) * scale
 
 
 class Exchange(nn.Module):

@@ -5,10 +5,46 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ase_geomformer.layers.written_gradient import WrittenGradient
+
+
+class Polar(WrittenGradient):
+    """Lengths (E,) and unit vectors (E, 3) of vectors (E, 3)."""
+
+    weights = ()
+
+    def formula(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        (vectors,) = inputs
+        squares = (vectors * vectors).sum(dim=-1)
+        apart = squares > 0.0
+        distances = torch.sqrt(torch.where(apart, squares, 1.0))
+        directions = vectors / distances[:, None]
+        return torch.where(apart, distances, 0.0), directions
+
+    def evaluate(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        (vectors,) = inputs
+        distances = (vectors * vectors).sum(dim=-1).sqrt_()
+        inverse = (1.0 / distances.masked_fill(distances == 0.0, 1.0))[:, None]
+        directions = vectors * inverse
+        return (distances, directions), (directions, inverse)
+
+    def gradient(
+        self, inputs: tuple[Tensor, ...], kept: Any, slopes: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        (by_distance, by_direction), (directions, inverse) = slopes, kept
+        along = (by_direction * directions).sum(dim=-1, keepdim=True)
+        return ((by_direction - along * directions) * inverse + by_distance[:, None] * directions,)
+
+
+_polar = Polar()
 
 
 def distances_and_directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -17,11 +53,8 @@ def distances_and_directions(vectors: Tensor) -> tuple[Tensor, Tensor]:
     Two atoms at the same place have no direction: length and direction are then zero, with zero
     gradient rather than NaN.
     """
-    squares = (vectors * vectors).sum(dim=-1)
-    apart = squares > 0.0
-    distances = torch.sqrt(torch.where(apart, squares, 1.0))
-    directions = vectors / distances[:, None]
-    return torch.where(apart, distances, 0.0), directions
+    distances, directions = _polar(vectors)
+    return distances, directions
 
 
 class SphericalHarmonics(nn.Module):
@@ -43,22 +76,72 @@ class SphericalHarmonics(nn.Module):
         super().__init__()
         self.degrees = tuple(degrees)
         self.dim = sum(2 * l + 1 for l in self.degrees)
-        highest = max(self.degrees, default=0)
+        highest = self.degree = max(self.degrees, default=0)
         coefficients = _monomial_coefficients(highest)
         columns = torch.cat([torch.arange(l * l, (l + 1) ** 2) for l in self.degrees])
         self.register_buffer("coefficients", coefficients[:, columns], persistent=False)
+        owner = torch.tensor([l for l in self.degrees for _ in range(2 * l + 1)])
+        steepness = _derivatives(highest)[:, :, columns].flatten(1)
+        shares = 1.0 / owner.clamp(min=1).double()
+        constants = (owner == 0).double() * math.sqrt(0.25 / math.pi)
+        self.register_buffer("steepness", steepness, persistent=False)
+        self.register_buffer("shares", shares, persistent=False)
+        self.register_buffer("constants", constants, persistent=False)
 
     coefficients: Tensor
+    steepness: Tensor
+    shares: Tensor
+    constants: Tensor
 
     def forward(self, directions: Tensor) -> Tensor:
         """Unit vectors (E, 3) to harmonics (E, sum of 2l+1)."""
+        (values,) = Harmonics(self)(directions)
+        return values
+
+    def polynomials(self, directions: Tensor) -> Tensor:
+        """The same by the product of coefficients and monomials."""
         x, y, z = directions.split(1, dim=1)
         powers = [torch.ones_like(x)]
-        for degree in range(1, max(self.degrees, default=0) + 1):
+        for degree in range(1, self.degree + 1):
             # Of the monomials one degree below, the last few are free of x, and one is of z alone.
             below = powers[-1]
             powers.append(torch.cat([x * below, y * below[:, -degree:], z * below[:, -1:]], dim=1))
         return torch.cat(powers, dim=1) @ self.coefficients
+
+
+@dataclass(frozen=True)
+class Harmonics(WrittenGradient):
+    """Values (E, M) of harmonics at unit vectors (E, 3), from their gradients.
+
+    A homogeneous polynomial is its gradient times the vector by its degree (Euler), so that
+    monomials of one degree less give both.
+    """
+
+    of: SphericalHarmonics
+    weights = ()
+
+    def formula(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return (self.of.polynomials(*inputs),)
+
+    def evaluate(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        (directions,) = inputs
+        powers = products(directions, self.of.degree)
+        gradients = (powers @ self.of.steepness).unflatten(1, (3, -1))
+        sums = (gradients * directions[:, :, None]).sum(dim=1)
+        return (torch.addcmul(self.of.constants, sums, self.of.shares),), gradients
+
+    def gradient(
+        self, inputs: tuple[Tensor, ...], kept: Any, slopes: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        return ((kept * slopes[0][:, None]).sum(dim=2),)
+
+
+def products(directions: Tensor, degree: int) -> Tensor:
+    """Products of up to ``degree - 1`` components, (1 + 3 + 9 + ...) of them in each row."""
+    powers = [torch.ones_like(directions[:, :1])]
+    for _ in range(degree - 1):
+        powers.append((powers[-1][:, :, None] * directions[:, None]).flatten(1))
+    return torch.cat(powers, dim=1) if degree > 1 else powers[0]
 
 
 class DegreeSum(nn.Module):
@@ -73,6 +156,7 @@ class DegreeSum(nn.Module):
     """
 
     owner: Tensor
+    members: Tensor
     contraction: Tensor
 
     def __init__(self, degrees: Sequence[int], *, rounded: bool = False) -> None:
@@ -85,6 +169,7 @@ class DegreeSum(nn.Module):
         if rounded:
             contraction = contraction.float().double()
         self.register_buffer("owner", owner, persistent=False)
+        self.register_buffer("members", one_hot, persistent=False)
         self.register_buffer("contraction", contraction, persistent=False)
 
     def invariants(self, values: Tensor) -> Tensor:
@@ -93,6 +178,10 @@ class DegreeSum(nn.Module):
         This is the l x l -> 0 Clebsch-Gordan trace; without a root it is smooth at zero.
         """
         return (values * values) @ self.contraction
+
+    def gradient(self, values: Tensor, slopes: Tensor) -> Tensor:
+        """Gradient of :meth:`invariants` (..., M) from slopes (..., number of degrees)."""
+        return 2.0 * values * (slopes @ self.contraction.T)
 
     def spread(self, per_degree: Tensor) -> Tensor:
         """Copy one number per degree to all its components: (..., degrees) to (..., M)."""
@@ -111,17 +200,19 @@ class DegreeNorm(DegreeSum):
         there, and the gradient zero is taken at its tip.
     """
 
-    members: Tensor
-
     def __init__(self, degrees: Sequence[int], softening: float = 0.0) -> None:
         super().__init__(degrees)
         self.softening = softening
-        members = torch.nn.functional.one_hot(self.owner, len(degrees)).to(torch.float64)
-        self.register_buffer("members", members, persistent=False)
 
     def invariants(self, values: Tensor) -> Tensor:
         """Norm of each degree: (..., M) to (..., number of degrees)."""
         return softened_root((values * values) @ self.members, self.softening) - self.softening
+
+    def gradient(self, values: Tensor, slopes: Tensor) -> Tensor:
+        """Gradient of :meth:`invariants` (..., M) from slopes (..., number of degrees)."""
+        roots = softened_root((values * values) @ self.members, self.softening)
+        shares = torch.where(roots > 0.0, slopes / torch.where(roots > 0.0, roots, 1.0), 0.0)
+        return values * (shares @ self.members.T)
 
     def total(self, values: Tensor) -> Tensor:
         """Norm of all degrees together: (..., M) to (...)."""
@@ -158,6 +249,32 @@ def _monomial_coefficients(highest: int) -> Tensor:
         rows = [[column.get(powers, 0.0) for column in columns] for powers in monomials]
         blocks.append(torch.tensor(rows, dtype=torch.float64))
     return torch.block_diag(*blocks)
+
+
+@lru_cache(maxsize=8)
+def _derivatives(highest: int) -> Tensor:
+    """Coefficients (products, 3, (highest+1)^2) of the gradients of all harmonics up to a degree.
+
+    The products are those of :func:`products`: of the equal ones among them, the first counts.
+    """
+    order: dict[tuple[int, int, int], int] = {}
+    length = 0
+    for degree in range(max(highest, 1)):
+        for place, axes in enumerate(product(range(3), repeat=degree)):
+            powers = (axes.count(0), axes.count(1), axes.count(2))
+            order.setdefault(powers, length + place)
+        length += 3**degree
+    table = torch.zeros(length, 3, (highest + 1) ** 2, dtype=torch.float64)
+    for degree in range(1, highest + 1):
+        for m in range(-degree, degree + 1):
+            for powers, number in solid_harmonic(degree, m).items():
+                for axis in range(3):
+                    if powers[axis]:
+                        x, y, z = (p - (a == axis) for a, p in enumerate(powers))
+                        table[order[x, y, z], axis, degree * degree + degree + m] += (
+                            number * powers[axis]
+                        )
+    return table
 
 
 def solid_harmonic(degree: int, order: int) -> Polynomial:

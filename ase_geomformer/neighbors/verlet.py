@@ -1,4 +1,4 @@
-"""A neighbour list that is kept from step to step (Verlet, Phys. Rev. 159, 98 (1967))."""
+"""Neighbour lists that are kept from step to step (Verlet, Phys. Rev. 159, 98 (1967))."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ Vectors = NDArray[np.float64]
 
 # What rounding may add to a distance, relative to the cutoff.
 ROUNDING = 1e-9
+# Lists kept beside the latest one, and edges in all of them: 40 bytes each.
+KEPT_LISTS, KEPT_EDGES = 31, 2**19
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,8 @@ class Reference:
 class VerletList:
     r"""Edges up to ``cutoff + skin``, searched once and reused while none can be missing.
 
-    Each update gives, edge by edge, the list a fresh search would give.
+    Each update gives, edge by edge, the list a fresh search would give. The lists of up to 32
+    structures are kept, as the images of a path come in turns.
 
     Let the reference structure have positions X and cell C, the present one x and c, and let
     :math:`F = C^{-1} c` be the deformation between them (open axes completed by unit normals).
@@ -80,7 +83,7 @@ class VerletList:
         self.backend = backend
         self.updates = 0
         self.builds = 0
-        self._reference: Reference | None = None
+        self._references: list[Reference] = []  # the one used last at the end
 
     def update(
         self, positions: Tensor, cell: Tensor, pbc: Tensor, host: Sequence[Tensor] | None = None
@@ -97,24 +100,45 @@ class VerletList:
             tensor.detach().cpu().numpy() for tensor in host or (positions, cell, pbc)
         )
         self.updates += 1
-        reference = self._reference
-        if (
-            reference is None
-            or positions.device != reference.device
-            or not self._covers(reference, place, axes, periodic)
-        ):
-            self._reference = None
+        reference = self._covering(place, axes, periodic, positions.device)
+        if reference is None:
+            self._references = self._worth_keeping()
             search = pair_list if self.half else neighbor_list
             reach = self.cutoff + self.skin
             candidates = search(positions, cell, pbc, reach, backend=self.backend)
             self.builds += 1
             # Copies: the caller's arrays may change.
-            reference = self._reference = Reference(
+            reference = Reference(
                 place.copy(), axes.copy(), periodic.copy(), positions.device, candidates
             )
+            self._references.append(reference)
         if self.skin == 0:
             return reference.candidates
         return reference.candidates.within(positions, cell, self.cutoff)
+
+    def _covering(
+        self, positions: Vectors, cell: Vectors, pbc: NDArray[np.bool_], device: torch.device
+    ) -> Reference | None:
+        """The structure used last, or else longest ago, whose edges contain all of the present."""
+        # Structures that come in turns come in the order in which they came before.
+        order = self._references[-1:] + self._references[:-1]
+        for reference in order:
+            if reference.device == device and self._covers(reference, positions, cell, pbc):
+                self._references.remove(reference)
+                self._references.append(reference)
+                return reference
+        return None
+
+    def _worth_keeping(self) -> list[Reference]:
+        """The structures used last, as many as there is room for beside another one."""
+        kept: list[Reference] = []
+        edges = 0
+        for other in reversed(self._references if self.skin else []):
+            edges += other.candidates.num_edges
+            if len(kept) == KEPT_LISTS or edges > KEPT_EDGES:
+                break
+            kept.insert(0, other)
+        return kept
 
     def _covers(
         self, reference: Reference, positions: Vectors, cell: Vectors, pbc: NDArray[np.bool_]

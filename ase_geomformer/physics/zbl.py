@@ -16,9 +16,11 @@ from ase.units import Bohr
 from torch import Tensor, nn
 
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.decay import decaying_exp
 from ase_geomformer.layers.harmonics import distances_and_directions
+from ase_geomformer.layers.written_gradient import is_by_formula
 from ase_geomformer.physics.base import COULOMB, EnergyTerm
 from ase_geomformer.physics.switch import smooth_switch
 
@@ -100,11 +102,33 @@ class ZBL(EnergyTerm):
         return self.settings.switch_off
 
     def forward(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
+        receivers, senders, vectors = graph.receivers, graph.senders, graph.edge_vectors
+        if vectors.is_cpu and not is_by_formula() and not self.exponents.requires_grad:
+            # Hardly ever is a pair within reach.
+            near = self._near(graph)
+            if not near.shape[0]:
+                return vectors.new_zeros(graph.num_atoms)
+            index, vectors = graph.edge_index.index_select(1, near), vectors.index_select(0, near)
+            receivers, senders = (Segments.of(ends, graph.num_atoms) for ends in index)
+        return 0.5 * receivers.sum(
+            self._energies(graph.atomic_numbers, receivers, senders, vectors)
+        )
+
+    def _near(self, graph: AtomGraph) -> Tensor:
+        """Indices of the edges along which there is repulsion."""
+        with torch.no_grad():
+            squares = (graph.edge_vectors * graph.edge_vectors).sum(dim=1)
+            ends = self._ends(graph.atomic_numbers, graph.receivers, graph.senders)
+            return (squares < ends.square()).nonzero().squeeze(1)
+
+    def _energies(
+        self, atomic_numbers: Tensor, receivers: Segments, senders: Segments, vectors: Tensor
+    ) -> Tensor:
+        """Energies (E,) of edges in eV."""
         settings = self.settings
         softplus = nn.functional.softplus
-        distances = distances_and_directions(graph.edge_vectors)[0].clamp(min=SHORTEST)
-        numbers = graph.atomic_numbers.to(distances.dtype)
-        receivers, senders = graph.receivers, graph.senders
+        distances = distances_and_directions(vectors)[0].clamp(min=SHORTEST)
+        numbers = atomic_numbers.to(distances.dtype)
 
         powers = numbers ** softplus(self.charge_exponent)
         sums = receivers.gather(powers) + senders.gather(powers)
@@ -115,20 +139,22 @@ class ZBL(EnergyTerm):
 
         charges = COULOMB * receivers.gather(numbers) * senders.gather(numbers)
         energies = charges / distances * screening
-        energies = energies * self.switch(distances, graph)
+        # Each pair's range ends where its radii say, and all distances shrink with it.
+        stretch = settings.switch_off / self._ends(atomic_numbers, receivers, senders)
+        switched = smooth_switch(distances * stretch, settings.switch_on, settings.switch_off)
+        energies = energies * switched
         if settings.cutoff_function is not None:
             energies = energies * CUTOFFS[settings.cutoff_function](distances, settings.cutoff)
-        return 0.5 * graph.receivers.sum(energies)
+        return energies
 
-    def switch(self, distances: Tensor, graph: AtomGraph) -> Tensor:
-        """Factors (E,) that end each pair's repulsion at its range."""
+    def _ends(self, atomic_numbers: Tensor, receivers: Segments, senders: Segments) -> Tensor:
+        """Range (E,) of each pair's repulsion in Å; one number where it is the same for all."""
         settings = self.settings
-        if settings.covalent_fraction is not None:
-            radii = self.covalent_radii[graph.atomic_numbers]
-            sums = graph.receivers.gather(radii) + graph.senders.gather(radii)
-            ends = settings.covalent_fraction * sums
-            distances = distances * (settings.switch_off / ends).clamp(min=1.0)
-        return smooth_switch(distances, settings.switch_on, settings.switch_off)
+        if settings.covalent_fraction is None:
+            return self.covalent_radii.new_tensor(settings.switch_off)
+        radii = (settings.covalent_fraction * self.covalent_radii)[atomic_numbers]
+        ends = receivers.gather(radii) + senders.gather(radii)
+        return ends.clamp(max=settings.switch_off)
 
 
 def _positive(values: float | tuple[float, ...]) -> nn.Parameter:

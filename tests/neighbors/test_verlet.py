@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from ase_geomformer.neighbors import VerletList, neighbor_list
+from ase_geomformer.neighbors import verlet as verlet_module
 from tests.neighbors.structures import Structure, gas, random_structure, rows
 
 pytestmark = pytest.mark.quick
@@ -181,3 +182,31 @@ def test_copies_go_on_alone(copied: object) -> None:
 def test_useless_lengths_are_refused(cutoff: float, skin: float) -> None:
     with pytest.raises(ValueError, match="must be a finite length"):
         VerletList(cutoff, skin)
+
+
+def test_structures_in_turns_keep_a_list_each() -> None:
+    """As the images of a path that share a calculator."""
+    images = [random_structure(seed) for seed in range(6)]
+    verlet = VerletList(3.0, skin=0.8)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        for place, image in enumerate(images):
+            images[place] = moved(image, 0.01 * rng.normal(size=image.positions.shape))
+            agree(verlet, images[place])
+    assert verlet.builds == len(images)
+
+
+def test_kept_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [gas(30, seed=seed) for seed in range(5)]
+    monkeypatch.setattr(verlet_module, "KEPT_LISTS", 3)
+    verlet = VerletList(4.0, skin=0.5)
+    for image in (*images, *images[1:], images[4]):
+        agree(verlet, image)
+    assert verlet.builds == 5
+    agree(verlet, images[0])  # forgotten
+    assert verlet.builds == 6
+    # Long lists are not kept beside another one.
+    monkeypatch.setattr(verlet_module, "KEPT_EDGES", 0)
+    agree(verlet, gas(30, seed=7))
+    agree(verlet, images[0])
+    assert verlet.builds == 8

@@ -1,0 +1,191 @@
+"""What is written out for evaluation equals the formula, which training and Hessians follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import bulk, molecule
+from torch import Tensor
+
+from ase_geomformer.acceleration import can_tabulate, tabulate
+from ase_geomformer.architectures import build
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.layers import edge_attention
+from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
+from ase_geomformer.layers.written_gradient import by_formula
+from ase_geomformer.physics import ZBL, ZBLSettings, build_terms
+from ase_geomformer.potential import Potential
+
+pytestmark = pytest.mark.quick
+
+NARROW = {"cutoff": 4.0, "num_features": 24, "num_radial_basis": 8, "num_layers": 2}
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "so3krates": ("so3krates", {**NARROW, "num_heads": 2, "avg_num_neighbors": 8.0}),
+    "activations": (
+        "so3krates",
+        {
+            **NARROW,
+            "num_heads": 3,
+            "degrees": (0, 1, 2, 3),
+            "qk_activation": "silu",
+            "activation": "tanh",
+            "avg_num_neighbors": 8.0,
+        },
+    ),
+    "dense": ("so3krates-dense", {**NARROW, "num_heads": 4, "spherical_filter": False}),
+    "2022": ("so3krates-2022", {**NARROW, "num_heads": 2, "degrees": (1, 2)}),
+}
+EXACT = {"rtol": 1e-11, "atol": 1e-11}
+
+
+@pytest.fixture(params=MODELS)
+def potential(request: pytest.FixtureRequest) -> Potential:
+    """Frozen, in float64."""
+    name, settings = MODELS[request.param]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        made = Potential(build(name, settings), ["C", "H", "O"], terms=build_terms({"zbl": {}}))
+    return made.copy()
+
+
+def crystal(rng: np.random.Generator) -> Atoms:
+    atoms = bulk("C", "diamond", a=3.57, cubic=True)
+    atoms.symbols[::3] = "O"
+    atoms.positions += rng.normal(scale=0.1, size=atoms.positions.shape)
+    return atoms
+
+
+def graph_of(potential: Potential, atoms: Atoms) -> AtomGraph:
+    return AtomGraph.from_atoms(atoms, potential.cutoff, far_cutoff=potential.far_cutoff)
+
+
+def assert_equal(potential: Potential, graph: AtomGraph) -> None:
+    names = ("energies", "forces", "stresses")
+    found = potential(graph, names)
+    with by_formula():
+        expected = potential(graph, names)
+    for name in names:
+        torch.testing.assert_close(found[name], expected[name], **EXACT, equal_nan=True)
+
+
+def test_equals_the_formula(potential: Potential, rng: np.random.Generator) -> None:
+    assert_equal(potential, graph_of(potential, crystal(rng)))
+    assert_equal(potential, graph_of(potential, molecule("CH3OH")))
+    assert_equal(potential, graph_of(potential, Atoms("O")))
+
+
+def test_with_tables(potential: Potential, rng: np.random.Generator) -> None:
+    if not can_tabulate(potential):
+        pytest.skip("has filters that tables cannot replace")
+    tabulate(potential, energy_tolerance_eV_per_atom=1.0, force_tolerance_eV_per_A=10.0)
+    assert_equal(potential, graph_of(potential, crystal(rng)))
+
+
+def test_pieces_change_no_bit(
+    potential: Potential, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for products of matrices, whose last digits depend on the number of rows."""
+    graph = graph_of(potential, crystal(rng))
+    whole = potential(graph)
+    monkeypatch.setattr(edge_attention, "PIECE", 100)
+    for name, values in potential(graph).items():
+        torch.testing.assert_close(values, whole[name], rtol=1e-13, atol=1e-13)
+
+
+def curvature(potential: Potential, graph: AtomGraph, along: Tensor) -> Iterator[Tensor]:
+    """Second derivatives of the energy by edge vectors along one vector, and along two at once."""
+    vectors = graph.edge_vectors.clone().requires_grad_()
+    energy = potential(replace(graph, edge_vectors=vectors), ("energy",))["energy"].sum()
+    (slope,) = torch.autograd.grad(energy, vectors, create_graph=True)
+    yield from torch.autograd.grad(slope, vectors, along, retain_graph=True)
+    both = torch.stack([along, along.flip(0)])
+    yield from torch.autograd.grad(slope, vectors, both, is_grads_batched=True)
+
+
+def test_second_derivatives(potential: Potential, rng: np.random.Generator) -> None:
+    """Differentiated twice without notice, also for several slopes at once."""
+    graph = graph_of(potential, crystal(rng))
+    along = torch.from_numpy(rng.normal(size=graph.edge_vectors.shape))
+    found = list(curvature(potential, graph, along))
+    with by_formula():
+        expected = list(curvature(potential, graph, along))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_many_slopes_at_once(potential: Potential, rng: np.random.Generator) -> None:
+    graph = graph_of(potential, crystal(rng))
+    vectors = graph.edge_vectors.clone().requires_grad_()
+    energies = potential(replace(graph, edge_vectors=vectors), ("energies",))["energies"]
+    units = torch.eye(len(energies), dtype=torch.float64)
+    (found,) = torch.autograd.grad(
+        energies, vectors, units, is_grads_batched=True, retain_graph=True
+    )
+    (first,) = torch.autograd.grad(energies[0], vectors)
+    torch.testing.assert_close(found[0], first, **EXACT)
+
+
+def test_changed_weights_are_seen(potential: Potential, rng: np.random.Generator) -> None:
+    graph = graph_of(potential, crystal(rng))
+    before = potential(graph)["energy"]
+    with torch.no_grad():
+        for weight in potential.parameters():
+            weight.mul_(1.1)
+    assert (potential(graph)["energy"] - before).abs() > 1e-6
+    assert_equal(potential, graph)
+    single = potential.float()(graph.to(dtype=torch.float32))["energy"]
+    torch.testing.assert_close(single, potential.double()(graph)["energy"], rtol=1e-4, atol=1e-4)
+
+
+def test_single_trained_weights_have_gradients(
+    potential: Potential, rng: np.random.Generator
+) -> None:
+    """All others are frozen. In the first layer some have no effect yet."""
+    graph = graph_of(potential, crystal(rng))
+    for name, weight in potential.named_parameters():
+        if "layers.1.attention" in name and "radial" not in name:
+            weight.requires_grad_()
+            energies = potential(graph, ("energies",))["energies"]
+            (slope,) = torch.autograd.grad(energies.square().sum(), weight)
+            assert slope.abs().max() > 0.0, name
+            weight.requires_grad_(False)
+
+
+def test_polar_coordinates_and_harmonics(rng: np.random.Generator) -> None:
+    vectors = torch.from_numpy(rng.normal(size=(20, 3)))
+    vectors[3] = 0.0
+    harmonics = SphericalHarmonics((0, 1, 2, 3, 4, 5)).double()
+    slopes = torch.from_numpy(rng.normal(size=(20, 37)))
+
+    def values_and_gradient() -> tuple[Tensor, Tensor]:
+        leaf = vectors.clone().requires_grad_()
+        distances, directions = distances_and_directions(leaf)
+        values = torch.cat([distances[:, None], harmonics(directions)], dim=1)
+        return values, *torch.autograd.grad((values * slopes).sum(), leaf)
+
+    found = values_and_gradient()
+    with by_formula():
+        expected = values_and_gradient()
+    torch.testing.assert_close(found, expected, **EXACT)
+
+
+@pytest.mark.parametrize("fraction", [None, 0.9])
+def test_repulsion_of_the_pairs_within_reach(
+    rng: np.random.Generator, fraction: float | None
+) -> None:
+    """A frozen term leaves out what is zero."""
+    term = ZBL(ZBLSettings(covalent_fraction=fraction)).double().requires_grad_(False)
+    for spread, is_zero in ((1.5, False), (30.0, True)):
+        atoms = Atoms("C2H3OSi", positions=rng.uniform(0.0, spread, size=(7, 3)))
+        graph = AtomGraph.from_atoms(atoms, 5.0)
+        found = term(graph, {})
+        with by_formula():
+            expected = term(graph, {})
+        torch.testing.assert_close(found, expected, **EXACT)
+        assert bool((found == 0.0).all()) is is_zero
