@@ -18,7 +18,7 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import HeadLinear, dense
-from ase_geomformer.layers.edge_attention import EdgeAttention, PackedWeights
+from ase_geomformer.layers.edge_attention import FEW_EDGES, EdgeAttention, PackedWeights
 from ase_geomformer.layers.harmonics import (
     DegreeSum,
     SphericalHarmonics,
@@ -185,7 +185,8 @@ class Attention(RadialFunction):
         else:
             radial = self.of_radial(radial)
         inputs = x, ev, edges.envelope, edges.harmonics, radial
-        if is_by_formula() or self.feature_query.weight.requires_grad:
+        frozen = not self.feature_query.weight.requires_grad
+        if is_by_formula() or not frozen or edges.envelope.shape[0] > FEW_EDGES:
             return self._formula(*inputs, edges=edges)
         along = EdgeAttention(
             plain=partial(self._formula, edges=edges),

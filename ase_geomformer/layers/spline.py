@@ -58,9 +58,9 @@ class SplinePoint:
             self._weights[order] = weights * self.inside if order else weights
         return self._weights[order]
 
-    def read(self, coefficients: Tensor, order: int, part: slice) -> Tensor:
-        """Values (E, F) of a table (n + 5, F) or their derivatives, for some of the distances."""
-        rows, weights = self.rows[part].flatten(), self.weights(order)[part].flatten()
+    def read(self, coefficients: Tensor, order: int) -> Tensor:
+        """Values (E, F) of a table (n + 5, F), or their derivatives; nothing is recorded."""
+        rows, weights = self.rows.flatten(), self.weights(order).flatten()
         starts = torch.arange(0, rows.shape[0], TERMS, device=rows.device)
         lookup = torch.ops.aten._embedding_bag_forward_only
         values: Tensor = lookup(coefficients, rows, starts, False, 0, False, weights)[0]

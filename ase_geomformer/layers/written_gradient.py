@@ -2,8 +2,7 @@
 
 Autograd records every operation, keeps what each of them read, and takes them back one by one.
 Where weights are frozen and nothing is differentiated twice, a gradient written out by hand takes
-half the operations and can work through edges in pieces that stay in the cache. Training,
-Hessians and compilers get the formula that autograd follows.
+half the operations. Training, Hessians and compilers get the formula that autograd follows.
 """
 
 from __future__ import annotations

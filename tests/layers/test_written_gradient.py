@@ -16,7 +16,6 @@ from torch import Tensor
 from ase_geomformer.acceleration import can_tabulate, tabulate
 from ase_geomformer.architectures import build
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers import edge_attention
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.written_gradient import by_formula
 from ase_geomformer.physics import ZBL, ZBLSettings, build_terms
@@ -85,17 +84,6 @@ def test_with_tables(potential: Potential, rng: np.random.Generator) -> None:
         pytest.skip("has filters that tables cannot replace")
     tabulate(potential, energy_tolerance_eV_per_atom=1.0, force_tolerance_eV_per_A=10.0)
     assert_equal(potential, graph_of(potential, crystal(rng)))
-
-
-def test_pieces_change_no_bit(
-    potential: Potential, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """But for products of matrices, whose last digits depend on the number of rows."""
-    graph = graph_of(potential, crystal(rng))
-    whole = potential(graph)
-    monkeypatch.setattr(edge_attention, "PIECE", 100)
-    for name, values in potential(graph).items():
-        torch.testing.assert_close(values, whole[name], rtol=1e-13, atol=1e-13)
 
 
 def curvature(potential: Potential, graph: AtomGraph, along: Tensor) -> Iterator[Tensor]:
