@@ -6,11 +6,19 @@ By default silicon, by a potential of SO3LR's size with random weights; or a cry
 element of a potential given by its name or path, which may be smaller and go further:
 
     python benchmarks/scaling.py --potential so3krates-mlearn-cu --repeats 4 8 16 29
+
+With ``--compile`` by compiled code, which is made first unless the cache holds it; with several
+numbers of ``--threads`` these take turns, and the gain is the ratio of wall-clock times:
+
+    python benchmarks/scaling.py --potential so3krates-mlearn-cu --compile --threads 1 2 \\
+        --repeats 3 10 16 20 29
 """
 
 from __future__ import annotations
 
+import resource
 from argparse import ArgumentParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +30,7 @@ from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
-from timing import machine, sample, summary
+from timing import Sample, in_turns, machine, sample
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.graph.atom_graph import AtomGraph
@@ -40,58 +48,88 @@ def main() -> None:
         "--repeats", nargs="+", type=int, default=[1, 2, 3, 4, 6, 8], help="of the cell, cubed"
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", nargs="+", type=int, default=[1])
+    parser.add_argument("--compile", action="store_true", help="measure compiled code")
     parser.add_argument("--output", type=Path, help="JSON file to write")
     parser.add_argument("--figure", type=Path, help="image to write")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     calculator = PotentialCalculator(
-        options.potential or potential(), device="cpu", dtype="float32", skin=0.0
+        options.potential or potential(),
+        device="cpu",
+        dtype="float32",
+        skin=0.0,
+        compile=options.compile,
     )
+    if options.compile and calculator.prepared.ready() == "plain":
+        raise SystemExit("the potential could not be compiled")
     symbol = "Si" if options.potential is None else calculator.potential.symbols[0]
     rows = [
-        measure(calculator, crystal(symbol, repeats), options.rounds) for repeats in options.repeats
+        row
+        for repeats in options.repeats
+        for row in measure(calculator, crystal(symbol, repeats), options.rounds, options.threads)
     ]
     title = f"Energy, forces and stress of {symbol} by {options.potential or 'random weights'}"
     show(rows, title)
     if options.output is not None:
         write_text(options.output, to_json({**machine("vesin"), "title": title, "rows": rows}))
     if options.figure is not None:
-        save_figure(draw(rows), options.figure)
+        one = [row for row in rows if row["threads"] == options.threads[0]]
+        save_figure(draw(one), options.figure)
 
 
-def measure(calculator: PotentialCalculator, atoms: Atoms, rounds: int) -> dict[str, Any]:
-    """One size: a full step of the calculator, and what evaluating its graph takes at most."""
+def measure(
+    calculator: PotentialCalculator, atoms: Atoms, rounds: int, threads: list[int]
+) -> list[dict[str, Any]]:
+    """One size: a full step of the calculator, and what evaluating its graph takes at most.
+
+    What compiled code allocates is seen in resident memory only, which never shrinks: sizes must
+    grow.
+    """
     model = calculator.potential
     graph = AtomGraph.from_atoms(atoms, model.cutoff, dtype=model.dtype)
-    with PeakMemory() as memory:
-        model(graph, ("forces", "stress"))
+    if calculator.prepared.is_compiled:
+        before = resident_bytes()
+        calculator.prepared(graph, ("energy", "forces"))
+        peak = resident_bytes() - before
+    else:
+        with PeakMemory() as memory:
+            model(graph, ("forces", "stress"))
+        peak = memory.peak
 
-    def step() -> None:
-        calculator.reset()
-        calculator.get_property("forces", atoms)
+    def stepper(number: int) -> Callable[[], Sample]:
+        def step() -> Sample:
+            torch.set_num_threads(number)
+            calculator.reset()
+            return sample(lambda: calculator.get_property("forces", atoms))
 
-    times = summary([sample(step) for _ in range(rounds)])
-    return {
-        "atoms": len(atoms),
-        "edges": graph.num_edges,
-        "peak_MB": memory.peak / 1e6,
-        "predicted_MB": calculator.prepared.memory.predicted_bytes(graph) / 1e6,
-        **times,
-    }
+        return step
+
+    times = in_turns({str(number): stepper(number) for number in threads}, rounds)
+    size = {"atoms": len(atoms), "edges": graph.num_edges, "peak_MB": peak / 1e6}
+    size["predicted_MB"] = calculator.prepared.memory.predicted_bytes(graph) / 1e6
+    return [{**size, "threads": number, **times[str(number)]} for number in threads]
+
+
+def resident_bytes() -> int:
+    """Most memory that this process has had so far."""
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def show(rows: list[dict[str, Any]], title: str) -> None:
     """Print the figures."""
     table = Table(title=title, box=SIMPLE_HEAD)
-    for heading in ("atoms", "edges", "processor (ms)", "per atom (ms)", "peak (MB)", "predicted"):
+    for heading in ("atoms", "edges", "threads", "processor (ms)", "per atom (ms)", "wall (ms)"):
+        table.add_column(heading, justify="right")
+    for heading in ("peak (MB)", "predicted"):
         table.add_column(heading, justify="right")
     for it in rows:
         table.add_row(
             f"{it['atoms']:,}",
             f"{it['edges']:,}",
+            str(it["threads"]),
             f"{it['cpu_min_ms']:.1f}",
             f"{it['cpu_min_ms'] / it['atoms']:.3f}",
+            f"{it['wall_min_ms']:.1f}",
             f"{it['peak_MB']:.0f}",
             f"{it['predicted_MB']:.0f}",
         )
