@@ -59,8 +59,7 @@ class PackedWeights:
             width = self.asked.shape[0]
             owner = [h for h in range(heads[0]) for _ in range(width // heads[0])]
             owner += [heads[0] + h for h in range(heads[1]) for _ in range(width // heads[1])]
-            index = torch.tensor(owner, device=self.asked.device)
-            self.members = nn.functional.one_hot(index, sum(heads)).to(self.asked)
+            self.members = torch.eye(sum(heads)).to(self.asked)[owner]
 
     def is_current(self, layer: nn.Module) -> bool:
         """Whether no weight has changed since, of which ``layer`` holds the first."""

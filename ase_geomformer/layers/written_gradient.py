@@ -41,6 +41,7 @@ def is_by_formula() -> bool:
         torch.compiler.is_compiling()
         or _by_formula.get()
         or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # torch's notes name
 from torch.utils._pytree import tree_leaves
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.written_gradient import by_formula
+from ase_geomformer.layers.edge_attention import FEW_EDGES
 from ase_geomformer.machine.allocator import give_freed_memory_back
 from ase_geomformer.machine.memory import budget_bytes, free_memory
 from ase_geomformer.potential import Potential
@@ -38,6 +39,10 @@ class GraphSize(NamedTuple):
 # What predictions are made of: large enough that the share of a single atom is seen, small enough
 # to take milliseconds.
 PROBES = (GraphSize(32, 256, 0), GraphSize(32, 1024, 0), GraphSize(128, 256, 0))
+LARGE_PROBES = tuple(
+    GraphSize(4 * atoms, edges, 0)
+    for atoms, edges in ((32, FEW_EDGES + 256), (32, 2 * FEW_EDGES + 256), (128, FEW_EDGES + 256))
+)
 PROBE_FAR_PAIRS = 1024
 # Of the probes, as in a liquid, Å^3.
 VOLUME_PER_ATOM = 15.0
@@ -109,27 +114,33 @@ class MemoryModel:
 
     def __call__(self, size: GraphSize) -> float:
         """Bytes that evaluating a graph of this size takes at its peak, besides the weights."""
-        return OVERHEAD * sum(
-            number * share for number, share in zip(size, self.bytes_per_item, strict=True)
-        )
+        shares = self.bytes_per_item if size.num_edges <= FEW_EDGES else self.bytes_per_item_of_many
+        return OVERHEAD * sum(number * share for number, share in zip(size, shares, strict=True))
 
     @cached_property
     def bytes_per_item(self) -> tuple[float, float, float]:
-        """Measured bytes per atom, edge and far pair."""
-        small, more_edges, more_atoms = (self._measure(size) for size in PROBES)
-        per_edge = (more_edges - small) / (PROBES[1].num_edges - PROBES[0].num_edges)
-        per_atom = (more_atoms - small) / (PROBES[2].num_atoms - PROBES[0].num_atoms)
+        """Measured bytes per atom, edge and far pair, in graphs of few edges."""
+        return self._shares(PROBES)
+
+    @cached_property
+    def bytes_per_item_of_many(self) -> tuple[float, float, float]:
+        """The same in graphs of many edges, which may be evaluated in another way."""
+        return self._shares(LARGE_PROBES)
+
+    def _shares(self, probes: Sequence[GraphSize]) -> tuple[float, float, float]:
+        small, more_edges, more_atoms = (self._measure(size) for size in probes)
+        per_edge = (more_edges - small) / (probes[1].num_edges - probes[0].num_edges)
+        per_atom = (more_atoms - small) / (probes[2].num_atoms - probes[0].num_atoms)
         per_far_pair = 0.0
         if self.potential.far_cutoff:
-            with_pairs = self._measure(PROBES[0]._replace(num_far_pairs=PROBE_FAR_PAIRS))
+            with_pairs = self._measure(probes[0]._replace(num_far_pairs=PROBE_FAR_PAIRS))
             per_far_pair = (with_pairs - small) / PROBE_FAR_PAIRS
         return max(per_atom, 0.0), max(per_edge, 0.0), max(per_far_pair, 0.0)
 
     def _measure(self, size: GraphSize) -> int:
         names = [name for name in ("forces", "stress") if name in self.potential.properties]
         graph = random_graph(self.potential, size)
-        # Graphs that memory matters for are evaluated so; small ones may take half as much again.
-        with torch.inference_mode(False), by_formula(), PeakMemory() as memory:
+        with torch.inference_mode(False), PeakMemory() as memory:
             self.potential(graph, names)
         return memory.peak
 
