@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ase_geomformer.evaluate import evaluate_many
     from ase_geomformer.external import calculator_by_name
     from ase_geomformer.graph.atom_graph import AtomGraph
+    from ase_geomformer.learning.run import learn
+    from ase_geomformer.learning.settings import LearnSettings
     from ase_geomformer.potential import Potential
     from ase_geomformer.registry import list_potentials, load_potential
     from ase_geomformer.trust.run import selftest
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AtomGraph",
+    "LearnSettings",
     "Potential",
     "PotentialCalculator",
     "__version__",
     "calculator_by_name",
     "evaluate_many",
+    "learn",
     "list_potentials",
     "load_potential",
     "selftest",
@@ -34,10 +38,12 @@ __all__ = [
 
 _HOME = {
     "AtomGraph": "graph.atom_graph",
+    "LearnSettings": "learning.settings",
     "Potential": "potential",
     "PotentialCalculator": "calculator",
     "calculator_by_name": "external",
     "evaluate_many": "evaluate",
+    "learn": "learning.run",
     "list_potentials": "registry",
     "load_potential": "registry",
     "selftest": "trust.run",

@@ -31,8 +31,8 @@ from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.initial import initial_potential, read_parts
 from ase_geomformer.training.loader import TrainingData, padded_size
-from ase_geomformer.training.module import OPTIMIZERS
 from ase_geomformer.training.objective import CompiledObjective, Objective
+from ase_geomformer.training.optimizers import OPTIMIZERS
 from ase_geomformer.training.settings import TrainSettings
 from ase_geomformer.training.settings_file import from_yaml
 

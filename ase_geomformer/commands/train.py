@@ -39,6 +39,8 @@ def run_training(settings: TrainSettings, options: Namespace) -> int:
     """Train, say how it ended, and return the exit code."""
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
+    from ase_geomformer.commands.evaluate import error_tables
+    from ase_geomformer.machine.display import Console
     from ase_geomformer.training.module import TrainingDiverged
     from ase_geomformer.training.run import TrainingInterrupted, train
 
@@ -50,5 +52,8 @@ def run_training(settings: TrainSettings, options: Namespace) -> int:
         write_error(f"{error}\n")
         return 1
     if settings.run.progress:
+        if result.evaluation is not None:
+            console = Console(quiet=getattr(rank_zero_only, "rank", 0) != 0)
+            console.print(error_tables(result.evaluation)[0])
         write(f"{result.reason}; {result.folder / 'potential'} is ready to use\n")
     return 0

@@ -70,6 +70,37 @@ class ExactCheckpoint(Checkpoint):
         trainer.save_checkpoint(self.path)
 
 
+class TimeLimit(Callback):
+    """End the training after so many minutes, those before a resumed run included.
+
+    Parameters
+    ----------
+    minutes : float
+    """
+
+    def __init__(self, minutes: float) -> None:
+        self.seconds = 60.0 * minutes
+        self.used = 0.0
+        self._last = time.monotonic()
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        self._last = time.monotonic()
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
+        now = time.monotonic()
+        self.used, self._last = self.used + now - self._last, now
+        module.learning_rate.time_used = self.used / self.seconds
+        # Clocks differ, and all processes have to stop together.
+        if trainer.strategy.reduce_boolean_decision(self.used >= self.seconds, all=False):
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"used": self.used}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.used = state_dict["used"]
+
+
 class FinishStep(Callback):
     """Stop the training after the current step on Ctrl-C or SIGTERM; a second Ctrl-C stops at once.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,6 +28,7 @@ from ase_geomformer.machine.display import Console
 from ase_geomformer.physics import build_terms, neutralised
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import find_potential, load_potential
+from ase_geomformer.settings.plain import settings_from
 from ase_geomformer.training.edges import edge_table
 from ase_geomformer.training.settings import ModelSettings, TrainSettings
 
@@ -34,6 +36,8 @@ from ase_geomformer.training.settings import ModelSettings, TrainSettings
 RIDGE = 1e-8
 # eV per atom; energies that are off by more on average count from another zero.
 OTHER_ZERO_EV = 0.1
+# Of the frames without labels, how many are named.
+TOLD = 5
 
 
 def read_parts(settings: TrainSettings, stored: Path) -> tuple[dict[str, list[Frame]], Split]:
@@ -48,7 +52,7 @@ def read_parts(settings: TrainSettings, stored: Path) -> tuple[dict[str, list[Fr
     Raises
     ------
     ValueError
-        If the loss asks for a label that no frame to train with has.
+        If the loss asks for a label that no frame to train with has, or one of them has none.
     """
     frames = read_frames(settings.data)
     if stored.exists():
@@ -72,7 +76,42 @@ def read_parts(settings: TrainSettings, stored: Path) -> tuple[dict[str, list[Fr
                 f"the loss includes {target}, but no training frame has this label; set "
                 f"loss.{target}.weight to 0, or data.{target}_key to the name of the label"
             )
+    check_labelled(parts["train"], settings.loss.targets)
     return parts, split
+
+
+def check_model(settings: ModelSettings) -> None:
+    """Refuse hyperparameters and terms that cannot be, before data are read.
+
+    Raises
+    ------
+    ValueError
+        If the architecture or a term does not take its settings.
+    """
+    if settings.start_from is None:
+        kind = architecture_class(settings.architecture).settings_class
+        settings_from(settings.architecture, kind, settings.settings)
+        build_terms(settings.terms)
+
+
+def check_labelled(frames: Sequence[Frame], targets: Iterable[str]) -> None:
+    """Refuse frames from which nothing can be learned.
+
+    Raises
+    ------
+    ValueError
+        If a frame has no label of any target; the message names the first ones.
+    """
+    targets = list(targets)
+    bare = [frame for frame in frames if all(getattr(frame, t) is None for t in targets)]
+    if bare:
+        named = "; ".join(frame.where for frame in bare[:TOLD])
+        more = "; and so on" if len(bare) > TOLD else ""
+        raise ValueError(
+            f"{len(bare)} of {len(frames)} training frames have none of the labels "
+            f"{', '.join(targets)} ({named}{more}): label them (ase-geomformer label) or remove "
+            "them"
+        )
 
 
 def initial_potential(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import lightning
@@ -13,8 +12,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ase_geomformer.potential import Potential
 from ase_geomformer.training.batch import LabelledGraph
-from ase_geomformer.training.muon import Muon, hidden_matrices
 from ase_geomformer.training.objective import Objective
+from ase_geomformer.training.optimizers import OPTIMIZERS
 from ase_geomformer.training.schedule import LearningRateFactor
 from ase_geomformer.training.settings import OptimizerSettings
 
@@ -70,7 +69,7 @@ class TrainingModule(lightning.LightningModule):
 
     def target_weights(self) -> Tensor:
         """Weight of each target at the current step, shape (T,)."""
-        progress = min(1.0, self.global_step / self.steps)
+        progress = self.learning_rate.progress(self.global_step)
         weights = [target.weight_at(progress) for target in self.objective.targets.values()]
         return torch.tensor(weights, dtype=torch.float64, device=self.device)
 
@@ -141,35 +140,3 @@ class TrainingModule(lightning.LightningModule):
 
     def _over_processes(self, values: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(values.clone(), reduce_op="sum")
-
-
-def muon(potential: Potential, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """Muon for the hidden matrices, AdamW for the rest."""
-    matrices, others = _by_role(potential)
-    return Muon(matrices, others, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-
-
-def adamw(potential: Potential, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """AdamW for everything, weight decay on the hidden matrices."""
-    matrices, others = _by_role(potential)
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        groups, lr=settings.learning_rate, amsgrad=settings.amsgrad, foreach=True
-    )
-
-
-OPTIMIZERS: dict[str, Callable[[Potential, OptimizerSettings], torch.optim.Optimizer]] = {
-    "muon": muon,
-    "adamw": adamw,
-}
-
-
-def _by_role(potential: Potential) -> tuple[list[Tensor], list[Tensor]]:
-    """Hidden matrices, which may decay, and all other trainable parameters."""
-    matrices = hidden_matrices(potential)
-    inside = {id(parameter) for parameter in matrices}
-    trainable = (p for p in potential.parameters() if p.requires_grad)
-    return matrices, [p for p in trainable if id(p) not in inside]

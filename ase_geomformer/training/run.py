@@ -23,7 +23,12 @@ from ase_geomformer.runs.lock import check_free, hold, released
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.energy_shift import centre
 from ase_geomformer.training.export import finish
-from ase_geomformer.training.initial import initial_potential, read_parts, with_ancestry
+from ase_geomformer.training.initial import (
+    check_model,
+    initial_potential,
+    read_parts,
+    with_ancestry,
+)
 from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
 from ase_geomformer.training.objective import CompiledObjective, Objective
@@ -105,6 +110,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
         If the loss became NaN or exploded; the frames of the batch are in ``bad_batch.extxyz``.
     """
     folder, settings = expanded(output), with_ancestry(settings)
+    check_model(settings.model)
     with quiet_lightning(), torch.enable_grad(), released(folder):
         trainer = make_trainer(settings, folder)
         if trainer.is_global_zero:
@@ -132,7 +138,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
         potential=trained,
         evaluation=evaluation,
         folder=folder,
-        reason=_reason(trainer, settings),
+        reason=_reason(trainer, settings, module.learning_rate.time_used),
         steps=trainer.global_step,
         wall_time_s=seconds,
     )
@@ -232,7 +238,10 @@ def _fit(
     return time.perf_counter() - started
 
 
-def _reason(trainer: lightning.Trainer, settings: TrainSettings) -> str:
+def _reason(trainer: lightning.Trainer, settings: TrainSettings, time_used: float) -> str:
+    minutes = settings.run.minutes
+    if minutes is not None and time_used >= 1.0:
+        return f"the {minutes:g} minutes were over after {trainer.global_step} steps"
     if trainer.global_step < settings.run.steps:
         return f"the validation loss did not improve for {settings.run.patience} validations"
     return f"all {settings.run.steps} steps were done"

@@ -19,6 +19,10 @@ DECAYS: dict[str, Callable[[float, float], float]] = {
 }
 
 
+# The most of the time of a training, where that is limited, that the learning rate rises.
+WARMUP_SHARE = 0.1
+
+
 class LearningRateFactor:
     """Learning rate at a step relative to the maximum: warm-up, then the chosen decay.
 
@@ -29,11 +33,17 @@ class LearningRateFactor:
     settings : OptimizerSettings
     steps : int
         Optimiser steps in all.
+
+    Attributes
+    ----------
+    time_used : float
+        Part of the time of the training that is used up; zero where it is not limited.
     """
 
     def __init__(self, settings: OptimizerSettings, steps: int) -> None:
         self.kind, self.steps = settings.schedule, steps
         self.warmup_steps = settings.warmup_steps
+        self.time_used = 0.0
         self.floor = settings.final_learning_rate / settings.learning_rate
         self.plateau_factor, self.plateau_patience = (
             settings.plateau_factor,
@@ -44,8 +54,13 @@ class LearningRateFactor:
         self.waited = 0
 
     def __call__(self, step: int) -> float:
-        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        return warm * self.reduced * DECAYS[self.kind](min(1.0, step / self.steps), self.floor)
+        warm = max((step + 1) / max(1, self.warmup_steps), self.time_used / WARMUP_SHARE)
+        decay = DECAYS[self.kind](self.progress(step), self.floor)
+        return min(1.0, warm) * self.reduced * decay
+
+    def progress(self, step: int) -> float:
+        """Part of the training that is done: of its steps, or of its time if that is more."""
+        return min(1.0, max(step / self.steps, self.time_used))
 
     def validated(self, loss: float) -> None:
         """Record a validation loss; ``plateau`` lowers the learning rate when it stalls."""

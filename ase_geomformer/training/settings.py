@@ -30,7 +30,8 @@ class OptimizerSettings:
         ``cosine``, ``exponential``, ``plateau`` (divide by ``plateau_factor`` when the
         validation loss stalls) or ``constant``.
     warmup_steps
-        Number of steps over which the learning rate rises from zero.
+        Number of steps over which the learning rate rises from zero; with run.minutes, at most a
+        tenth of the time.
     weight_decay
         Decoupled weight decay of matrices; vectors are not decayed.
     amsgrad
@@ -97,6 +98,9 @@ class RunSettings:
     ----------
     steps
         Total number of optimizer steps.
+    minutes
+        Wall time after which training ends, if the steps are not done by then; the learning rate
+        falls with the time. Not limited by default.
     validate_every
         Number of steps between validations.
     patience
@@ -121,6 +125,7 @@ class RunSettings:
     """
 
     steps: int = ranged(100_000, 1, 10**12)
+    minutes: float | None = ranged(None, 0, 1e7, "min", above=True)
     validate_every: int = ranged(1000, 1, 10**12)
     patience: int | None = ranged(None, 1, 10**9)
     seed: int = ranged(0, 0, 2**63 - 1)

@@ -12,7 +12,7 @@ from ase_geomformer.training.settings import CardSettings, TrainSettings
 
 # What may change without changing the result.
 FREE = frozenset(
-    {"run.progress", "run.checkpoint_minutes", "run.accelerator"}
+    {"run.progress", "run.minutes", "run.checkpoint_minutes", "run.accelerator"}
     | {f"card.{entry.name}" for entry in fields(CardSettings)}
 )
 

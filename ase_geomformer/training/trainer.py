@@ -19,6 +19,7 @@ from ase_geomformer.training.callbacks import (
     ExactCheckpoint,
     FinishStep,
     KeptHistory,
+    TimeLimit,
 )
 from ase_geomformer.training.log import Log
 from ase_geomformer.training.progress import Progress
@@ -44,6 +45,8 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
         KeptHistory(),
         FinishStep(),
     ]
+    if run.minutes is not None:
+        callbacks.append(TimeLimit(run.minutes))
     if run.progress:
         callbacks.append(Progress(run.steps))
     if run.patience is not None:

@@ -136,3 +136,24 @@ def test_faults_of_the_data_are_told_before_anything_is_written(
         "hartree\n"
     )
     assert not Path("out").exists()
+
+
+def test_several_potentials_are_a_committee(
+    name: str, potential: Potential, labelled: list[Atoms], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two that err by the same in opposite directions: no error of the mean, all of it spread."""
+    write("frames.xyz", labelled, format="extxyz")
+    for index, sign in enumerate((1.0, -1.0)):
+        other = potential.copy()
+        energies = {s: potential.reference_energies.get(s, 0.0) for s in potential.symbols}
+        other.set_reference_energies({s: e + 0.01 * sign for s, e in energies.items()})
+        save_potential(other, Path(f"committee/member_{index}"), Card(name=f"member {index}"))
+    assert evaluate("committee", "--data", "frames.xyz", "--output", "out") == 0
+    result = json.loads(Path("out/result.json").read_text())
+    # The labels lie 2 and 1 meV per atom below the potential.
+    assert result["energy_mae_meV_per_atom"] == pytest.approx(1.5, abs=1e-3)
+    found = [member["energy_mae_meV_per_atom"] for member in result["members"]]
+    assert found == pytest.approx([11.5, 8.5], abs=1e-3)
+    assert [member["name"] for member in result["members"]] == ["member 0", "member 1"]
+    assert set(result["forces_spread"]) == {"calibration", "exceedance", "correlation"}
+    assert "error / spread of forces" in capsys.readouterr().out

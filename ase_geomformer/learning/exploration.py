@@ -1,0 +1,159 @@
+"""Exploration: dynamics with the students, several walkers at once."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.io import read
+from ase.neighborlist import neighbor_list
+
+from ase_geomformer.learning.answers import KEPT_INFO
+from ase_geomformer.md.guard_settings import GuardSettings
+from ase_geomformer.md.replicas import ReplicaSettings, run_replicas
+from ase_geomformer.md.settings import MDSettings
+from ase_geomformer.potential import Potential
+
+# Two atoms nearer than this part of the shortest distance in labelled structures, or, where such a
+# pair is not known, of the sum of their covalent radii, are no structure to label.
+TOO_CLOSE, TOO_CLOSE_UNKNOWN = 0.88, 0.75
+# Range in which pairs are looked at, in sums of covalent radii.
+REACH = 1.5
+Pair = tuple[int, int]
+# A walker stops at this force, eV/Å, and at this multiple of its temperature.
+MAX_FORCE, TOO_HOT = 40.0, 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """Frames of the walkers.
+
+    Attributes
+    ----------
+    frames : list of Atoms
+        Sensible structures after the walkers' first steps, of all walkers.
+    temperatures_K : list of float
+        That of each frame's walker.
+    stopped : int
+        Walkers that a guard has stopped, or that brought atoms too close.
+    walkers : int
+    """
+
+    frames: list[Atoms]
+    temperatures_K: list[float]
+    stopped: int
+    walkers: int
+
+
+def explore(
+    potential: Potential,
+    starts: Sequence[Atoms],
+    temperatures_K: Sequence[float],
+    *,
+    time_fs: float,
+    timestep_fs: float,
+    interval_fs: float,
+    seed: int,
+    known: Sequence[Atoms] = (),
+) -> Explored:
+    """Langevin dynamics of one walker from each start.
+
+    Parameters
+    ----------
+    potential : Potential
+        One of the students.
+    starts : sequence of ase.Atoms
+    temperatures_K : sequence of float
+        One for each.
+    time_fs, timestep_fs, interval_fs : float
+        Length, time step, and time between the frames that are kept.
+    seed : int
+        Of velocities and thermostat.
+    known : sequence of ase.Atoms
+        Labelled structures. Of a walker that brings two atoms much closer than they are in these,
+        what follows is left out.
+    """
+    closest = closest_pairs([*starts, *known])
+    every = max(1, round(interval_fs / timestep_fs))
+    steps = max(1, round(time_fs / timestep_fs / every)) * every
+    settings = MDSettings(
+        ensemble="nvt-langevin",
+        temperature_K=float(max(temperatures_K)),
+        timestep_fs=timestep_fs,
+        steps=steps,
+        seed=seed,
+        friction_per_fs=0.01,
+        log_interval=every,
+        trajectory_interval=every,
+        checkpoint_interval=10**9,
+        guards=GuardSettings(
+            max_force_eV_per_A=MAX_FORCE,
+            max_temperature_K=TOO_HOT * max(temperatures_K) + 2000.0,
+            max_gap_A=None,
+        ),
+    )
+    replicas = ReplicaSettings(temperatures_K=[float(kelvin) for kelvin in temperatures_K])
+    with tempfile.TemporaryDirectory() as place:
+        result = run_replicas(
+            [start.copy() for start in starts],
+            potential,
+            settings,
+            replicas,
+            output=Path(place) / "walkers",
+            progress=False,
+        )
+        frames, kelvins, lost = [], [], 0
+        for index, kelvin in enumerate(temperatures_K):
+            path = Path(place) / "walkers" / f"replica_{index}" / "trajectory.traj"
+            # The first is where the walker started.
+            walked = read(path, "1:") if path.exists() else []
+            sensible = [*map(bare, takewhile(lambda atoms: is_sensible(atoms, closest), walked))]
+            lost += len(sensible) < len(walked)
+            frames += sensible
+            kelvins += [float(kelvin)] * len(sensible)
+    stopped = sum(not replica.completed for replica in result.replicas)
+    return Explored(frames, kelvins, max(lost, stopped), len(temperatures_K))
+
+
+def bare(atoms: Atoms) -> Atoms:
+    """A structure without velocities, results and remarks."""
+    found = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    found.info.update({key: atoms.info[key] for key in KEPT_INFO if key in atoms.info})
+    return found
+
+
+def closest_pairs(structures: Sequence[Atoms]) -> dict[Pair, float]:
+    """Shortest distance of each pair of elements in structures, Å."""
+    found: dict[Pair, float] = {}
+    for atoms in structures:
+        for pair, distance in _pairs(atoms):
+            found[pair] = min(distance, found.get(pair, distance))
+    return found
+
+
+def is_sensible(atoms: Atoms, closest: Mapping[Pair, float]) -> bool:
+    """Whether no two atoms are much closer than such atoms are known to be."""
+    for (first, second), distance in _pairs(atoms):
+        known = closest.get((first, second))
+        radii = covalent_radii[first] + covalent_radii[second]
+        limit = TOO_CLOSE_UNKNOWN * radii if known is None else TOO_CLOSE * known
+        if distance < limit:
+            return False
+    return True
+
+
+def _pairs(atoms: Atoms) -> list[tuple[Pair, float]]:
+    """Elements and distance of all near pairs."""
+    reach = float(2.0 * covalent_radii[atoms.numbers].max() * REACH)
+    i, j, distances = neighbor_list("ijd", atoms, reach)
+    numbers = np.sort(atoms.numbers[np.stack([i, j])], axis=0)
+    return [
+        ((int(first), int(second)), float(distance))
+        for first, second, distance in zip(*numbers, distances, strict=True)
+    ]

@@ -1,0 +1,346 @@
+"""A run of learn, part by part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+
+from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.learning.acceptance import Acceptance, accept
+from ase_geomformer.learning.answers import structure_from_plain, structure_to_plain
+from ase_geomformer.learning.diagnosis import mean_error, member_errors
+from ase_geomformer.learning.exploration import bare
+from ase_geomformer.learning.identity import structure_key
+from ase_geomformer.learning.initial import first_labels
+from ase_geomformer.learning.labelling import label_structures
+from ase_geomformer.learning.plan import CONSTANT_UNTIL, Plan
+from ase_geomformer.learning.rounds import Exploration, label_round
+from ase_geomformer.learning.settings import LearnSettings
+from ase_geomformer.learning.state import RoundRecord, RunState
+from ase_geomformer.learning.store import LabelStore
+from ase_geomformer.learning.students import Allowance, Schedule, Students
+from ase_geomformer.learning.teacher import Labeller
+from ase_geomformer.learning.validation import divided
+from ase_geomformer.learning.verdict import (
+    ROUNDS_AT_TARGET,
+    Verdict,
+    judge,
+    need_of,
+    rounds_at_target,
+)
+from ase_geomformer.machine.display import Console
+from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.report import progress_bar
+
+# What is at hand before a round has told how large errors are for a spread.
+FIRST_FACTOR = 2.0
+MOST_FACTOR = 10.0
+# Share of the time that the teacher may take, and labels without which nothing is learned.
+TEACHER_TIME, FEWEST_LABELS = 0.4, 10
+
+
+class Learner:
+    """A run under way.
+
+    Parameters
+    ----------
+    atoms, settings
+        As for :func:`ase_geomformer.learning.run.learn`.
+    store : LabelStore
+    labeller : Labeller
+    state : RunState
+    folder : RunFolder
+    started : float
+        Monotonic time at which this process began.
+    progress : bool
+    """
+
+    def __init__(
+        self,
+        atoms: Atoms,
+        settings: LearnSettings,
+        store: LabelStore,
+        labeller: Labeller,
+        state: RunState,
+        folder: RunFolder,
+        started: float,
+        progress: bool,
+    ) -> None:
+        assert folder.path is not None
+        self.atoms, self.settings, self.store = atoms, settings, store
+        self.labeller, self.state, self.progress = labeller, state, progress
+        self.folder, self.path = folder, folder.path
+        self._started, self._before = started, state.elapsed_s
+        self.structure = atoms
+        self.acceptance: Acceptance | None = None
+        self.verdict: Verdict | None = None
+        self.best = 0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Wall time of the run, that of earlier processes included."""
+        return self._before + time.monotonic() - self._started
+
+    @property
+    def left_s(self) -> float:
+        """Wall time that is left."""
+        return 60.0 * self.settings.minutes - self.elapsed_s
+
+    def run(self) -> None:
+        """All that is left to do."""
+        settings, state = self.settings, self.state
+        if state.finished and self.left_s > 0:
+            state.finished = False
+            state.begun_s, state.begun_rounds = self.elapsed_s, len(state.rounds)
+            state.begun_weights, state.final_weights = state.final_weights, ""
+            state.labels = None
+        budget_s = 60.0 * settings.minutes - state.begun_s
+        first = state.begun_rounds == 0
+        plan = Plan.of(settings, labels=self._affordable(budget_s), seconds=budget_s, first=first)
+        self._begin(plan)
+        beginning = self._frames(state.initial["keys"])
+        self.students = Students(beginning, settings.students, settings.seed)
+        self._check_speed()
+        last = state.begun_rounds + settings.rounds
+        for number in range(state.begun_rounds, last):
+            if number < len(state.rounds) and state.rounds[number].complete:
+                continue
+            done = rounds_at_target(state.rounds, settings.target_meV_per_A)
+            late = settings.steps_per_round is None and self.left_s < 0.5 * budget_s
+            if done >= ROUNDS_AT_TARGET or (late and number > state.begun_rounds):
+                break
+            self._round(number, plan)
+        self._final(plan)
+        self._accept(plan)
+        state.finished = True
+        self._save()
+
+    def labels(self, structures: Sequence[Atoms], origin: str) -> list[Frame | None]:
+        """Have structures labelled."""
+        shown = self.progress and len(structures) > 1
+        return label_structures(
+            structures, self.labeller, self.store, origin=origin, progress=shown
+        ).frames
+
+    def frames(self) -> list[Frame]:
+        """All labels so far, in the order in which they were asked for."""
+        keys = [*self.state.initial["keys"]]
+        for record in self.state.rounds:
+            keys += [*record.random, *record.selected]
+        return self._frames(keys)
+
+    def _frames(self, keys: Sequence[str]) -> list[Frame]:
+        found = [self.store.frame(key) for key in dict.fromkeys(keys)]
+        return [frame for frame in found if frame is not None]
+
+    def _save(self) -> None:
+        self.state.elapsed_s = self.elapsed_s
+        self.state.save(self.path)
+
+    def note(self, text: str) -> None:
+        """Keep something that the user should know, and say it once."""
+        if text not in self.state.notes:
+            self.state.notes.append(text)
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        if self.progress:
+            Console().print(text, highlight=False, markup=False)
+
+    def _affordable(self, budget_s: float) -> int:
+        """Calls of the teacher that this part of the run may make: its number, and its time."""
+        settings, state = self.settings, self.state
+        if state.labels is None:
+            allowed = max(FEWEST_LABELS, settings.label_limit - self.store.calls)
+            if settings.steps_per_round is None:
+                if not self.store.calls:
+                    self.labels([bare(self.atoms)], "relaxation")
+                each = self.store.median_seconds or 0.0
+                time_s = TEACHER_TIME * budget_s * settings.labels.workers
+                timely = max(FEWEST_LABELS, int(time_s / max(each, 1e-9)))
+                if timely < allowed:
+                    self.note(
+                        f"A call of the teacher takes {each:.3g} s: there is time for {timely} of "
+                        f"the {allowed} labels; more minutes or labels.workers give more"
+                    )
+                allowed = min(allowed, timely)
+            state.labels = allowed
+            self._save()
+        return state.labels
+
+    def _begin(self, plan: Plan) -> None:
+        """The first labels."""
+        state = self.state
+        if not state.initial:
+            found = first_labels(self.atoms, self.settings, self.labels, plan.initial)
+            state.initial = {
+                "keys": [structure_key(frame.atoms) for frame in found.frames],
+                "minimum": structure_to_plain(found.minimum),
+                "amplitude": found.amplitude,
+                "given": structure_key(self.atoms),
+            }
+            self._save()
+        elif state.initial["given"] != structure_key(self.atoms):
+            raise ValueError(
+                f"the run in {self.path} is of another structure; give the same, or a new folder"
+            )
+        self.structure = structure_from_plain(state.initial["minimum"])
+        self.structure.set_constraint(self.atoms.constraints)
+
+    def _check_speed(self) -> None:
+        """Tell when the teacher is the faster one."""
+        teacher_s = self.store.median_seconds
+        if teacher_s is None or any("teacher takes" in text for text in self.state.notes):
+            return
+        atoms = self.structure.copy()
+        atoms.calc = PotentialCalculator(self.students.members[0].averaged())
+        atoms.get_forces()
+        atoms.rattle(1e-4)
+        started = time.perf_counter()
+        atoms.get_forces()
+        student_s = time.perf_counter() - started
+        if student_s > teacher_s:
+            self.note(
+                f"The teacher takes {1e3 * teacher_s:.3g} ms for this structure and the potential "
+                f"will take about {1e3 * student_s:.3g} ms: for systems of this size it will not "
+                "be faster than the teacher, on this machine."
+            )
+
+    def _train(self, frames: Sequence[Frame], allowance: Allowance, name: str) -> None:
+        started = time.monotonic()
+        with progress_bar(name, 100, self.progress) as advance:
+
+            def tell(progress: float) -> None:
+                part = (progress - allowance.begin) / (allowance.end - allowance.begin)
+                advance(round(100 * part), lambda: f"step {self.students.steps}")
+
+            self.students.train(frames, allowance, Schedule(CONSTANT_UNTIL), tell)
+            advance(100)
+        self.state.training_s += time.monotonic() - started
+
+    def _round(self, number: int, plan: Plan) -> None:
+        settings, state = self.settings, self.state
+        train, held = divided(self.frames())
+        first, count = state.begun_rounds, settings.rounds
+        begin, end = (CONSTANT_UNTIL * (number - first + part) / count for part in (0, 1))
+        if number == len(state.rounds):
+            self._load(number)
+            allowance = Allowance(begin, end, plan.round_s, settings.steps_per_round)
+            self._train(train, allowance, f"Round {number + 1}: training")
+            potentials = self.students.potentials(train)
+            errors = mean_error(potentials, train), mean_error(potentials, held)
+            weights = f"round_{number}.safetensors"
+            self.students.save(self.path / weights)
+            state.rounds.append(
+                RoundRecord(self.students.steps, *errors, need_of(*errors), weights)
+            )
+            self._save()
+        else:
+            self._load(number + 1)
+            potentials = self.students.potentials(train)
+        record = state.rounds[number]
+        exploration = Exploration(
+            self.structure, settings, plan.explore_s if settings.steps_per_round is None else None
+        )
+        self._say(f"Round {number + 1}: exploring")
+        seed = [settings.seed, 1, number]
+        explored = exploration.walk(potentials[number % len(potentials)], train, seed)
+        record.walkers, record.stopped_walkers = explored.walkers, explored.stopped
+        random, selected = label_round(
+            record,
+            explored,
+            potentials,
+            self.frames(),
+            self.labels,
+            number=plan.per_round,
+            settings=settings,
+            factor=self.factor,
+            seed=seed,
+        )
+        record.random = [structure_key(frame.atoms) for frame in random]
+        record.selected = [structure_key(frame.atoms) for frame in selected]
+        record.labels, record.calls = len(self.store), self.store.calls
+        record.teacher_s, record.training_s = sum(self.store.seconds), state.training_s
+        record.elapsed_s, record.complete = self.elapsed_s, True
+        self._save()
+        self._say(_line(number, record))
+
+    def _load(self, number: int) -> None:
+        """Weights as they were after so many rounds, or at the end of an earlier part."""
+        state = self.state
+        if number == state.begun_rounds and state.begun_weights:
+            self.students.load(self.path / state.begun_weights)
+        elif number:
+            self.students.load(self.path / state.rounds[number - 1].weights)
+
+    @property
+    def factor(self) -> float:
+        """Calibration of the spread by the latest round that has one."""
+        known = [r.errors["calibration"] for r in self.state.rounds if r.errors]
+        # Students that have hardly begun agree on nothing in particular.
+        return min(float(known[-1]), MOST_FACTOR) if known else FIRST_FACTOR
+
+    def _final(self, plan: Plan) -> None:
+        """The last training, in which the learning rate falls."""
+        settings, state = self.settings, self.state
+        train, held = divided(self.frames())
+        if not state.final_weights:
+            self._load(len(state.rounds))
+            seconds = max(0.0, self.left_s - plan.acceptance_s - plan.explore_s)
+            steps = None if settings.steps_per_round is None else settings.steps_per_round * 2
+            allowance = Allowance(CONSTANT_UNTIL, 1.0, seconds, steps)
+            self._train(train, allowance, "Final training")
+            weights = f"final_{len(state.rounds)}.safetensors"
+            self.students.save(self.path / weights)
+            state.final_weights = weights
+            self._save()
+        else:
+            self.students.load(self.path / state.final_weights)
+        self.potentials = self.students.potentials(train)
+        errors = member_errors(self.potentials, held or train)
+        self.best = int(np.argmin(errors))
+        self.final_errors = (
+            mean_error([self.potentials[self.best]] * 2, train),
+            mean_error([self.potentials[self.best]] * 2, held),
+        )
+
+    def _accept(self, plan: Plan) -> None:
+        settings = self.settings
+        timed = settings.steps_per_round is None
+        self._say("Acceptance")
+        train, _ = divided(self.frames())
+        exploration = Exploration(self.structure, settings, plan.explore_s if timed else None)
+        seed = [settings.seed, 2, len(self.state.rounds)]
+        explored = exploration.walk(self.potentials[self.best], train, seed)
+        self.acceptance = accept(
+            self.best,
+            self.potentials,
+            self.structure,
+            explored,
+            self.labels,
+            settings,
+            number=plan.final,
+            seconds=max(1.0, 0.6 * self.left_s) if timed else None,
+            factor=self.factor,
+        )
+        self.verdict = judge(self.acceptance, self.state.rounds, settings, *self.final_errors)
+
+
+def _line(number: int, record: RoundRecord) -> str:
+    """A round in one line."""
+    errors = record.errors
+
+    def text(value: float | None) -> str:
+        return "-" if value is None else f"{value:.0f}"
+
+    return (
+        f"Round {number + 1}: {record.calls} calls, {record.steps} steps; force error in meV/Å: "
+        f"training {text(record.train_mae_meV_per_A)}, "
+        f"validation {text(record.validation_mae_meV_per_A)}, new structures "
+        f"{text(errors.get('use_meV_per_A'))} (hot: {text(errors.get('hot_meV_per_A'))}); "
+        f"short of {record.need}"
+    )

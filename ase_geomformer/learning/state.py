@@ -1,0 +1,126 @@
+"""What a run knows of itself, on the disk after each of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ase_geomformer.machine.bounded import read_json
+from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.plain import to_json
+from ase_geomformer.settings.plain import check_plain
+
+STATE_FILE = "state.json"
+
+
+@dataclass
+class RoundRecord:
+    """One round: what was trained, labelled and found.
+
+    Attributes
+    ----------
+    steps : int
+        Training steps of each member up to here.
+    train_mae_meV_per_A, validation_mae_meV_per_A : float or None
+        Mean error of the members on frames that they have been trained with, and on others.
+    need : str
+        "labels" or "steps": what the students were short of.
+    weights : str
+        File of the students after the training.
+    random, selected : list of str
+        Keys of the structures labelled, in both ways.
+    errors : dict
+        Of the random structures before they were trained on: mean error of the members at each
+        temperature, ``use_meV_per_A`` and ``hot_meV_per_A``; ``calibration``, ``exceedance`` and
+        ``correlation`` of the spread.
+    selected_mae_meV_per_A : float or None
+        Mean error of the members on the selected structures.
+    stopped_walkers, walkers : int
+    labels, calls : int
+        In the store after the round.
+    elapsed_s, training_s, teacher_s : float
+        Wall time up to here, that of training and of the teacher's calls.
+    """
+
+    steps: int = 0
+    train_mae_meV_per_A: float | None = None
+    validation_mae_meV_per_A: float | None = None
+    need: str = "labels"
+    weights: str = ""
+    random: list[str] = field(default_factory=list)
+    selected: list[str] = field(default_factory=list)
+    errors: dict[str, Any] = field(default_factory=dict)
+    selected_mae_meV_per_A: float | None = None
+    stopped_walkers: int = 0
+    walkers: int = 0
+    labels: int = 0
+    calls: int = 0
+    elapsed_s: float = 0.0
+    training_s: float = 0.0
+    teacher_s: float = 0.0
+    complete: bool = False
+
+
+@dataclass
+class RunState:
+    """A run under way.
+
+    Attributes
+    ----------
+    elapsed_s, training_s : float
+        Wall time of all processes that worked on it, and that of training.
+    initial : dict
+        ``keys`` of the first labels, ``minimum`` and ``amplitude``; empty before them.
+    rounds : list of RoundRecord
+    begun_s, begun_rounds, begun_weights : float, int, str
+        Where the present part of the run began: a run that is resumed after its end has several.
+    labels : int or None
+        Calls of the teacher that the present part may make, once that is known.
+    finished : bool
+        Whether the present part is over.
+    notes : list of str
+    """
+
+    elapsed_s: float = 0.0
+    training_s: float = 0.0
+    initial: dict[str, Any] = field(default_factory=dict)
+    rounds: list[RoundRecord] = field(default_factory=list)
+    begun_s: float = 0.0
+    begun_rounds: int = 0
+    begun_weights: str = ""
+    labels: int | None = None
+    final_weights: str = ""
+    finished: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def save(self, folder: Path) -> None:
+        """Write, atomically."""
+        write_text(folder / STATE_FILE, to_json(asdict(self)))
+
+    @classmethod
+    def load(cls, folder: Path) -> RunState:
+        """The state in a folder; a new one where there is none.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged.
+        """
+        path = folder / STATE_FILE
+        if not path.exists():
+            return cls()
+        content = read_json(path)
+        try:
+            check_plain(content, cls, "")
+            rounds = [RoundRecord(**entry) for entry in content["rounds"]]
+            return cls(**{**_mapping(content), "rounds": rounds})
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path} is not the state of a run of learn: {error}") from error
+
+
+def _mapping(content: Any) -> Mapping[str, Any]:
+    if not isinstance(content, Mapping):
+        raise ValueError("it is not a mapping")
+    return content

@@ -1,0 +1,292 @@
+"""Students: potentials that learn from the same labels, side by side in one process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ase_geomformer.architectures.base import architecture_class, build
+from ase_geomformer.data.frames import Frame, elements
+from ase_geomformer.data.reference import atomic_energy, force_rms, reference_energies
+from ase_geomformer.learning.student_settings import StudentSettings
+from ase_geomformer.machine.files import atomic_file
+from ase_geomformer.physics import build_terms
+from ase_geomformer.potential import Potential
+from ase_geomformer.training.batch import LabelledGraph
+from ase_geomformer.training.dataset import GraphDataset
+from ase_geomformer.training.edges import edge_table
+from ase_geomformer.training.energy_shift import centre
+from ase_geomformer.training.losses import LossSettings, TargetLoss
+from ase_geomformer.training.objective import Objective
+from ase_geomformer.training.optimizers import OPTIMIZERS
+from ase_geomformer.training.schedule import warm_average
+from ase_geomformer.training.settings import OptimizerSettings
+
+WARMUP_STEPS = 30
+CLIP_NORM = 10.0
+# The average of the weights follows them within some hundred steps, as rounds are short.
+EMA_DECAY = 0.99
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate over all of the training: constant, then down to nothing.
+
+    Attributes
+    ----------
+    constant_until : float
+        Part of the training after which the learning rate falls.
+    floor : float
+        Final factor of the learning rate.
+    """
+
+    constant_until: float = 0.5
+    floor: float = 0.01
+
+    def __call__(self, progress: float) -> float:
+        """Factor of the learning rate after a part of the training."""
+        if progress <= self.constant_until:
+            return 1.0
+        part = min(1.0, (progress - self.constant_until) / (1.0 - self.constant_until))
+        return float(self.floor + (1.0 - self.floor) * 0.5 * (1.0 + np.cos(np.pi * part)))
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """How much a slice of the training may take: seconds, or a number of steps.
+
+    Attributes
+    ----------
+    begin, end : float
+        Which part of the whole training it is, from 0 to 1.
+    seconds : float or None
+    steps : int or None
+        Steps of each member, instead of seconds.
+    """
+
+    begin: float
+    end: float
+    seconds: float | None = None
+    steps: int | None = None
+
+    def progress(self) -> Iterator[float]:
+        """Progress of the whole training at each step, until the slice is used up."""
+        started, made = time.monotonic(), 0
+        while True:
+            if self.steps is not None:
+                part = made / max(1, self.steps)
+            else:
+                part = (time.monotonic() - started) / max(1e-9, self.seconds or 0.0)
+            if part >= 1.0:
+                return
+            yield self.begin + part * (self.end - self.begin)
+            made += 1
+
+
+class Student:
+    """One member: a potential in training, its optimizer and the average of its weights."""
+
+    def __init__(self, potential: Potential, settings: StudentSettings, loss: LossSettings) -> None:
+        self.potential = potential.float().train()
+        self.optimizer_settings = OptimizerSettings(learning_rate=settings.learning_rate)
+        self.loss = loss
+        self.average = {n: p.detach().clone() for n, p in self.potential.named_parameters()}
+        self.steps = 0
+        self._averaging = warm_average(EMA_DECAY)
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin with a new optimizer, whose learning rate rises from zero."""
+        self.optimizer = OPTIMIZERS["muon"](self.potential, self.optimizer_settings)
+        self._warm = 0
+
+    def step(self, batch: LabelledGraph, scale: float, factor: float) -> None:
+        """One optimizer step, with a learning rate of ``factor`` times the maximum."""
+        objective = Objective(self.potential, self.loss, scale)
+        weights = torch.tensor([t.weight for t in objective.targets.values()], dtype=torch.float64)
+        self._warm += 1
+        warm = min(1.0, self._warm / WARMUP_STEPS)
+        for group in self.optimizer.param_groups:
+            group["lr"] = warm * factor * self.optimizer_settings.learning_rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = objective(batch, weights, objective.counts(batch)).loss
+        if not torch.isfinite(loss):
+            return  # of one batch; its weights are left as they are
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.potential.parameters(), CLIP_NORM)
+        self.optimizer.step()
+        with torch.no_grad():
+            for name, value in self.potential.named_parameters():
+                self.average[name].copy_(self._averaging(self.average[name], value, self.steps))
+        self.steps += 1
+
+    def averaged(self) -> Potential:
+        """A copy with the averaged weights, for evaluation."""
+        found = self.potential.copy(device="cpu")
+        with torch.no_grad():
+            for name, value in found.named_parameters():
+                value.copy_(self.average[name])
+        return found.eval()
+
+
+class Students:
+    """All members.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The first labels, isolated atoms among them: they give reference energies, the scale of
+        forces and the mean number of neighbours, which stay.
+    settings : StudentSettings
+    seed : int
+    """
+
+    def __init__(self, frames: Sequence[Frame], settings: StudentSettings, seed: int) -> None:
+        self.settings, self.seed = settings, seed
+        bonded = [frame for frame in frames if not frame.is_isolated_atom]
+        self.scale = force_rms(bonded)
+        self.references = shifted_references(frames)
+        loss = loss_of(bonded, settings)
+        given = _with_neighbors(settings, bonded)
+        self.members = []
+        for index in range(settings.members):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed + index)
+                architecture = build(settings.architecture, given)
+            potential = Potential(
+                architecture,
+                elements(frames),
+                reference_energies=self.references,
+                energy_scale=self.scale,
+                terms=build_terms(settings.terms),
+            )
+            self.members.append(Student(potential, settings, loss))
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the first member."""
+        return self.members[0].steps
+
+    def train(
+        self,
+        frames: Sequence[Frame],
+        allowance: Allowance,
+        schedule: Callable[[float], float],
+        show: Callable[[float], None] = lambda progress: None,
+    ) -> int:
+        """Train all members in turn, a step each; the number of steps of each.
+
+        The optimizers start anew, so that a run that is resumed here does as one that was never
+        interrupted.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+        allowance : Allowance
+        schedule : callable
+            Factor of the learning rate by the progress of the whole training.
+        show : callable
+            Told of that progress.
+        """
+        potential = self.members[0].potential
+        data = GraphDataset(frames, potential.cutoff, far_cutoff=potential.far_cutoff)
+        orders = [
+            batches(len(data), self.settings.batch_size, [self.seed, index, student.steps])
+            for index, student in enumerate(self.members)
+        ]
+        made = 0
+        for student in self.members:
+            student.restart()
+        with torch.enable_grad():
+            for progress in allowance.progress():
+                factor = schedule(progress)
+                for student, order in zip(self.members, orders, strict=True):
+                    student.step(data.batch(next(order)), self.scale, factor)
+                made += 1
+                show(progress)
+        return made
+
+    def potentials(self, frames: Sequence[Frame] = ()) -> list[Potential]:
+        """The members with averaged weights, energies shifted to fit the frames on average."""
+        found = [student.averaged() for student in self.members]
+        for potential in found:
+            if frames:
+                centre(potential, frames)
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write weights and averages of all members, atomically."""
+        tensors = {}
+        for index, student in enumerate(self.members):
+            for name, value in student.potential.named_parameters():
+                tensors[f"{index}.present.{name}"] = value.detach().contiguous()
+                tensors[f"{index}.average.{name}"] = student.average[name].detach().contiguous()
+        with atomic_file(path) as temporary:
+            save_file(tensors, temporary, metadata={"steps": str(self.steps)})
+
+    def load(self, path: Path) -> None:
+        """Take the weights and averages that :meth:`save` wrote."""
+        with safe_open(path, framework="pt") as stored:
+            steps = int((stored.metadata() or {})["steps"])
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        for index, student in enumerate(self.members):
+            with torch.no_grad():
+                for name, value in student.potential.named_parameters():
+                    value.copy_(tensors[f"{index}.present.{name}"])
+                    student.average[name].copy_(tensors[f"{index}.average.{name}"])
+            student.steps = steps
+
+
+def batches(total: int, size: int, seed: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of batches without end, each frame once in every pass."""
+    rng = np.random.default_rng(list(seed))
+    left: list[int] = []
+    while True:
+        while len(left) < min(size, total):
+            left += [int(index) for index in rng.permutation(total)]
+        yield left[:size]
+        left = left[size:]
+
+
+def shifted_references(frames: Sequence[Frame]) -> dict[str, float]:
+    """Energies of isolated atoms, plus the mean binding energy per atom of the other frames, eV.
+
+    The elements then differ as their atoms do, which one composition alone does not tell, and the
+    students begin near the energies of bound structures. Elements without an isolated atom are
+    fitted.
+    """
+    energies = reference_energies(frames).energies
+    binding = [
+        (frame.energy - atomic_energy(frame, energies)) / len(frame.atoms)
+        for frame in frames
+        if frame.energy is not None and not frame.is_isolated_atom
+    ]
+    mean = float(np.mean(binding)) if binding else 0.0
+    return {symbol: energy + mean for symbol, energy in energies.items()}
+
+
+def loss_of(frames: Sequence[Frame], settings: StudentSettings) -> LossSettings:
+    """The loss function for the labels that there are."""
+    stress = any(frame.stress is not None for frame in frames)
+    return LossSettings(stress=TargetLoss(weight=settings.stress_weight if stress else 0.0))
+
+
+def _with_neighbors(settings: StudentSettings, frames: Sequence[Frame]) -> Mapping[str, Any]:
+    """Hyperparameters with the mean number of neighbours, where the architecture wants it."""
+    given = dict(settings.hyperparameters)
+    entries = fields(architecture_class(settings.architecture).settings_class)
+    defaults = {entry.name: entry.default for entry in entries}
+    if "avg_num_neighbors" in defaults and given.get("avg_num_neighbors") is None:
+        cutoff = float({**defaults, **given}["cutoff"])
+        table = edge_table(frames, cutoff)
+        total = sum(len(frame.atoms) for frame in frames)
+        given["avg_num_neighbors"] = float(table.counts.sum()) / total
+    return given

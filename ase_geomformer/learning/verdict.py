@@ -1,0 +1,160 @@
+"""The verdict: is the target reached, and what would help if not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ase_geomformer.learning.acceptance import Acceptance
+from ase_geomformer.learning.settings import LearnSettings
+from ase_geomformer.learning.state import RoundRecord
+
+# Rounds whose random structures must be at the target.
+ROUNDS_AT_TARGET = 2
+MOST_EXCEEDING = 0.01
+# Drift of the total energy at constant energy, meV/atom/ps.
+MOST_DRIFT = 1.0
+# Errors at 1.5 times the temperature may be larger than the target by this factor.
+HOT_FACTOR = 1.6
+# Errors on new structures above so many times those on the training set ask for labels.
+MEMORISED = 1.4
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of the verdict.
+
+    Attributes
+    ----------
+    name : str
+    value, limit : float
+        It is met where the value is at most the limit.
+    unit : str
+    """
+
+    name: str
+    value: float
+    limit: float
+    unit: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the condition is met; NaN does not meet it."""
+        return self.value <= self.limit
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All conditions, and advice.
+
+    Attributes
+    ----------
+    checks : tuple of Check
+    advice : str
+        What would help, where the target is not reached; empty where it is.
+    """
+
+    checks: tuple[Check, ...]
+    advice: str
+
+    @property
+    def reached(self) -> bool:
+        """Whether all conditions are met."""
+        return all(check.passed for check in self.checks)
+
+    @property
+    def text(self) -> str:
+        """The verdict in one line."""
+        if self.reached:
+            return "target reached"
+        failed = ", ".join(
+            f"{c.name} {c.value:.3g} (limit {c.limit:.3g}{' ' if c.unit else ''}{c.unit})"
+            for c in self.checks
+            if not c.passed
+        )
+        return f"target not reached: {failed}. {self.advice}"
+
+
+def judge(
+    found: Acceptance,
+    rounds: Sequence[RoundRecord],
+    settings: LearnSettings,
+    train_mae: float | None,
+    validation_mae: float | None,
+) -> Verdict:
+    """Compare what was found with what was asked for.
+
+    Parameters
+    ----------
+    found : Acceptance
+    rounds : sequence of RoundRecord
+    settings : LearnSettings
+    train_mae, validation_mae : float or None
+        Errors of the potential on labels trained with and held back, meV/Å.
+    """
+    target, errors = settings.target_meV_per_A, found.errors
+    missing = float("nan")
+    drift = found.drift_meV_per_atom_per_ps
+    at_target = min(ROUNDS_AT_TARGET, rounds_at_target(rounds, target))
+    checks = (
+        Check("rounds at the target still missing", ROUNDS_AT_TARGET - at_target, 0),
+        Check(
+            f"force error at {settings.temperature_K:g} K",
+            errors.get("use_meV_per_A", missing),
+            target,
+            "meV/Å",
+        ),
+        Check(
+            f"force error at {settings.hot_K:g} K",
+            errors.get("hot_meV_per_A", missing),
+            HOT_FACTOR * target,
+            "meV/Å",
+        ),
+        Check("share of unforeseen errors", errors.get("exceedance", missing), MOST_EXCEEDING),
+        Check(
+            f"energy drift over {found.nve_ps:.3g} ps",
+            missing if drift is None else abs(drift),
+            MOST_DRIFT,
+            "meV/atom/ps",
+        ),
+        Check("walkers stopped by a guard", found.stopped, 0),
+        Check("failed self-test", int(bool(found.selftest)), 0),
+    )
+    need = need_of(train_mae, validation_mae)
+    advice = advice_for(need, train_mae, target, settings.minutes)
+    return Verdict(checks, "" if all(check.passed for check in checks) else advice)
+
+
+def need_of(train_mae: float | None, validation_mae: float | None) -> str:
+    """What the students are short of: "labels" where they know their own much better."""
+    if train_mae is None or validation_mae is None:
+        return "labels"
+    return "labels" if validation_mae > MEMORISED * train_mae else "steps"
+
+
+def rounds_at_target(rounds: Sequence[RoundRecord], target_meV_per_A: float) -> int:
+    """How many of the latest rounds, without a gap, had their random structures at the target."""
+    count = 0
+    for record in reversed(rounds):
+        error = record.errors.get("use_meV_per_A")
+        if error is None or error > target_meV_per_A:
+            break
+        count += 1
+    return count
+
+
+def advice_for(need: str, train_mae: float | None, target_meV_per_A: float, minutes: float) -> str:
+    """What would help, in one sentence."""
+    more = f"resume with twice the time (--resume --minutes {2 * minutes:g})"
+    if need == "labels":
+        return (
+            "The students know their own labels much better than new structures: "
+            f"{more}, which also allows more labels."
+        )
+    if train_mae is not None and train_mae > target_meV_per_A:
+        return (
+            f"The students are still above the target on their own labels: {more}; if that does "
+            "not help, start with a wider architecture (students.settings.num_features) or a "
+            "longer cutoff (students.settings.cutoff)."
+        )
+    return f"The students were still improving: {more}."

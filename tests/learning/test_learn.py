@@ -1,0 +1,228 @@
+"""Learning of Cu3Au from EMT: a potential, its errors, its verdict, and a run that is resumed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.md.langevin import Langevin
+
+import ase_geomformer
+from ase_geomformer.cli import main
+from ase_geomformer.data.readers import read_frames
+from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.learning.identity import structure_key
+from ase_geomformer.learning.initial import TeacherFailed
+from ase_geomformer.learning.label import FRAMES_FILE, STORE_FILE
+from ase_geomformer.learning.learner import Learner
+from ase_geomformer.learning.result import LearnResult
+from ase_geomformer.learning.run import learn
+from ase_geomformer.learning.settings import LearnSettings
+from ase_geomformer.learning.state import RunState
+from ase_geomformer.learning.store import LabelStore
+from ase_geomformer.learning.student_settings import StudentSettings
+from ase_geomformer.learning.validation import is_validation
+from ase_geomformer.md.velocities import draw_velocities
+
+TINY = {
+    "cutoff": 4.0,
+    "num_features": 16,
+    "num_layers": 1,
+    "num_heads": 2,
+    "num_radial_basis": 8,
+    "energy_width": 16,
+}
+# Half as much again as the 112 of the first run.
+BOUND_meV_per_A = 168.0
+STUDENTS = StudentSettings(members=2, settings=TINY)
+SETTINGS = LearnSettings(
+    max_labels=48,
+    rounds=2,
+    steps_per_round=60,
+    target_meV_per_A=200.0,
+    relaxation_steps=3,
+    timestep_fs=4.0,
+    explore_fs=120.0,
+    acceptance_ps=0.2,
+    students=STUDENTS,
+)
+
+
+def crystal() -> Atoms:
+    atoms = bulk("Cu", a=3.72, cubic=True)
+    atoms.symbols[0] = "Au"
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> LearnResult:
+    """One run, for all tests."""
+    output = tmp_path_factory.mktemp("learn") / "out"
+    return learn(crystal(), EMT(), SETTINGS, output=output, progress=False)
+
+
+def test_forces_of_independent_dynamics_are_right_within_the_bound(learned: LearnResult) -> None:
+    atoms, rng = crystal(), np.random.default_rng(1)
+    atoms.calc = EMT()
+    draw_velocities(atoms, 300.0, rng)
+    dynamics = Langevin(
+        atoms, 4 * units.fs, temperature_K=300, friction=0.02 / units.fs, rng=rng, fixcm=False
+    )
+    potential = ase_geomformer.PotentialCalculator(learned.potential)
+    errors, sizes = [], []
+    for _ in range(20):
+        dynamics.run(25)
+        forces = atoms.get_forces()
+        errors.append(np.abs(potential.get_property("forces", atoms) - forces).mean())
+        sizes.append(np.abs(forces).mean())
+    assert 1e3 * np.mean(errors) < BOUND_meV_per_A
+    assert np.mean(errors) < 0.5 * np.mean(sizes)
+
+
+def test_labels_stay_within_their_number_and_are_those_of_the_teacher(
+    learned: LearnResult,
+) -> None:
+    assert learned.output is not None
+    assert learned.calls == learned.labels <= SETTINGS.label_limit
+    frames = read_frames(DataSettings(str(learned.output / FRAMES_FILE)))
+    origins = {frame.atoms.info["origin"] for frame in frames}
+    assert {"isolated", "relaxation", "modes", "strains", "random", "acceptance"} <= origins
+    for frame in frames[::7]:
+        atoms = frame.atoms.copy()
+        atoms.calc = EMT()
+        assert frame.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+
+
+def test_the_folder_is_whole(learned: LearnResult) -> None:
+    assert learned.output is not None
+    names = {path.name for path in learned.output.iterdir()}
+    assert {"potential", "committee", "labels.jsonl", "labels.extxyz", "result.json"} <= names
+    assert {"progress.png", "calibration.png", "coverage.png", "parity.png"} <= names
+    summary = json.loads((learned.output / "result.json").read_text())
+    assert summary["converged"] == learned.verdict.reached == (not learned.problem)
+    assert len(summary["checks"]) == 7
+    potential = ase_geomformer.load_potential(learned.potential)
+    card = potential.card
+    assert card is not None
+    assert "emt" in card.data[0].level_of_theory
+    assert card.figures["teacher_calls"] == learned.calls
+    committee = [ase_geomformer.load_potential(p) for p in (learned.output / "committee").iterdir()]
+    assert len(committee) == 2
+
+
+def test_the_verdict_follows_from_the_figures(learned: LearnResult) -> None:
+    by_name = {check.name: check for check in learned.verdict.checks}
+    error = by_name["force error at 300 K"]
+    assert error.value == learned.errors["use_meV_per_A"]
+    assert error.passed == (error.value <= 200.0)
+    assert learned.verdict.reached == all(check.passed for check in learned.verdict.checks)
+    if not learned.verdict.reached:
+        assert "--resume --minutes" in learned.reason
+
+
+def test_reference_energies_differ_as_the_isolated_atoms_do(learned: LearnResult) -> None:
+    energies = ase_geomformer.load_potential(learned.potential).reference_energies
+    isolated = {}
+    for symbol in ("Cu", "Au"):
+        atom = Atoms(symbol, cell=[12, 12, 12], pbc=True, calculator=EMT())
+        isolated[symbol] = atom.get_potential_energy()
+    # A shift for all, and a correction by the training set's mean error.
+    assert energies["Au"] - energies["Cu"] == pytest.approx(
+        isolated["Au"] - isolated["Cu"], abs=0.3
+    )
+
+
+def test_validation_frames_were_never_trained_on(learned: LearnResult) -> None:
+    assert learned.output is not None
+    frames = LabelStore(learned.output / STORE_FILE).frames
+    held = [frame for frame in frames if is_validation(frame)]
+    assert 0 < len(held) < 0.35 * len(frames)
+    keys = [structure_key(frame.atoms) for frame in frames]
+    assert len(set(keys)) == len(keys)
+
+
+class Killed(BaseException):
+    """The run ends here, without any clean-up of its own."""
+
+
+# Methods after whose n-th call of a process it ends: labels, state, training, exploration.
+CUTS = [(LabelStore, "add", 20), (Learner, "_save", 2), (Learner, "_train", 1)]
+CUTS += [(LabelStore, "add", 2), (Learner, "_accept", 1)]
+
+
+def test_a_run_that_is_cut_again_and_again_ends_the_same(
+    learned: LearnResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert learned.output is not None
+
+    def run() -> LearnResult:
+        return learn(
+            crystal(), EMT(), SETTINGS, output=tmp_path / "out", resume=True, progress=False
+        )
+
+    for owner, name, moment in CUTS:
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, _ends(getattr(owner, name), moment))
+            with pytest.raises(Killed):
+                run()
+    result = run()
+    stores = [LabelStore(folder / STORE_FILE) for folder in (tmp_path / "out", learned.output)]
+    assert result.calls == learned.calls
+    assert [structure_key(frame.atoms) for frame in stores[0].frames] == [
+        structure_key(frame.atoms) for frame in stores[1].frames
+    ]
+    assert result.errors["use_meV_per_A"] == learned.errors["use_meV_per_A"]
+
+
+def _ends(method: Any, moment: int) -> Any:
+    """The method, which ends the run after its n-th call."""
+    made = 0
+
+    def cut(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal made
+        found = method(*arguments, **keywords)
+        made += 1
+        if made == moment:
+            raise Killed
+        return found
+
+    return cut
+
+
+def test_other_settings_are_not_resumed(learned: LearnResult) -> None:
+    assert learned.output is not None
+    with pytest.raises(ValueError, match="cannot resume: seed"):
+        learn(crystal(), EMT(), replace(SETTINGS, seed=5), output=learned.output, resume=True)
+    assert RunState.load(learned.output).finished
+
+
+def test_a_teacher_that_fails_for_the_structure_is_refused_at_once(tmp_path: Path) -> None:
+    atoms = bulk("Si", cubic=True)  # which EMT does not know
+    with pytest.raises(TeacherFailed, match="the teacher failed for the structure itself"):
+        learn(atoms, EMT(), SETTINGS, output=tmp_path / "out", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--minutes", "-1"], "minutes = -1"),
+        (["--students.settings", "{num_features: 63}"], "num_features"),
+        (["--students.members", "1"], "members = 1"),
+        (["--teacher", "no_such_package:calculator"], "cannot be loaded"),
+    ],
+)
+def test_bad_input_leaves_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], error: str
+) -> None:
+    crystal().write(tmp_path / "crystal.xyz", format="extxyz")
+    argv = ["learn", "--structure", str(tmp_path / "crystal.xyz"), "--teacher", "emt"]
+    assert main([*argv, "--output", str(tmp_path / "out"), *options]) == 2
+    assert error in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
