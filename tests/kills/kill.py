@@ -97,7 +97,8 @@ def main() -> int:
     options = parser.parse_args()
     verb, rng = VERBS[options.verb](), random.Random(options.seed)
     folder = options.folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     whole = folder / "whole"
     forget()
     if child(verb, whole, None, folder / "count"):
