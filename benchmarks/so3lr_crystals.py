@@ -175,8 +175,8 @@ layer.{ending}
 
 **Ice and urea keep their structures, the others do not**: benzene turns into a cubic crystal, and
 solid carbon dioxide lies far above its molecules and collapses. This is SO3LR's own: clusters of
-thirty-two molecules do the same, and so3krates-torch has the same energies, to 0.001 kcal/mol with
-the published sums. Check a crystal's cell before anything else is computed with it.
+thirty-two molecules do the same, and so3krates-torch has the same energies of the crystal, to 0.001
+kcal/mol with the published sums. Check a crystal's cell before anything else is computed with it.
 
 Experiment: ice K. Röttger et al., Acta Cryst. B 50, 644 (1994), 10 K; urea S. Swaminathan et al.,
 Acta Cryst. B 40, 300 (1984), 12 K; benzene, deuterated, W. I. F. David et al., Physica B 180-181,

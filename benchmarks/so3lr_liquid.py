@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.build import molecule
 
 
-def water_box(number: int) -> Atoms:
+def water_box(number: int = 64) -> Atoms:
     """Molecules at the density of the liquid, on a grid and turned at random."""
     side = round(number ** (1 / 3))
     rng = np.random.default_rng(1)

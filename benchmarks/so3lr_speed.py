@@ -7,12 +7,14 @@ Energy and forces of a new geometry at each step, neighbour list included, float
 take turns in one run; figures are the least of several, of processor time. The peer runs in an
 environment of its own, PEERS/so3lr_torch, as peers/so3lr_torch.py says; it has the published sums
 up to 12 Å, ours what the boundaries need, all pairs or Ewald's sum. Code that the cache holds is
-used, and its making not measured; for that, name an empty folder in $ASE_GEOMFORMER_CACHE. Writes
+used, and figures of its making are kept from an earlier run; to measure that, name an empty folder
+in $ASE_GEOMFORMER_CACHE. Writes
 docs/benchmarks/so3lr-speed.json, which benchmarks/so3lr.py makes a section of docs/so3lr.md of.
 """
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--potential", default="so3lr")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--peers", type=Path, help="folder of the peers' environments")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--in_a_row", type=int, default=5)
     parser.add_argument("--docs", type=Path, default=DOCS)
@@ -53,10 +56,15 @@ def main() -> None:
     timed_peer = peers.get(PEER)
     for name in peers.keys() - {PEER}:
         peers[name].stop()
-    made, rows = {}, []
-    for kind, structures in (("molecules", molecules(options.data)), ("liquid", liquids())):
+    file = options.docs / FILE
+    before = json.loads(file.read_text()) if file.exists() else {"making": {}, "rows": []}
+    made = before["making"]
+    rows = [row for row in before["rows"] if row["kind"] not in options.kinds]
+    for kind in options.kinds:
+        structures = KINDS[kind](options.data)
         compiled = calculator(options.potential, compiled=True).prepared
-        made[kind] = making(compiled.fitting(boundaries_of(structures[0])))
+        found = making(compiled.fitting(boundaries_of(structures[0])))
+        made[kind] = {**made.get(kind, {}), **found}
         for atoms in structures:
             steps = {
                 "plain": stepper(calculator(options.potential, compiled=False), atoms),
@@ -74,7 +82,7 @@ def main() -> None:
     if timed_peer is not None:
         timed_peer.stop()
     content = {**machine("vesin"), "peer": version, "making": made, "rows": rows}
-    write_text(options.docs / FILE, to_json(content))
+    write_text(file, to_json(content))
 
 
 def molecules(data: Path) -> list[Atoms]:
@@ -83,7 +91,7 @@ def molecules(data: Path) -> list[Atoms]:
     return [Atoms(atoms.numbers, atoms.positions) for atoms in chosen]
 
 
-def liquids() -> list[Atoms]:
+def liquids(_: Path) -> list[Atoms]:
     return [water_box(number) for number in WATERS]
 
 
@@ -102,6 +110,8 @@ def stepper(calculator: PotentialCalculator, atoms: Atoms) -> Callable[[], Sampl
 
     return step
 
+
+KINDS = {"molecules": molecules, "liquid": liquids}
 
 if __name__ == "__main__":
     main()

@@ -108,7 +108,7 @@ def so3lr_card(name: str) -> Card:
             "electrostatics and dispersion. Energies are relative: only differences between "
             "structures of the same atoms mean anything. Not for small inorganic molecules of P, "
             "S, Cl and F (P2 comes apart; PF3, SF2 or F2 are off by 0.1 Å and more), nor for "
-            "metals, salts and breaking bonds."
+            "metals, salts, breaking bonds, condensed CO2, and crystals without hydrogen bonds."
         ),
         licence="MIT (c) 2024 Thorben Frank",
         citations=[PUBLICATION, "J. T. Frank et al., Nat. Commun. 15, 6539 (2024)"],
