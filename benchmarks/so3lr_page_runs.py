@@ -50,10 +50,11 @@ are from block averages, and what relaxes in more than a few picoseconds is not 
 
 SO3LR's water is too light, structured like a supercooled liquid, and slow. Dispersion beyond the
 cutoff does not explain that (see above); how much quantum nuclei would soften it has not been
-measured. The density is that of ordinary water with the same volume per molecule. Experiment: structure by
-x-rays at 295 K, L. B. Skinner et al., J. Chem. Phys. 138, 074506 (2013); diffusion of heavy water
-at 298 K, R. Mills, J. Phys. Chem. 77, 685 (1973). The small box slows diffusion down by about 0.05
-Å²/ps (I.-C. Yeh, G. Hummer, J. Phys. Chem. B 108, 15873 (2004)), which is not added."""
+measured. The density is that of ordinary water with the same volume per molecule. Experiment:
+structure by x-rays at 295 K, L. B. Skinner et al., J. Chem. Phys. 138, 074506 (2013); diffusion of
+heavy water at 298 K, R. Mills, J. Phys. Chem. 77, 685 (1973). The small box slows diffusion down
+by about 0.05 Å²/ps (I.-C. Yeh, G. Hummer, J. Phys. Chem. B 108, 15873 (2004)), which is not
+added."""
 
 
 def speed(part: Part) -> str:
@@ -80,7 +81,7 @@ def speed(part: Part) -> str:
     return f"""## Time of a step
 
 Processor time of energy and forces of a new geometry, neighbour list included, in ms: float32, one
-thread, the least of several in turns on a busy machine; beside so3krates-torch {
+thread, the least of several in turns in one process on a busy machine; beside so3krates-torch {
         part["peer"]
     } by its
 own ASE calculator with the published sums up to 12 Å. Ours are all pairs of molecules, and Ewald's
