@@ -127,8 +127,8 @@ def relax_many() -> Verb:
         settings = RelaxManySettings(fmax=0.05)
         recipe(given, EMT(), settings, output=folder, resume=True, progress=False)
 
-    # The structure that is under way.
-    return Verb(run, result, 10)
+    # The structures that move together: all three.
+    return Verb(run, result, 24)
 
 
 def phonons() -> Verb:
