@@ -10,6 +10,10 @@ from torch.utils._python_dispatch import TorchDispatchMode  # torch's notes name
 from torch.utils._pytree import tree_leaves
 
 
+class TooLargeError(ValueError):
+    """A potential would take more memory than it may."""
+
+
 class Allowance(TorchDispatchMode):
     """Limits the bytes of new tensors inside a ``with`` block.
 
@@ -17,7 +21,7 @@ class Allowance(TorchDispatchMode):
 
     Raises
     ------
-    ValueError
+    TooLargeError
         From the operation that goes too far, before it takes any memory.
     """
 
@@ -54,7 +58,7 @@ class Allowance(TorchDispatchMode):
     def _take(self, more_bytes: float) -> None:
         self._asked += more_bytes
         if self._asked > self.limit_bytes:
-            raise ValueError(
+            raise TooLargeError(
                 f"it asks for {self._asked / 1e9:.3g} GB, and no more than "
                 f"{self.limit_bytes / 1e9:.3g} GB would be right"
             )

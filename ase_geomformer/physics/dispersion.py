@@ -22,8 +22,10 @@ from torch import Tensor
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
 from ase_geomformer.layers.harmonics import distances_and_directions
-from ase_geomformer.physics.far import FarPairTerm, check_long_range_cutoff, of_far_pairs
+from ase_geomformer.physics.far import FarPairTerm, of_far_pairs
 from ase_geomformer.physics.switch import smooth_switch
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
 
 # The width s of an oscillator as a polynomial of the vdW radius, both in Bohr.
 WIDTH_COEFFICIENTS = (-0.00433008, 0.24428889, 0.04125273, -0.00078893)
@@ -47,19 +49,16 @@ class DispersionSettings:
         The attraction is smoothly switched off over this distance in Å before the cutoff.
     """
 
-    damping_scale: float = 1.2
-    long_range_cutoff: float | None = 12.0
-    switch_width: float = 2.0
+    damping_scale: float = ranged(1.2, 0, 1000, above=True)
+    long_range_cutoff: float | None = ranged(12.0, 0, 10_000, "Å", above=True)
+    switch_width: float = ranged(2.0, 0, 10_000, "Å", above=True)
 
     def __post_init__(self) -> None:
-        if not self.damping_scale > 0:
-            raise ValueError(f"damping_scale must be positive, not {self.damping_scale}")
-        check_long_range_cutoff(self.long_range_cutoff)
+        check_settings(self)
         cutoff = self.long_range_cutoff
-        if cutoff is not None and not 0 < self.switch_width <= cutoff:
+        if cutoff is not None and self.switch_width > cutoff:
             raise ValueError(
-                f"switch_width={self.switch_width} Å must be positive and at most "
-                f"long_range_cutoff={cutoff} Å"
+                f"switch_width={self.switch_width} Å must be at most long_range_cutoff={cutoff} Å"
             )
 
 

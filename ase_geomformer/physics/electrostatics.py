@@ -26,8 +26,10 @@ from torch import Tensor
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.harmonics import distances_and_directions
 from ase_geomformer.physics.base import COULOMB
-from ase_geomformer.physics.far import FarPairTerm, check_long_range_cutoff, of_far_pairs
+from ase_geomformer.physics.far import FarPairTerm, of_far_pairs
 from ase_geomformer.physics.switch import smooth_switch
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
 
 # Share of the cutoff from which the shifted potential goes over into the shifted-force one.
 SWITCH_ON = 0.45
@@ -36,7 +38,6 @@ SWITCH_ON = 0.45
 # off by 3 meV/molecule at any cutoff; half as much, and those of rock salt by 40 meV/atom at 12 Å.
 DAMPING = 0.1
 LARGEST_DAMPING = 0.4
-TRUNCATIONS = ("neutral", "published")
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,12 @@ class ElectrostaticsSettings:
         ``published``, whose energies with different cutoffs cannot be compared.
     """
 
-    damping_length: float = 4.0
-    long_range_cutoff: float | None = 12.0
+    damping_length: float = ranged(4.0, 0, 1000, "Å", above=True)
+    long_range_cutoff: float | None = ranged(12.0, 0, 10_000, "Å", above=True)
     truncation: Literal["neutral", "published"] = "neutral"
 
     def __post_init__(self) -> None:
-        if not self.damping_length > 0:
-            raise ValueError(f"damping_length must be positive, not {self.damping_length} Å")
-        check_long_range_cutoff(self.long_range_cutoff)
-        if self.truncation not in TRUNCATIONS:
-            raise ValueError(f"truncation must be neutral or published, not {self.truncation!r}")
+        check_settings(self)
 
 
 class Electrostatics(FarPairTerm):

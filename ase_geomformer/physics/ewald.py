@@ -28,6 +28,8 @@ from ase_geomformer.physics.reciprocal import (
     waves_within,
 )
 from ase_geomformer.physics.slab import alone, stacked
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
 
 # Nodes of the mesh's interpolation along each axis, and mesh points in one smearing: forces are
 # then within 1e-5 of the direct sum's.
@@ -55,20 +57,13 @@ class EwaldSettings:
         :mod:`ase_geomformer.physics.slab`; None for crystals.
     """
 
-    damping_length: float = 4.0
+    damping_length: float = ranged(4.0, 0, 1000, "Å", above=True)
     method: Literal["ewald", "pme"] = "ewald"
-    precision: float = 1e-12
+    precision: float = ranged(1e-12, 0, 0.1, above=True)
     open_axis: Literal[0, 1, 2] | None = None
 
     def __post_init__(self) -> None:
-        if not self.damping_length > 0:
-            raise ValueError(f"damping_length must be positive, not {self.damping_length} Å")
-        if self.method not in ("ewald", "pme"):
-            raise ValueError(f"method must be ewald or pme, not {self.method!r}")
-        if not 0 < self.precision < 1:
-            raise ValueError(f"precision must lie between 0 and 1, not {self.precision}")
-        if self.open_axis not in (None, 0, 1, 2):
-            raise ValueError(f"open_axis must be 0, 1, 2 or None, not {self.open_axis}")
+        check_settings(self)
 
 
 class Ewald(EnergyTerm):

@@ -23,6 +23,8 @@ from ase_geomformer.layers.harmonics import distances_and_directions
 from ase_geomformer.layers.written_gradient import is_by_formula
 from ase_geomformer.physics.base import COULOMB, EnergyTerm
 from ase_geomformer.physics.switch import smooth_switch
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.ranges import ranged
 
 SHORTEST = 1e-6  # Å; closer pairs count as this far apart, so that coincident atoms give numbers
 
@@ -51,27 +53,23 @@ class ZBLSettings:
         repulsion as well, as in So3krates; none by default.
     """
 
-    switch_on: float = 0.0
-    switch_off: float = 1.5
-    covalent_fraction: float | None = None
+    switch_on: float = ranged(0.0, 0, 1000, "Å")
+    switch_off: float = ranged(1.5, 0, 1000, "Å", above=True)
+    covalent_fraction: float | None = ranged(None, 0, 100, above=True)
     cutoff_function: str | None = None
-    cutoff: float = 5.0
+    cutoff: float = ranged(5.0, 0, 1000, "Å", above=True)
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.switch_on < self.switch_off:
+        check_settings(self)
+        if not self.switch_on < self.switch_off:
             raise ValueError(
-                f"switch_on={self.switch_on} Å must not be negative and must lie below "
-                f"switch_off={self.switch_off} Å"
+                f"switch_on={self.switch_on} Å must lie below switch_off={self.switch_off} Å"
             )
-        if self.covalent_fraction is not None and self.covalent_fraction <= 0:
-            raise ValueError(f"covalent_fraction must be positive, not {self.covalent_fraction}")
         if self.cutoff_function is not None and self.cutoff_function not in CUTOFFS:
             raise ValueError(
                 f"cutoff_function is {self.cutoff_function!r}; "
                 f"choose from {sorted(CUTOFFS)} or None"
             )
-        if self.cutoff <= 0:
-            raise ValueError(f"cutoff must be positive, not {self.cutoff} Å")
 
 
 class ZBL(EnergyTerm):

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from ase_geomformer.accuracy.comparison import check_elements
-from ase_geomformer.architectures.base import architecture_class, build
+from ase_geomformer.architectures.base import Architecture, architecture_class, build
+from ase_geomformer.checkpoint.allowance import Allowance, TooLargeError
 from ase_geomformer.checkpoint.card import read_card
 from ase_geomformer.data.frames import Frame, elements, geometry_checksum
 from ase_geomformer.data.readers import read_frames
@@ -25,6 +26,7 @@ from ase_geomformer.data.reference import (
 from ase_geomformer.data.splits import Split, check_stored, split_frames
 from ase_geomformer.evaluate import evaluate_many
 from ase_geomformer.machine.display import Console
+from ase_geomformer.machine.memory import free_host_memory
 from ase_geomformer.physics import build_terms, neutralised
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import find_potential, load_potential
@@ -165,7 +167,7 @@ def _fresh(
     references = reference_energies(frames, given=model.reference_energies_eV)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.run.seed)
-        architecture = build(model.architecture, _with_neighbors(settings, frames, neighbors))
+        architecture = _built(model.architecture, _with_neighbors(settings, frames, neighbors))
     potential = Potential(
         architecture,
         elements(frames),
@@ -174,6 +176,21 @@ def _fresh(
         terms=build_terms(model.terms),
     )
     return potential, references
+
+
+def _built(name: str, settings: dict[str, Any]) -> Architecture:
+    """An architecture, refused as soon as building it asks for more than the free memory.
+
+    What it asks for in all is some 50 bytes for each weight; training takes 24, and the graphs.
+    """
+    try:
+        with Allowance(free_host_memory()):
+            return build(name, settings)
+    except TooLargeError as error:
+        raise ValueError(
+            f"{name} with these model.settings is larger than the free memory: {error}; give "
+            "smaller widths or fewer layers"
+        ) from None
 
 
 def _further(

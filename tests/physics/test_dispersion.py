@@ -111,10 +111,10 @@ def test_every_element_of_the_table_attracts() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"damping_scale": 0.0}, "damping_scale must be positive"),
-        ({"long_range_cutoff": 0.0}, "above 0 Å, or None"),
+        ({"damping_scale": 0.0}, "damping_scale = 0.0 must be positive"),
+        ({"long_range_cutoff": 0.0}, "long_range_cutoff = 0.0 must be positive"),
         ({"long_range_cutoff": 1.5}, r"switch_width=2.0 Å .* at most long_range_cutoff=1.5 Å"),
-        ({"switch_width": 0.0}, "switch_width=0.0 Å must be positive"),
+        ({"switch_width": 0.0}, "switch_width = 0.0 must be positive"),
     ],
 )
 def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:

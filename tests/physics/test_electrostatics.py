@@ -170,11 +170,11 @@ def test_atoms_on_one_spot_give_numbers() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"damping_length": 0.0}, "damping_length must be positive, not 0.0"),
-        ({"long_range_cutoff": -1.0}, "above 0 Å, or None for no cutoff, not -1.0"),
-        ({"long_range_cutoff": float("inf")}, "finite radius"),
-        ({"long_range_cutoff": float("nan")}, "finite radius"),
-        ({"truncation": "wolf"}, "must be neutral or published, not 'wolf'"),
+        ({"damping_length": 0.0}, "damping_length = 0.0 must be positive"),
+        ({"long_range_cutoff": -1.0}, "long_range_cutoff = -1.0 must be positive"),
+        ({"long_range_cutoff": float("inf")}, "must be a finite number or null"),
+        ({"long_range_cutoff": float("nan")}, "must be a finite number or null"),
+        ({"truncation": "wolf"}, "truncation = 'wolf' must be"),
     ],
 )
 def test_bad_settings_are_named(settings: dict[str, Any], message: str) -> None:

@@ -254,9 +254,9 @@ def test_it_is_stored_with_the_potential(salt: Atoms, tmp_path: object) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"damping_length": 0.0}, "damping_length must be positive"),
-        ({"method": "fmm"}, "must be ewald or pme, not 'fmm'"),
-        ({"precision": 2.0}, "between 0 and 1, not 2.0"),
+        ({"damping_length": 0.0}, "damping_length = 0.0 must be positive"),
+        ({"method": "fmm"}, "method = 'fmm' must be one of ewald, pme"),
+        ({"precision": 2.0}, "precision = 2.0 must be positive and at most 0.1"),
     ],
 )
 def test_impossible_settings(settings: dict[str, object], message: str) -> None:

@@ -171,10 +171,10 @@ def test_float32_is_close_to_float64(rng: np.random.Generator) -> None:
     ("settings", "message"),
     [
         ({"switch_on": 2.0}, "switch_on=2.0"),
-        ({"switch_on": -1.0}, "switch_on=-1.0"),
-        ({"covalent_fraction": 0.0}, "covalent_fraction must be positive, not 0.0"),
+        ({"switch_on": -1.0}, "switch_on = -1.0 must be zero or positive"),
+        ({"covalent_fraction": 0.0}, "covalent_fraction = 0.0 must be positive"),
         ({"cutoff_function": "step"}, "'step'.*cosine"),
-        ({"cutoff": 0.0}, "cutoff must be positive, not 0.0"),
+        ({"cutoff": 0.0}, "cutoff = 0.0 must be positive"),
     ],
 )
 def test_bad_settings(settings: dict[str, Any], message: str) -> None:

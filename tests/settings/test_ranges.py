@@ -21,7 +21,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 # Settings that hold other settings only.
 LEFT_OUT = {"TrainSettings", "ModelSettings", "CardSettings"}
-ROOMS = ("md", "recipes", "runtime", "training", "data", "learning", "architectures")
+ROOMS = ("md", "recipes", "runtime", "training", "data", "learning", "architectures", "physics")
 
 
 def settings_classes() -> Iterator[type]:
