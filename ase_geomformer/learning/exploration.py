@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from ase.io import read
 from ase.neighborlist import neighbor_list
 
 from ase_geomformer.learning.answers import KEPT_INFO
+from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.md.guard_settings import GuardSettings
 from ase_geomformer.md.replicas import ReplicaSettings, run_replicas
 from ase_geomformer.md.settings import MDSettings
@@ -112,7 +112,7 @@ def explore(
         for index, kelvin in enumerate(temperatures_K):
             path = Path(place) / "walkers" / f"replica_{index}" / "trajectory.traj"
             # The first is where the walker started.
-            walked = read(path, "1:") if path.exists() else []
+            walked = read_checked(path, "1:") if path.exists() else []
             sensible = [*map(bare, takewhile(lambda atoms: is_sensible(atoms, closest), walked))]
             lost += len(sensible) < len(walked)
             frames += sensible

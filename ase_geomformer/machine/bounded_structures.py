@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from ase import Atoms
 
 from ase_geomformer.machine.bounded import (
     COMPRESSION,
@@ -68,6 +69,56 @@ def check_structure_file(path: Path) -> None:
             _check_counts(file, size)
 
 
+def check_appendable(path: Path) -> None:
+    """Refuse one of ASE's trajectories whose first frame claims what it does not hold.
+
+    Appending to a trajectory reads that frame.
+
+    Raises
+    ------
+    ValueError
+        If it does.
+    """
+    size = check_regular(path)
+    with path.open("rb") as file:
+        for offset in _ulm_frames(file, size)[:1]:
+            try:
+                _frame_bytes(file, offset, size)
+            except ValueError as error:
+                raise ValueError(f"{path.name}: {error}") from error
+
+
+def read_checked(path: Path, index: str = ":", **options: Any) -> list[Atoms]:
+    """Frames of a file in the folder of a run, which others may have changed.
+
+    Parameters
+    ----------
+    path : Path
+    index : str
+        As in ase.io.read.
+    **options
+        For ase.io.read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is refused by :func:`check_structure_file`, or cannot be read.
+    """
+    from ase.io import read
+
+    try:
+        check_structure_file(path)
+        found: Any = read(path, index=index, **options)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each of ASE's readers has errors of its own
+        detail = str(error) or "it ends too early"
+        raise ValueError(f"cannot read structures from {path}: {detail}") from error
+    return found if isinstance(found, list) else [found]
+
+
 def _unfolded(path: Path, opener: Callable[..., IO[Any]], stored: int) -> int:
     """Size in bytes of a compressed file's content."""
     with opener(path, "rb") as file:
@@ -110,20 +161,27 @@ def _check_counts(file: IO[bytes], size: int) -> None:
 
 def _check_ulm(file: IO[bytes], size: int) -> None:
     """ASE's trajectories: a table of frames; each a JSON text, which says where its arrays are."""
-    file.seek(0)
-    head = file.read(_ULM_HEAD)
-    count, table = struct.unpack("<2q", head[32:48]) if len(head) == _ULM_HEAD else (0, 0)
-    if count < 0 or table < 0 or table + 8 * count > size:
-        raise ValueError(f"it claims {count} frames, and has {size} bytes")
-    file.seek(table)
-    offsets = np.frombuffer(file.read(8 * count), dtype="<i8").tolist()
+    offsets = _ulm_frames(file, size)
     claimed: dict[int, float] = {}
     for offset in offsets:
         if offset not in claimed:
             claimed[offset] = _frame_bytes(file, offset, size)
     total = sum(claimed[offset] for offset in offsets)
     if total > COMPRESSION * size:
-        raise ValueError(f"its {count} frames claim {total / 1e9:.3g} GB, and it has {size} bytes")
+        raise ValueError(
+            f"its {len(offsets)} frames claim {total / 1e9:.3g} GB, and it has {size} bytes"
+        )
+
+
+def _ulm_frames(file: IO[bytes], size: int) -> list[int]:
+    """Where the frames of a trajectory begin."""
+    file.seek(0)
+    head = file.read(_ULM_HEAD)
+    count, table = struct.unpack("<2q", head[32:48]) if len(head) == _ULM_HEAD else (0, 0)
+    if count < 0 or table < 0 or table + 8 * count > size:
+        raise ValueError(f"it claims {count} frames, and has {size} bytes")
+    file.seek(table)
+    return list(np.frombuffer(file.read(8 * count), dtype="<i8").tolist())
 
 
 def _frame_bytes(file: IO[bytes], offset: int, size: int) -> float:

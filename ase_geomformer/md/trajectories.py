@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ase import Atoms
 
+from ase_geomformer.machine.bounded_structures import check_appendable
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md.h5md import H5MDTrajectory
 from ase_geomformer.md.simulation import Simulation
@@ -85,6 +86,7 @@ class AseTrajectory:
         held = struct.unpack("<q", head[32:40])[0] if len(head) == 48 else 0
         if not 1 <= frames <= held or not 48 <= table <= size - 8 * frames:
             raise ValueError(f"{path.name} does not have {frames} frames with a table at {table}")
+        check_appendable(path)
 
     def _open(self) -> None:
         from ase.io.trajectory import Trajectory

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.io import read
 
 from ase_geomformer.machine.bounded import check_regular, read_arrays, read_json
+from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.page.chart import Chart, Curve
 from ase_geomformer.runs.folder import RESULT_FILE
 
@@ -88,7 +88,7 @@ def _trajectory(path: Path) -> list[Chart]:
     """Energy and largest force of a relaxation; of MD there is a log."""
     if (path.parent / "log.csv").exists():
         return []
-    frames: Any = read(path, index=":")
+    frames = read_checked(path)
     steps = np.arange(len(frames), dtype=float)
     energies = np.array([atoms.get_potential_energy() for atoms in frames])
     forces = np.array([np.linalg.norm(atoms.get_forces(), axis=1).max() for atoms in frames])
@@ -103,7 +103,7 @@ def _trajectory(path: Path) -> list[Chart]:
 
 
 def _scan(path: Path) -> list[Chart]:
-    frames: Any = read(path, index=":")
+    frames = read_checked(path)
     volumes = np.array([atoms.get_volume() / len(atoms) for atoms in frames])
     energies = np.array([atoms.get_potential_energy() / len(atoms) for atoms in frames])
     order = np.argsort(volumes)

@@ -12,7 +12,7 @@ from ase.data import atomic_numbers, covalent_radii
 from ase.data.colors import jmol_colors
 
 from ase_geomformer.machine.bounded import check_regular
-from ase_geomformer.machine.bounded_structures import check_structure_file
+from ase_geomformer.machine.bounded_structures import check_structure_file, read_checked
 from ase_geomformer.md.h5md import atom_datasets, boundary, frame_datasets, opened
 
 # Files with structures of a run, the most telling first.
@@ -97,10 +97,7 @@ def _read(path: Path) -> list[Atoms]:
             return [file[i] for i in _spread(len(file))]
     if check_regular(path) > _MOST_TEXT_BYTES:
         return []
-    check_structure_file(path)
-    from ase.io import read
-
-    found: Any = read(path, index=":")
+    found = read_checked(path)
     return [found[i] for i in _spread(len(found))]
 
 

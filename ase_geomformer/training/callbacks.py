@@ -134,6 +134,12 @@ class KeptHistory(Callback):
             self.on_train_start(trainer, module)
 
 
+def has_started(trainer: lightning.Trainer) -> bool:
+    """Whether a trainer has restored what it resumes from."""
+    callbacks: list[Any] = list(getattr(trainer, "callbacks", ()))
+    return any(isinstance(entry, KeptHistory) and entry.started for entry in callbacks)
+
+
 class AveragedWeights(WeightAveraging):
     """Averaged weights at the end, also of a run that resumes with all of its steps done."""
 

@@ -20,6 +20,7 @@ from ase_geomformer.machine.files import expanded, remove_leftovers, write_text
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.folder import SETTINGS_FILE, RunFolder, check_folder
 from ase_geomformer.runs.lock import check_free, hold, released
+from ase_geomformer.training.callbacks import has_started
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.energy_shift import centre
 from ase_geomformer.training.export import finish
@@ -29,6 +30,7 @@ from ase_geomformer.training.initial import (
     read_parts,
     with_ancestry,
 )
+from ase_geomformer.training.last_checkpoint import check_checkpoint
 from ase_geomformer.training.loader import TrainingData, padded_size
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
 from ase_geomformer.training.objective import CompiledObjective, Objective
@@ -153,6 +155,7 @@ def _check_folder(folder: Path, settings: TrainSettings, resume: bool) -> None:
     found = RunFolder(folder, resume=True, checkpoint=str(LAST_CHECKPOINT), own=OWN_FILES)
     if found.resumed:
         found.check_settings(settings, free=FREE)
+        check_checkpoint(folder / LAST_CHECKPOINT)
 
 
 def _take(folder: Path) -> None:
@@ -235,6 +238,11 @@ def _fit(
         path = (folder / BAD_BATCH_FILE).with_stem(f"bad_batch{part}")
         write_frames(path, data.train_loader.present_frames)
         raise TrainingDiverged(f"{error} ({path})") from None
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
+        if checkpoint is None or has_started(trainer):
+            raise
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"{checkpoint} cannot be resumed: {reason}") from error
     return time.perf_counter() - started
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import read
 from ase.io.trajectory import Trajectory
 
 from ase_geomformer.calculator import PotentialCalculator
@@ -20,6 +18,7 @@ from ase_geomformer.engines.lammps.inputs import (
 )
 from ase_geomformer.engines.lammps.settings import LammpsSettings
 from ase_geomformer.machine.bounded import read_yaml
+from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.md.figure import plot
 from ase_geomformer.md.result import MDResult, averages, drift
@@ -47,7 +46,7 @@ def collect(folder: Path, prepared: PreparedPotential, wall_time: float) -> MDRe
     settings: LammpsSettings = settings_from(
         "lammps", LammpsSettings, {name: stored[name] for name in known if name in stored}
     )
-    start: Any = read(folder / START_FILE)
+    start = read_checked(folder / START_FILE, "-1")[0]
     log = read_thermo(folder / THERMO_FILE, settings.timestep_fs)
     with atomic_file(folder / LOG_FILE) as temporary:
         np.savetxt(
@@ -117,7 +116,7 @@ def read_frames(
     """
     prism = rotation(boxed(start))
     energies = dict(zip(log["step"].astype(int).tolist(), log["potential_energy_eV"], strict=True))
-    found: Any = read(path, index=":", format="lammps-dump-text", order=True)
+    found = read_checked(path, format="lammps-dump-text", order=True)
     frames = []
     for index, raw in enumerate(found):
         atoms = start.copy()

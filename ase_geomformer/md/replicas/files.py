@@ -10,6 +10,7 @@ from typing import Any
 
 from ase import Atoms
 
+from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.md import restart
 from ase_geomformer.md.output import LOG_FILE, OFFENDING_FILE, RESTART_FILE, check_files
 from ase_geomformer.md.recorder import columns, read_log
@@ -144,11 +145,8 @@ def ended(
 
 
 def _recall(facts: Mapping[str, Any], folder: Path, settings: MDSettings) -> MDResult:
-    from ase.io import read
-
     whole = folder / str(whole_file(OFFENDING_FILE))
-    atoms = read(whole if whole.exists() else folder / OFFENDING_FILE)
-    assert isinstance(atoms, Atoms)
+    atoms = read_checked(whole if whole.exists() else folder / OFFENDING_FILE, "-1")[0]
     log = columns(read_log(folder / LOG_FILE))
     return MDResult(
         completed=False,

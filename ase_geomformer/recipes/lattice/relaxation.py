@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.recipes.lattice.settings import LatticeSettings
 from ase_geomformer.recipes.lattice.stability import Stability
@@ -45,7 +45,7 @@ def relaxed_crystal(
     progress: bool,
 ) -> Relaxed:
     """Relax a crystal, or read from the folder what an earlier process has relaxed."""
-    from ase.io import read, write
+    from ase.io import write
 
     from ase_geomformer.recipes.relaxation.run import relax
 
@@ -53,8 +53,7 @@ def relaxed_crystal(
     if wanted is None:
         return Relaxed(bare(atoms), True, "not relaxed")
     if path is not None and path.is_file():
-        found = cast(Atoms, read(path))
-        return Relaxed(bare(found), found.info["converged"], found.info["reason"])
+        return _stored(path, atoms, 1)[0]
     result = relax(atoms, evaluator, wanted, progress=progress)
     reason = f"relaxed to {result.fmax:.1e} eV/Å" if result.converged else result.reason
     crystal = bare(result.atoms)
@@ -88,13 +87,12 @@ def relaxed_volumes(
         Where the relaxed crystals are kept, to the last bit.
     progress : bool
     """
-    from ase.io import read, write
+    from ase.io import write
 
     from ase_geomformer.recipes.relaxation.many import relax_many
 
     if path is not None and path.is_file():
-        found = cast(list[Atoms], read(path, index=":"))
-        return [Relaxed(bare(one), one.info["converged"], one.info["reason"]) for one in found]
+        return _stored(path, atoms, len(ratios))
     crystals = []
     for ratio in ratios:
         crystals.append(bare(atoms))
@@ -109,6 +107,28 @@ def relaxed_volumes(
             for atoms_kept, one in zip(kept, relaxed, strict=True):
                 atoms_kept.info.update(converged=one.converged, reason=one.reason)
             write(temporary, kept)
+    return relaxed
+
+
+def _stored(path: Path, atoms: Atoms, count: int) -> list[Relaxed]:
+    """What an earlier process has relaxed.
+
+    Raises
+    ------
+    ValueError
+        If the file holds something else.
+    """
+    relaxed = []
+    for found in read_checked(path):
+        converged, reason = found.info.get("converged"), found.info.get("reason")
+        finite = np.isfinite(found.positions).all() and np.isfinite(found.cell.array).all()
+        if not isinstance(converged, bool) or not isinstance(reason, str) or not finite:
+            raise ValueError(f"{path} does not hold crystals that this verb has relaxed")
+        if found.numbers.tolist() != atoms.numbers.tolist():
+            raise ValueError(f"{path} holds {found.symbols}, not {atoms.symbols}")
+        relaxed.append(Relaxed(bare(found), converged, reason))
+    if len(relaxed) != count:
+        raise ValueError(f"{path} holds {len(relaxed)} crystals, and the run has {count}")
     return relaxed
 
 

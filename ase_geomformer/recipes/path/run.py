@@ -7,9 +7,9 @@ from typing import Unpack
 
 import numpy as np
 from ase import Atoms
-from ase.io import iread
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.constraints import FreeDirections
 from ase_geomformer.recipes.path import figure
@@ -93,13 +93,15 @@ def _images(
     """The initial images, and their step."""
     file = folder.file(IMAGES_FILE)
     if folder.resumed and file is not None and file.exists():
-        images = list(iread(file))
-        if (images[0].numbers != given[0].numbers).any():
+        images = read_checked(file)
+        if any(image.numbers.tolist() != given[0].numbers.tolist() for image in images):
             raise ValueError(
                 f"the run to resume has {images[0].symbols}, and the structures given have "
                 f"{given[0].symbols}; give the same structures, or start a new run"
             )
-        step = int(images[0].info.get(STEP_KEY, 0))
+        step = images[0].info.get(STEP_KEY, 0)
+        if type(step) is not int or step < 0:
+            raise ValueError(f"{file} has {STEP_KEY} = {step!r}, not a number of steps")
         for image in images:
             image.calc = None
         return images, step

@@ -7,9 +7,9 @@ from typing import Any
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
-from ase.io import read
 from ase.io.trajectory import Trajectory
 
+from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.machine.files import atomic_file
 
 
@@ -85,7 +85,7 @@ class StoredFrames:
 
 def read_frames(path: Path) -> list[Atoms]:
     """The frames of a trajectory; none if there is no file."""
-    return list(read(path, index=":", format="traj")) if path.is_file() else []
+    return read_checked(path, format="traj") if path.is_file() else []
 
 
 def _place(atoms: Atoms) -> tuple[bytes, bytes]:

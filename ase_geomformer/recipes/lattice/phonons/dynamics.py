@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.recipes.lattice.phonons.settings import EffectiveSettings
 from ase_geomformer.runs.folder import RunFolder
 
@@ -48,8 +49,6 @@ def displacements_and_forces(
     ValueError
         If the dynamics had to stop early.
     """
-    from ase.io import read
-
     from ase_geomformer.md import MDSettings, run_md
 
     run = MDSettings(
@@ -72,7 +71,7 @@ def displacements_and_forces(
                 f"the dynamics at {settings.temperature_K:g} K for effective force constants "
                 f"stopped: {result.reason}"
             )
-        frames = read(path / "trajectory.traj", index=f"-{settings.frames}:")
+        frames = read_checked(path / "trajectory.traj", f"-{settings.frames}:")
     displacements = np.array([frame.positions for frame in frames]) - supercell.positions
     displacements -= displacements.mean(axis=1, keepdims=True)
     return displacements, np.array([frame.get_forces() for frame in frames])
