@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ase_geomformer.data.frames import Frame, geometry_checksum
-from ase_geomformer.machine.bounded import read_regular_file
+from ase_geomformer.machine.bounded import parse_json, read_regular_file
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.settings.plain import check_plain
 from ase_geomformer.settings.ranges import ranged
 
 # A million frames take 8 MB.
@@ -90,12 +91,10 @@ class Split:
         if not path.is_file():
             raise FileNotFoundError(f"no split file {path}")
         try:
-            stored = json.loads(read_regular_file(path, SPLIT_BYTES))
-            parts = {
-                name: tuple(int(index) for index in stored.get(name, ()))
-                for name in ("train", "validation", "test")
-            }
-        except (ValueError, TypeError, AttributeError) as error:
+            stored = parse_json(read_regular_file(path, SPLIT_BYTES))
+            check_plain(stored, cls, "")
+            parts = {name: tuple(stored.get(name, ())) for name in ("train", "validation", "test")}
+        except ValueError as error:
             raise ValueError(
                 f"{path}: no JSON object with lists of indices train, validation, test ({error})"
             ) from error

@@ -114,10 +114,20 @@ class RunState:
         content = read_json(path)
         try:
             check_plain(content, cls, "")
+            _check_counts(content)
             rounds = [RoundRecord(**entry) for entry in content["rounds"]]
             return cls(**{**_mapping(content), "rounds": rounds})
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is not the state of a run of learn: {error}") from error
+
+
+def _check_counts(content: Mapping[str, Any]) -> None:
+    """Times and counts are not negative."""
+    rounds = [(f"rounds[{index}].", held) for index, held in enumerate(content["rounds"])]
+    for place, held in [("", content), *rounds]:
+        for name, value in held.items():
+            if isinstance(value, int | float) and value < 0 and not name.endswith("_meV"):
+                raise ValueError(f"{place}{name} is {value}")
 
 
 def _mapping(content: Any) -> Mapping[str, Any]:

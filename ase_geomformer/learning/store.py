@@ -17,6 +17,7 @@ from ase_geomformer.learning.answers import Answer, structure_from_plain, struct
 from ase_geomformer.learning.identity import structure_key
 from ase_geomformer.machine.bounded import check_regular, parse_json
 from ase_geomformer.machine.files import expanded
+from ase_geomformer.settings.plain import check_plain
 
 FORMAT = 1
 # Bytes of one label: a million atoms take a few hundred MB.
@@ -32,6 +33,18 @@ class Failure:
     key: str
     origin: str
     reason: str
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What is text or one number in a record."""
+
+    key: str
+    origin: str
+    seconds: float
+    energy: float
+    failed: str
+    info: dict[str, str | int | float]
 
 
 class LabelStore:
@@ -157,19 +170,29 @@ class LabelStore:
 
     def _take(self, record: Mapping[str, Any], index: int) -> None:
         """Hold a record in memory."""
+        check_plain(record, _Call, "")
         key, origin = record["key"], record["origin"]
+        if record["seconds"] < 0:
+            raise ValueError(f"seconds is {record['seconds']}")
         self.seconds.append(float(record["seconds"]))
         if "failed" in record:
             self._failures.setdefault(key, []).append(Failure(key, origin, record["failed"]))
             return
+        count = len(_numbers(record, "numbers", (-1,), "iu"))
+        for name, shape in (("positions", (count, 3)), ("cell", (3, 3))):
+            _numbers(record, name, shape)
+        _numbers(record, "pbc", (3,), "b")
+        if "magnetic_moments" in record:
+            _numbers(record, "magnetic_moments", (count,))
         atoms = structure_from_plain(record)
+        if structure_key(atoms) != key:
+            raise ValueError(f"the structure of {key} is another one than was labelled")
         atoms.info["origin"] = origin
-        stress = record["stress"]
         self._frames[key] = Frame(
             atoms,
             energy=float(record["energy"]),
-            forces=np.array(record["forces"], dtype=np.float64).reshape(len(atoms), 3),
-            stress=None if stress is None else np.array(stress, dtype=np.float64).reshape(3, 3),
+            forces=_numbers(record, "forces", (count, 3)),
+            stress=None if record["stress"] is None else _numbers(record, "stress", (3, 3)),
             source=str(self.path),
             index=index,
         )
@@ -183,7 +206,7 @@ class LabelStore:
                     self._check_teacher(record)
                     continue
                 self._take(record, number - 1)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, IndexError) as error:
             raise ValueError(f"the label store {self.path} cannot be read: {error}") from error
         if self.path.stat().st_size > self._size:
             os.truncate(self.path, self._size)
@@ -205,15 +228,30 @@ class LabelStore:
                 yield record
 
     def _check_teacher(self, header: Mapping[str, Any]) -> None:
-        if header.get("format") != FORMAT:
+        if header.get("format") != FORMAT or isinstance(header["format"], bool):
             raise ValueError(f"its format is {header.get('format')!r}, and {FORMAT} is read")
         stored = header["teacher"]
+        check_plain(stored, dict[str, Any], "teacher")
         if self.teacher and stored != json.loads(json.dumps(self.teacher)):
             raise ValueError(
                 f"it holds labels of the teacher {stored}, not of {self.teacher}; "
                 "give the same teacher, or another folder"
             )
         self.teacher = dict(stored)
+
+
+def _numbers(
+    record: Mapping[str, Any], name: str, shape: tuple[int, ...], kinds: str = "iuf"
+) -> np.ndarray:
+    """An array of a record, of a shape in which -1 is any length."""
+    found = np.array(record[name])
+    fits = len(found.shape) == len(shape) and all(
+        wanted in (-1, there) for wanted, there in zip(shape, found.shape, strict=True)
+    )
+    empty = found.size == 0
+    if not fits or (found.dtype.kind not in kinds and not empty):
+        raise ValueError(f"{name} is {str(record[name])[:60]}, not numbers of shape {shape}")
+    return found.astype(np.float64) if kinds == "iuf" else found
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

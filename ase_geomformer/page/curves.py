@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ase_geomformer.machine.bounded import check_regular, read_arrays, read_json
+from ase_geomformer.machine.bounded import check_regular, parse_json, read_arrays, read_json
 from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.page.chart import Chart, Curve
 from ase_geomformer.runs.folder import RESULT_FILE
@@ -180,7 +179,7 @@ def _path(path: Path) -> list[Chart]:
 
 def _relaxations(path: Path) -> list[Chart]:
     with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
+        rows = [parse_json(line.encode()) for line in file if line.strip()]
     numbers = np.array([row["index"] for row in rows], dtype=float)
     steps = np.array([row["steps"] for row in rows], dtype=float)
     energies = [row["energy"] if row["energy"] is not None else np.nan for row in rows]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, TypeVar
 
 import torch
@@ -20,6 +21,7 @@ from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.plain import to_json
 from ase_geomformer.runs.result import RecipeResult
 from ase_geomformer.runtime.evaluation import as_before, compile_if_long, evaluation_of
+from ase_geomformer.settings.plain import check_plain
 
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
@@ -125,7 +127,7 @@ class Run:
         file = self.folder.file(EVALUATION_FILE)
         if self.folder.resumed and file is not None:
             if file.is_file():
-                how = read_json(file)["evaluation"]
+                how = _evaluation_in(file)
                 self.evaluator = as_before(self.evaluator, structures[0], how)
         elif self._compiles:
             self.evaluator = compile_if_long(self.evaluator, structures, evaluations)
@@ -213,3 +215,16 @@ def recipe_evaluator(
     if isinstance(potential, str | os.PathLike | Potential):
         return as_evaluator(potential, device=device, dtype=dtype)
     return as_evaluator(potential)
+
+
+def _evaluation_in(file: Path) -> str | list[str | None] | None:
+    """How a run was evaluated; ValueError if its file does not say."""
+    content = read_json(file)
+    if not isinstance(content, dict) or "evaluation" not in content:
+        raise ValueError(f"{file} does not say how the run was evaluated")
+    try:
+        check_plain(content["evaluation"], str | list[str | None] | None, "evaluation")
+    except ValueError as error:
+        raise ValueError(f"{file} does not say how the run was evaluated: {error}") from error
+    how: str | list[str | None] | None = content["evaluation"]
+    return how

@@ -117,6 +117,8 @@ class RunFolder:
         if self.path is None or not (self.path / SETTINGS_FILE).exists():
             return
         stored = read_yaml(self.path / SETTINGS_FILE)
+        if not isinstance(stored, Mapping):
+            raise ValueError(f"{self.path / SETTINGS_FILE} does not hold the settings of a run")
         run = f"in {self.path}"
         check_same(stored, settings, free=free, run=run)
         given = plain(inputs or {})
@@ -289,7 +291,8 @@ def check_same(
     for name, then, now in _compared(plain(stored), settings):
         parts = name.split(".")
         above = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-        if then != now and not above & allowed:
+        differ = then != now or isinstance(then, bool) != isinstance(now, bool)
+        if differ and not above & allowed:
             raise _changed(name, then, now, run, allowed)
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ase_geomformer.machine.bounded import read_json
+
 LOCK_FILE = ".lock"
 _held: dict[Path, FileLock] = {}
 
@@ -104,7 +106,7 @@ def released(folder: Path) -> Iterator[None]:
 def _holder(place: Path) -> str:
     """Who holds a folder, as far as the lock file tells."""
     try:
-        about = json.loads((place / LOCK_FILE).read_text(encoding="utf-8"))
+        about = read_json(place / LOCK_FILE)
         return f"process {int(about['pid'])} on {about['host']}, since {about['since']}"
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
         return "another process"

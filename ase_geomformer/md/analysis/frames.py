@@ -20,6 +20,7 @@ from ase_geomformer.machine.files import expanded
 from ase_geomformer.md.h5md import read_h5md
 from ase_geomformer.md.trajectories import TRAJECTORIES
 from ase_geomformer.runs.folder import RESULT_FILE, SETTINGS_FILE
+from ase_geomformer.settings.plain import check_plain
 
 # Times this close to a multiple of the spacing, relative to it, are that multiple.
 _SAME_TIME = 1e-3
@@ -178,16 +179,21 @@ def _interval_of(folder: Path, count: int) -> float | None:
     if not (folder / SETTINGS_FILE).is_file():
         return None
     settings = read_yaml(folder / SETTINGS_FILE)
-    every = settings["trajectory_interval"]
+    every, timestep = settings["trajectory_interval"], settings["timestep_fs"]
+    check_plain(every, int, "trajectory_interval")
+    check_plain(timestep, float, "timestep_fs")
+    if every < 1 or timestep <= 0:
+        raise ValueError(f"trajectory_interval = {every} and timestep_fs = {timestep}")
     if (folder / RESULT_FILE).is_file():
         steps = read_json(folder / RESULT_FILE).get("steps")
+        check_plain(steps, int | None, "steps")
         if steps is not None and count != steps // every + 1:
             raise ValueError(
                 f"the {count} frames in {folder} are not those of {steps} steps with one every "
                 f"{every}: the run was resumed with another trajectory_interval, and its frames do "
                 "not carry their times. Load each part as a list of atoms, with interval_fs"
             )
-    return float(settings["timestep_fs"] * every)
+    return float(timestep * every)
 
 
 def _time(atoms: Atoms) -> float | None:

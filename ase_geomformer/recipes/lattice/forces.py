@@ -66,7 +66,14 @@ class ForceStore:
         """Forces (done, atoms, 3) that are there."""
         if not self.file.is_file():
             return np.zeros((0, *self.shape[1:]))
-        return np.fromfile(self.file).reshape(-1, *self.shape[1:])
+        forces = np.fromfile(self.file).reshape(-1, *self.shape[1:])
+        if len(forces) > self.shape[0] or not np.isfinite(forces).all():
+            raise ValueError(
+                f"{self.file} is damaged: it holds forces that are not finite, or of "
+                f"{len(forces)} structures where the run has {self.shape[0]}; remove it to "
+                "evaluate them again"
+            )
+        return forces
 
     def append(self, forces: np.ndarray) -> None:
         """Add the forces of the next structures; they are on the disk when this returns."""

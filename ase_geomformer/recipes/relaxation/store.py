@@ -5,21 +5,53 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_geomformer.machine.bounded import parse_json, read_regular_file
 from ase_geomformer.recipes.relaxation.result import RelaxResult
 from ase_geomformer.runs.plain import plain
+from ase_geomformer.settings.plain import check_plain
 
+# A thousand crystals of a hundred atoms take 30 MB.
+FINISHED_BYTES = 2**31
+_PLACES = ("cell", "positions")
+# Steps and seconds.
+MOST = 10**15
 # What of a result is a plain number or text.
 _PLAIN = (
     "converged", "reason", "wall_time", "steps", "optimizer", "energy", "fmax", "smax_GPa",
     "damage", "space_group_before", "space_group_after",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What a line of the file holds."""
+
+    index: int
+    structure: str
+    converged: bool
+    reason: str
+    wall_time: float
+    steps: int
+    optimizer: str
+    energy: float | None
+    fmax: float | None
+    smax_GPa: float | None
+    damage: str | None
+    space_group_before: str | None
+    space_group_after: str | None
+    history: dict[str, list[float | None]]
+    positions: list[list[float]]
+    cell: list[list[float]]
+    results: dict[str, float | list[float] | list[list[float]]]
 
 
 class RelaxStore:
@@ -63,22 +95,26 @@ class RelaxStore:
             os.fsync(file.fileno())
 
     def _read(self, path: Path) -> None:
-        content = path.read_bytes()
+        content = read_regular_file(path, FINISHED_BYTES)
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:
             with path.open("r+b") as file:
                 file.truncate(len(whole))
-        for line in whole.decode("utf-8").splitlines():
-            record = json.loads(line)
-            index = record["index"]
-            if index >= len(self.structures) or record["structure"] != _structure_checksum(
-                self.structures[index]
-            ):
+        for number, line in enumerate(whole.splitlines(), 1):
+            try:
+                record = _checked(parse_json(line))
+                index = record["index"]
+                known = 0 <= index < len(self.structures)
+                same = known and record["structure"] == _structure_checksum(self.structures[index])
+                result = _result(record, self.structures[index]) if same else None
+            except (ValueError, TypeError, KeyError) as error:
+                raise ValueError(f"line {number} of {path} cannot be read: {error}") from error
+            if result is None:
                 raise ValueError(
                     f"structure {index} in {path} differs from the one given now; resume with the "
                     "same structures in the same order, or start a new run"
                 )
-            self.finished[index] = _result(record, self.structures[index])
+            self.finished[index] = result
 
 
 def _structure_checksum(atoms: Atoms) -> str:
@@ -88,8 +124,31 @@ def _structure_checksum(atoms: Atoms) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+def _checked(record: Any) -> dict[str, Any]:
+    """Refuse a line that is not what :meth:`RelaxStore.add` writes."""
+    check_plain(record, _Line, "")
+    missing = sorted({entry.name for entry in fields(_Line)} - record.keys())
+    if missing:
+        raise ValueError(f"it has no {', '.join(missing)}")
+    for name in ("steps", "wall_time"):
+        if not 0 <= record[name] <= MOST:
+            raise ValueError(f"{name} is {record[name]}")
+    if not record["history"].get("energy_eV"):
+        raise ValueError("its history has no energies")
+    return dict(record)
+
+
 def _result(record: dict[str, Any], start: Atoms) -> RelaxResult:
     atoms = start.copy()
+    shapes = {
+        "cell": (3, 3), "positions": (len(start), 3), "forces": (len(start), 3), "stress": (6,),
+        "energy": (), "free_energy": (),
+    }  # fmt: skip
+    for name, value in {**record["results"], **{n: record[n] for n in _PLACES}}.items():
+        if np.shape(value) != shapes.get(name, np.shape(value)):
+            raise ValueError(f"{name} has the shape {np.shape(value)}, not {shapes[name]}")
+        if name not in all_properties and name not in _PLACES:
+            raise ValueError(f"{name[:60]!r} is no result of a calculator")
     atoms.set_cell(record["cell"])
     atoms.set_positions(record["positions"], apply_constraint=False)
     results = {name: np.array(value, dtype=float) for name, value in record["results"].items()}
