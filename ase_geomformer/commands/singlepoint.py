@@ -49,8 +49,14 @@ def frame_results(calculator: Calculator, frames: list[Atoms]) -> list[dict[str,
     """Results of every frame, with units in the names."""
     from ase_geomformer.calculator import PotentialCalculator
     from ase_geomformer.evaluate import as_evaluator
+    from ase_geomformer.graph.structure import geometry
     from ase_geomformer.runtime.results import has_volume
 
+    for index, atoms in enumerate(frames):
+        try:
+            geometry(atoms)
+        except ValueError as error:
+            raise ValueError(f"frame {index}: {error}") from None
     evaluate, results = as_evaluator(calculator), dict[int, dict[str, Any]]()
     offered = {*calculator.implemented_properties}
     if not isinstance(calculator, PotentialCalculator):

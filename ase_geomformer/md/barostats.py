@@ -112,6 +112,13 @@ def berendsen(
     return dynamics
 
 
+def cell_kinetic_energy(dynamics: Any) -> float:
+    """Kinetic energy of the cell in eV, of Martyna-Tobias-Klein dynamics."""
+    if hasattr(dynamics, "_p_eps"):  # isotropic
+        return float(dynamics._p_eps**2 / (2.0 * dynamics._barostat.W))
+    return float(dynamics._get_cell_kinetic_energy())
+
+
 def set_mtk(dynamics: Any, temperature_K: float, degrees_of_freedom: int) -> None:
     """Give Martyna-Tobias-Klein dynamics another temperature."""
     set_nose_hoover(dynamics, temperature_K, degrees_of_freedom)

@@ -63,11 +63,16 @@ class Ensemble:
     has_barostat: bool = False
 
     def check(self, atoms: Atoms, settings: MDSettings) -> None:
-        """Raise ValueError if the structure does not suit the ensemble."""
+        """Raise ValueError if a structure with its calculator does not suit the ensemble."""
         constraints.check(atoms, settings.ensemble)
         if not self.has_barostat:
             return
         name = settings.ensemble
+        if "stress" not in atoms.calc.implemented_properties:
+            raise ValueError(
+                f"{name} changes the cell by the stress, which this calculator does not "
+                "give; take an nvt ensemble, or a calculator with stress"
+            )
         if not (atoms.pbc.all() and atoms.cell.rank == 3):
             raise ValueError(
                 f"{name} changes the volume and needs a structure periodic in three directions; "
@@ -83,6 +88,13 @@ def _chain_energy(dynamics: Any) -> float:
     consistent = "free_energy" in atoms.calc.implemented_properties
     energy = atoms.get_potential_energy(force_consistent=consistent) + atoms.get_kinetic_energy()
     return float(energy + dynamics._thermostat.get_thermostat_energy())
+
+
+def _mtk_energy(dynamics: Any) -> float:
+    """Energy of atoms, thermostat, cell and pressure; without a free energy as well."""
+    cell = dynamics._barostat.get_barostat_energy() + barostats.cell_kinetic_energy(dynamics)
+    work = dynamics._pressure_au * dynamics._get_volume()
+    return float(_chain_energy(dynamics) + cell + work)
 
 
 ENSEMBLES: dict[str, Ensemble] = {
@@ -109,7 +121,7 @@ ENSEMBLES: dict[str, Ensemble] = {
     ),
     "npt-mtk": Ensemble(
         barostats.mtk,
-        lambda dynamics: dynamics.get_conserved_energy(),
+        _mtk_energy,
         set_temperature=barostats.set_mtk,
         has_barostat=True,
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ase import Atoms
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.graph.structure import geometry
 from ase_geomformer.recipes.base import Run
 from ase_geomformer.recipes.constraints import set_aside
 from ase_geomformer.recipes.relaxation.run import relax
@@ -35,8 +36,9 @@ def free_crystal(atoms: Atoms, run: Run, purpose: str, remedy: str = "give a cry
     Raises
     ------
     ValueError
-        If the structure is no crystal.
+        If the structure is no crystal, or its positions are not finite.
     """
+    geometry(atoms)  # refuses positions that are not finite
     check_crystal(atoms, purpose, remedy)
     free, note = set_aside(atoms)
     run.note(note)

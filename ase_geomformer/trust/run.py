@@ -12,6 +12,7 @@ import torch
 from ase import Atoms
 
 from ase_geomformer.calculator import PotentialCalculator
+from ase_geomformer.graph.structure import geometry
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.report import progress_bar
 from ase_geomformer.trust.check import Check
@@ -77,6 +78,7 @@ def selftest(
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise ValueError(f"unknown check {unknown[0]!r}; choose from {', '.join(known)}")
+    geometry(atoms)  # refuses positions that are not finite
     system = _system_under_test(potential, atoms, device, dtype, seed)
     start = time.perf_counter()
     findings = []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 
 from ase_geomformer.md import ENSEMBLES, MDSettings, run_md
+from ase_geomformer.md.simulation import begin
 
 THERMOSTATS = [name for name in ENSEMBLES if name.startswith("nvt")]
 BAROSTATS = [name for name in ENSEMBLES if name.startswith("npt")]
@@ -120,6 +122,39 @@ def test_a_compressed_crystal_expands(ensemble: str, barostat: str, copper: Atom
 def test_barostats_need_a_volume(ensemble: str, ethanol: Atoms) -> None:
     with pytest.raises(ValueError, match="periodic in three directions"):
         run_md(ethanol, EMT(), MDSettings(ensemble=ensemble), progress=False)
+
+
+class Bare(EMT):
+    """A calculator without free energy."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "forces", "stress"]
+
+
+class Stressless(EMT):
+    """A calculator without stress."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces"]
+
+
+@pytest.mark.parametrize("ensemble", BAROSTATS)
+def test_barostats_need_the_stress(ensemble: str, copper: Atoms, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(ValueError, match="does not give; take an nvt ensemble"):
+        run_md(copper, Stressless(), MDSettings(ensemble=ensemble), output=run, progress=False)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("barostat", ["isotropic", "full"])
+@pytest.mark.parametrize("calculator", [EMT, Bare])
+def test_mtk_needs_no_free_energy(barostat: Any, calculator: type, copper: Atoms) -> None:
+    settings = MDSettings(ensemble="npt-mtk", barostat=barostat, timestep_fs=2.0, steps=3)
+    simulation = begin(copper, calculator(), settings)
+    simulation.dynamics.run(3)
+    own = simulation.atoms.calc = EMT()
+    assert "free_energy" in own.implemented_properties
+    assert simulation.conserved_energy() == pytest.approx(
+        simulation.dynamics.get_conserved_energy(), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("ensemble", BAROSTATS)

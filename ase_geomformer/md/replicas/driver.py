@@ -252,6 +252,6 @@ def _exchange(
 def _calculator(evaluate: Evaluator, settings: MDSettings) -> ReplicaCalculator:
     known = evaluate.calculator.implemented_properties
     wanted = ["energy", "forces", *({"free_energy", *SPREADS} & set(known))]
-    if ENSEMBLES[settings.ensemble].has_barostat:
+    if ENSEMBLES[settings.ensemble].has_barostat and "stress" in known:
         wanted.append("stress")
     return ReplicaCalculator(evaluate, wanted)

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.graph.structure import geometry
 from ase_geomformer.infrared import spectrum
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.constraints import FreeDirections
@@ -71,6 +72,7 @@ def vibrations(
     """
     settings = settings or VibrationsSettings()
     run = Run(potential, settings, resumes=False, **keywords)
+    geometry(atoms)  # refuses positions that are not finite
     evaluate = run.evaluator
     free = FreeDirections.of(atoms, VIBRATE)
     atoms, steps = _relaxed(atoms, evaluate, settings)

@@ -13,6 +13,7 @@ from ase.mep import NEB
 from ase.mep.neb import idpp_interpolate, interpolate
 from scipy.optimize import linear_sum_assignment
 
+from ase_geomformer.graph.structure import geometry
 from ase_geomformer.recipes.constraints import joint_constraints
 from ase_geomformer.recipes.path.settings import NEBSettings
 
@@ -37,9 +38,9 @@ def checked_path(path: Sequence[Atoms], settings: NEBSettings) -> list[Atoms]:
     Raises
     ------
     ValueError
-        If there are fewer than two structures, or they do not belong together: other atoms,
-        order, boundaries or cells; atoms that move against a constraint; exchanged atoms; ways
-        longer than half of the cell.
+        If there are fewer than two structures, positions are not finite, or the structures do not
+        belong together: other atoms, order, boundaries or cells; atoms that move against a
+        constraint; exchanged atoms; ways longer than half of the cell.
     """
     images = [atoms.copy() for atoms in path]
     if len(images) < 2:
@@ -47,6 +48,11 @@ def checked_path(path: Sequence[Atoms], settings: NEBSettings) -> list[Atoms]:
             f"a path needs two ends, and {len(images)} structure is given; give the initial and "
             "the final structure, or all images"
         )
+    for index, atoms in enumerate(images):
+        try:
+            geometry(atoms)
+        except ValueError as error:
+            raise ValueError(f"structure {index}: {error}") from None
     for index, atoms in enumerate(images[1:], start=1):
         _check_pair(images[0], atoms, f"structure {index}")
     if not settings.exchanged_atoms and len(images) == 2:

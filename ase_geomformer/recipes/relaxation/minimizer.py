@@ -9,6 +9,7 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixSymmetry
 
+from ase_geomformer.graph.structure import geometry
 from ase_geomformer.recipes.constraints import exact
 from ase_geomformer.recipes.relaxation import optimizers
 from ase_geomformer.recipes.relaxation.cell import cell_filter
@@ -35,12 +36,11 @@ class Relaxation:
     Raises
     ------
     ValueError
-        If the structure is empty, or it and the settings do not fit each other.
+        If the structure is empty or not finite, or it and the settings do not fit each other.
     """
 
     def __init__(self, atoms: Atoms, settings: RelaxSettings, *, batched: bool = False) -> None:
-        if not len(atoms):
-            raise ValueError("the structure has no atoms")
+        geometry(atoms)  # refuses no atoms, and positions that are not finite
         self.settings, self.start = settings, atoms
         self.atoms = atoms.copy()
         self.constraints = list(self.atoms.constraints)
