@@ -25,12 +25,15 @@ from ase_geomformer.data.splits import Split
 from ase_geomformer.learning.answers import ask
 from ase_geomformer.learning.state import STATE_FILE, RoundRecord, RunState
 from ase_geomformer.learning.store import LabelStore
+from ase_geomformer.md import MDSettings, run_md
+from ase_geomformer.md.recorder import read_log
 from ase_geomformer.recipes import RelaxManySettings, RelaxSettings, relax, relax_many
 from ase_geomformer.recipes.lattice.forces import ForceStore
 from ase_geomformer.recipes.relaxation.many import FINISHED_FILE
 from ase_geomformer.recipes.relaxation.store import RelaxStore
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.plain import plain
+from ase_geomformer.training.log import read_rows
 
 # As JSON: null, text, negative, huge, with a fraction, truth value, list, mapping, no number.
 WRONG = ["null", '"text"', "-1", "1" + "0" * 400, "1e400", "1.5", "true", "[[1]]", '{"a": [1]}',
@@ -221,3 +224,48 @@ def test_settings_of_a_run_to_resume(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ValueError, match="does not hold the settings of a run"):
             read()
+
+
+# Rows that are no numbers, too short, too long, or one field without end.
+ROWS = ["x,1.5,2", "1,x,2", "1", "1,1.5,2,3", "1.5,1.5,2", "1," + "9" * 200_000 + ",2"]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[:10])
+def test_logs_of_trainings(row: str, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,train_loss,epoch\n0,1.5,0\n,,\n")
+    with pytest.raises(ValueError, match=r"metrics\.csv is damaged"):
+        read_rows(path)  # a row without a step
+    path.write_text("step,train_loss,epoch\n0,1.5,0\n3,,1\n4,1.5")
+    assert [row["step"] for row in read_rows(path)] == ["0", "3"]
+    short = row == "1"  # what a row leaves out, it does not have
+    path.write_text(f"step,train_loss,epoch\n0,1.5,0\n{row}\n")
+    if short:
+        assert len(read_rows(path)) == 2
+        return
+    with pytest.raises(ValueError, match=r"metrics\.csv is damaged") as raised:
+        read_rows(path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[:10])
+def test_logs_of_dynamics(row: str, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,energy_eV,temperature_K\n0,1.5,2\n")
+    assert read_log(tmp_path / "log.csv") == [{"step": 0, "energy_eV": 1.5, "temperature_K": 2.0}]
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write(f"{row}\n")
+    with pytest.raises(ValueError, match=r"log\.csv is damaged") as raised:
+        read_log(tmp_path / "log.csv")
+    assert "\n" not in str(raised.value)
+
+
+def test_dynamics_with_another_log(tmp_path: Path) -> None:
+    def run(steps: int) -> None:
+        settings = MDSettings(steps=steps, log_interval=1, seed=1)
+        run_md(copper(0), EMT(), settings, output=tmp_path, resume=True, progress=False)
+
+    run(2)
+    log = tmp_path / "log.csv"
+    log.write_bytes(log.read_bytes().replace(b"1", b"x"))
+    with pytest.raises(ValueError, match=r"log\.csv is damaged"):
+        run(4)

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ase_geomformer.architectures.base import architecture_class, build
 from ase_geomformer.data.frames import Frame, elements
 from ase_geomformer.data.reference import atomic_energy, force_rms, reference_energies
 from ase_geomformer.learning.student_settings import StudentSettings
+from ase_geomformer.machine.bounded import check_regular
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
@@ -233,16 +234,38 @@ class Students:
             save_file(tensors, temporary, metadata={"steps": str(self.steps)})
 
     def load(self, path: Path) -> None:
-        """Take the weights and averages that :meth:`save` wrote."""
-        with safe_open(path, framework="pt") as stored:
-            steps = int((stored.metadata() or {})["steps"])
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        """Take the weights and averages that :meth:`save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or of other potentials.
+        """
+        try:
+            check_regular(path)
+            with safe_open(path, framework="pt") as stored:
+                steps = int((stored.metadata() or {})["steps"])
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            self._check(steps, tensors)
+        except (SafetensorError, ValueError, KeyError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{path} does not hold these students: {reason}") from error
         for index, student in enumerate(self.members):
             with torch.no_grad():
                 for name, value in student.potential.named_parameters():
                     value.copy_(tensors[f"{index}.present.{name}"])
                     student.average[name].copy_(tensors[f"{index}.average.{name}"])
             student.steps = steps
+
+    def _check(self, steps: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        if steps < 0:
+            raise ValueError(f"they made {steps} steps")
+        for index, student in enumerate(self.members):
+            for name, value in student.potential.named_parameters():
+                for kind in ("present", "average"):
+                    found = tensors[f"{index}.{kind}.{name}"]
+                    if found.shape != value.shape or found.dtype != value.dtype:
+                        raise ValueError(f"{name} is {found.dtype} of shape {list(found.shape)}")
 
 
 def batches(total: int, size: int, seed: Sequence[int]) -> Iterator[list[int]]:

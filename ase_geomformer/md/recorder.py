@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ase_geomformer.machine.bounded import check_free_memory, check_regular
 from ase_geomformer.md.simulation import Simulation
 
 
@@ -125,12 +126,24 @@ def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """The rows of a log, to the last bit."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [
-            {name: float(text) if name not in _WHOLE else int(text) for name, text in row.items()}
-            for row in csv.DictReader(file)
-        ]
+    """The rows of a log, to the last bit.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or larger than the memory.
+    """
+    try:
+        check_free_memory(_MEMORY_PER_BYTE * check_regular(path))
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                {name: (int if name in _WHOLE else float)(text) for name, text in row.items()}
+                for row in csv.DictReader(file)
+            ]
+    except (ValueError, TypeError, csv.Error) as error:  # a row too short or too long has None
+        raise ValueError(f"{path} is damaged: {error}") from error
 
 
 _WHOLE = ("step", "list_rebuilds")
+# A row of 150 bytes takes 0.7 kB.
+_MEMORY_PER_BYTE = 6

@@ -12,7 +12,11 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from ase_geomformer.machine.bounded import read_regular_file
 from ase_geomformer.machine.files import write_text
+
+# A row of each step of a training of a million steps takes 200 MB.
+LOG_BYTES = 2**30
 
 
 class Log(CSVLogger):
@@ -55,10 +59,24 @@ class _Rows(ExperimentWriter):
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a log with what is filled of them; without the last one if it is half written."""
+    """The rows of a log with what is filled of them; without the last one if it is half written.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        text = file.read()
-    table = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]))
-    return [{name: value for name, value in row.items() if value} for row in table]
+    try:
+        text = read_regular_file(path, LOG_BYTES).decode("utf-8")
+        table = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+        rows = [{name: value for name, value in row.items() if value} for row in table]
+        for row in rows:
+            if int(row["step"]) < 0 or None in row:
+                raise ValueError(f"a row has the step {row['step']}, or more fields than names")
+            for value in row.values():
+                float(value)
+    except (ValueError, KeyError, csv.Error) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return rows

@@ -32,6 +32,7 @@ from ase_geomformer.training.initial import (
 )
 from ase_geomformer.training.last_checkpoint import check_checkpoint
 from ase_geomformer.training.loader import TrainingData, padded_size
+from ase_geomformer.training.log import read_rows
 from ase_geomformer.training.module import TrainingDiverged, TrainingModule
 from ase_geomformer.training.objective import CompiledObjective, Objective
 from ase_geomformer.training.settings import TrainSettings
@@ -156,6 +157,7 @@ def _check_folder(folder: Path, settings: TrainSettings, resume: bool) -> None:
     if found.resumed:
         found.check_settings(settings, free=FREE)
         check_checkpoint(folder / LAST_CHECKPOINT)
+        read_rows(folder / LOG_FILE)
 
 
 def _take(folder: Path) -> None:

@@ -1,0 +1,88 @@
+"""Weights of students come back to the bit; files of others, and damaged ones, are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from safetensors.torch import load_file, save_file
+
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.learning.student_settings import StudentSettings
+from ase_geomformer.learning.students import Students
+
+TINY = {"cutoff": 4.0, "num_features": 16, "num_layers": 1, "num_heads": 2, "degrees": [1],
+        "num_radial_basis": 8, "energy_width": 8}  # fmt: skip
+
+
+def students(width: int = 16) -> Students:
+    frames = []
+    for seed in range(3):
+        atoms = bulk("Cu", cubic=True)
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        frames.append(Frame(atoms, energy=atoms.get_potential_energy(), forces=atoms.get_forces()))
+    settings = StudentSettings(members=2, settings={**TINY, "num_features": width})
+    return Students(frames, settings, seed=width)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    students().save(tmp_path / "students.safetensors")
+    return tmp_path / "students.safetensors"
+
+
+def rewritten(path: Path, change: Callable[[dict[str, torch.Tensor]], Any], steps: str) -> None:
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, metadata={"steps": steps})
+
+
+def test_they_come_back_to_the_bit(path: Path) -> None:
+    first, again = students(), students()
+    with torch.no_grad():
+        for value in again.members[1].potential.parameters():
+            value.zero_()
+    again.load(path)
+    for one, other in zip(first.members, again.members, strict=True):
+        for mine, theirs in zip(
+            one.potential.parameters(), other.potential.parameters(), strict=True
+        ):
+            assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("change", "steps"),
+    [
+        (lambda tensors: None, "-1"),
+        (lambda tensors: None, "1.5"),
+        (lambda tensors: tensors.pop(next(iter(tensors))), "1"),
+        (lambda tensors: tensors.update({name: t.double() for name, t in tensors.items()}), "1"),
+        (lambda tensors: tensors.update({name: t[..., None] for name, t in tensors.items()}), "1"),
+    ],
+    ids=["negative", "fraction", "missing", "dtype", "shape"],
+)
+def test_changed_files_are_refused(
+    change: Callable[[dict[str, torch.Tensor]], Any], steps: str, path: Path
+) -> None:
+    rewritten(path, change, steps)
+    with pytest.raises(ValueError, match="does not hold these students") as raised:
+        students().load(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_damaged_files_and_those_of_others_are_refused(path: Path) -> None:
+    with pytest.raises(ValueError, match="does not hold these students"):
+        students(24).load(path)
+    save_file(load_file(path), path)
+    with pytest.raises(ValueError, match="does not hold these students: it has no 'steps'"):
+        students().load(path)
+    for content in (b"", b"\xff" * 100, path.read_bytes()[:500]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="does not hold these students"):
+            students().load(path)
