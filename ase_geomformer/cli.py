@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         keep_freed_memory()
         keep_streams()
+        _stop_at_once_on_second_ctrl_c()
     debug = "--debug" in arguments
     try:
         return _run([argument for argument in arguments if argument != "--debug"])
@@ -66,6 +68,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"{PROGRAM}: error: {_one_line(str(error))}", file=sys.stderr)
         return 2
+
+
+def _stop_at_once_on_second_ctrl_c() -> None:
+    """Have a second Ctrl-C end the process as a kill would, which leaves files that can be resumed.
+
+    The first one raises KeyboardInterrupt, after which runs write their last files; a second one
+    raised meanwhile, wherever that is, would show as a traceback.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return  # such as under nohup
+    owner, interrupted = os.getpid(), False
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal interrupted
+        if interrupted and os.getpid() == owner:
+            os.write(2, f"{PROGRAM}: interrupted\n".encode())
+            os._exit(INTERRUPTED)
+        interrupted = True
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
 
 
 def _run(arguments: list[str]) -> int:

@@ -108,8 +108,10 @@ class FinishStep(Callback):
     """
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        before = signal.getsignal(signal.SIGINT)
+
         def stop(*_: Any) -> None:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, before)
             signal.raise_signal(signal.SIGTERM)
 
         if threading.current_thread() is threading.main_thread():

@@ -235,6 +235,10 @@ def _fit(
             f"stopped at step {trainer.global_step} by a signal; resume with: "
             f"ase-geomformer train {again}"
         ) from None
+    except SystemExit as done:  # Lightning's answer to a second Ctrl-C, which says nothing
+        if isinstance(done.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
     except TrainingDiverged as error:
         part = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""
         path = (folder / BAD_BATCH_FILE).with_stem(f"bad_batch{part}")
