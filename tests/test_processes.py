@@ -1,4 +1,4 @@
-"""Ctrl-C twice in processes of the command line: no traceback, and a run that can be resumed."""
+"""Processes of the command line: Ctrl-C twice, and two trainings in one folder."""
 
 from __future__ import annotations
 
@@ -100,3 +100,19 @@ def test_ctrl_c_twice(verb: str, folder: Path) -> None:
         assert "Traceback" not in told
         assert told.strip()
         grown = path.stat().st_size
+
+
+def test_a_second_training_in_a_folder_is_refused(folder: Path) -> None:
+    words, log = RUNS["train"]
+    words = [*words, "--output", "out"]
+    first = started(words, folder)
+    try:
+        wait_until(partial(is_longer, folder / "out" / log, 0), first)
+        second = started([*words, "--resume"], folder)
+        _, told = second.communicate(timeout=120)
+        assert second.returncode == 2
+        assert f"out is in use by process {first.pid} on " in told
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
