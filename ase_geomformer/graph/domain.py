@@ -12,7 +12,7 @@ like on local atoms, and only energies and forces tell the two apart.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -52,6 +52,8 @@ class GhostSegments(Segments):
     Sums of ghosts go home, and what is gathered from ghosts is fetched there: both act on the rows
     of local atoms alone.
     """
+
+    is_divided: ClassVar[bool] = True
 
     links: Links = None  # type: ignore[assignment]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ class Segments:
     order : Tensor, shape (E,), int64, optional
         The members, segment by segment; None where they come so.
     """
+
+    # Whether rows of other processes are summed and gathered, too.
+    is_divided: ClassVar[bool] = False
 
     index: Tensor
     number: int

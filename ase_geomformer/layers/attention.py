@@ -186,7 +186,9 @@ class Attention(RadialFunction):
             radial = self.of_radial(radial)
         inputs = x, ev, edges.envelope, edges.harmonics, radial
         frozen = not self.feature_query.weight.requires_grad
-        if is_by_formula() or not frozen or edges.envelope.shape[0] > FEW_EDGES:
+        divided = edges.receivers.is_divided or edges.senders.is_divided
+        few = 0 < edges.envelope.shape[0] <= FEW_EDGES
+        if is_by_formula() or not frozen or divided or not few:
             return self._formula(*inputs, edges=edges)
         along = EdgeAttention(
             plain=partial(self._formula, edges=edges),

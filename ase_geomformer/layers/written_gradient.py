@@ -102,8 +102,15 @@ class _Written(torch.autograd.Function):
             wanted = [
                 v for v, needed in zip(views, ctx.needs_input_grad[1:], strict=True) if needed
             ]
+            # An output that depends on no input, such as a harmonic of degree 0, has no gradient.
+            dependent = [
+                pair for pair in zip(outputs, slopes, strict=True) if pair[0].requires_grad
+            ]
+            if not dependent:
+                return (None,) * len(ctx.needs_input_grad)
+            ends, starts = zip(*dependent, strict=True)
             found = iter(
-                torch.autograd.grad(outputs, wanted, slopes, create_graph=True, allow_unused=True)
+                torch.autograd.grad(ends, wanted, starts, create_graph=True, allow_unused=True)
             )
         return None, *(next(found) if needed else None for needed in ctx.needs_input_grad[1:])
 
