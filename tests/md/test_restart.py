@@ -176,7 +176,7 @@ def test_a_structure_keeps_all_it_has(cluster: Atoms, springs: Any, tmp_path: Pa
 
 def test_a_run_that_never_began_begins(cluster: Atoms, springs: Any, tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("of a process killed before its first step")
-    (tmp_path / ".restart-half.npz").write_text("what it left")
+    (tmp_path / ".restart-half.partial.npz").write_text("what it left")
     result = run_md(cluster, springs, SETTINGS, output=tmp_path, resume=True, progress=False)
     assert result.completed
     assert not list(tmp_path.glob(".*"))
