@@ -101,7 +101,9 @@ class ZBL(EnergyTerm):
 
     def forward(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
         receivers, senders, vectors = graph.receivers, graph.senders, graph.edge_vectors
-        if vectors.is_cpu and not is_by_formula() and not self.exponents.requires_grad:
+        divided = receivers.is_divided or senders.is_divided
+        frozen = not self.exponents.requires_grad
+        if vectors.is_cpu and frozen and not divided and not is_by_formula():
             # Hardly ever is a pair within reach.
             near = self._near(graph)
             if not near.shape[0]:
