@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from ase.io import write
-
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.machine.files import atomic_file
 
 
 def write_frames(path: str | os.PathLike[str], frames: Iterable[Frame]) -> None:
     """Write frames as extended XYZ with the labels under their ``REF_`` keys, atomically."""
+    from ase.io import write  # takes scipy along, which changes the user's warning filters
+
     images = []
     for frame in frames:
         atoms = frame.atoms.copy()

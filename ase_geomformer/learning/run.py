@@ -6,21 +6,21 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from ase_geomformer.learning import export
 from ase_geomformer.learning.label import STORE_FILE, TEACHER_FOLDER
-from ase_geomformer.learning.learner import Learner
-from ase_geomformer.learning.result import LearnResult
 from ase_geomformer.learning.settings import FREE, LearnSettings
 from ase_geomformer.learning.state import STATE_FILE, RunState
 from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.learning.teacher import Teacher, labeller
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.report import show
+
+if TYPE_CHECKING:
+    from ase_geomformer.learning.result import LearnResult
 
 KEPT = (STORE_FILE, STATE_FILE)
 
@@ -71,6 +71,10 @@ def learn(
         If the teacher cannot be made or cannot label the structure, or a run is to be resumed with
         another structure, teacher or other settings.
     """
+    # What trains, plots and runs dynamics is large: the public name is there without it.
+    from ase_geomformer.learning import export
+    from ase_geomformer.learning.learner import Learner
+
     settings, teacher = settings or LearnSettings(), Teacher.of(teacher)
     if len(atoms) < 2:
         raise ValueError("there is nothing to learn of a single atom; give a structure of several")
