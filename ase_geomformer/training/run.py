@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +116,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
     """
     folder, settings = expanded(output), with_ancestry(settings)
     check_model(settings.model)
-    with quiet_lightning(), torch.enable_grad(), released(folder):
+    with quiet_lightning(), torch.enable_grad(), _not_left_empty(folder), released(folder):
         trainer = make_trainer(settings, folder)
         if trainer.is_global_zero:
             _check_folder(folder, settings, resume)
@@ -158,6 +160,19 @@ def _check_folder(folder: Path, settings: TrainSettings, resume: bool) -> None:
         found.check_settings(settings, free=FREE)
         check_checkpoint(folder / LAST_CHECKPOINT)
         read_rows(folder / LOG_FILE)
+
+
+@contextmanager
+def _not_left_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder that was made here and is empty when an error ends this block."""
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # it has files in it, or was never made
+                folder.rmdir()
+        raise
 
 
 def _take(folder: Path) -> None:
