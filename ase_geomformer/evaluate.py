@@ -20,7 +20,7 @@ from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.report import tracked
-from ase_geomformer.runtime.memory_model import MemoryGuard
+from ase_geomformer.runtime.memory_model import NOTHING, GraphSize, MemoryGuard
 from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import check_request
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
@@ -141,24 +141,26 @@ class BatchEvaluator:
         memory = prepared.memory
         limit = memory.budget_bytes if self._max_edges is None else self._max_edges
         batch: list[AtomGraph] = []
-        total = 0.0
+        # Of the batch as one graph, which is not what its members take one by one.
+        total = NOTHING
         for graph in graphs:
-            for part in [graph] if self._cost(memory, graph) <= limit else graph.split():
-                cost = self._cost(memory, part)
-                if batch and total + cost > limit:
+            whole = self._cost(memory, GraphSize.of(graph)) <= limit
+            for part in [graph] if whole else graph.split():
+                size = GraphSize.of(part)
+                if batch and self._cost(memory, total.joined(size)) > limit:
                     yield AtomGraph.join(batch)
-                    batch, total = [], 0.0
+                    batch, total = [], NOTHING
                 batch.append(part)
-                total += cost
+                total = total.joined(size)
         if batch:
             yield AtomGraph.join(batch)
 
-    def _cost(self, memory: MemoryGuard, graph: AtomGraph) -> float:
-        """Size of a graph in the unit of the limit: bytes, or edges."""
+    def _cost(self, memory: MemoryGuard, size: GraphSize) -> float:
+        """Cost of a graph of this size in the unit of the limit: bytes, or edges."""
         if self._max_edges is None:
-            return memory.predicted_bytes(graph)
+            return memory.model(size)
         # Far pairs are many, but each takes little.
-        return graph.num_edges + graph.num_atoms + graph.num_far_pairs // 10
+        return size.num_edges + size.num_atoms + size.num_far_pairs // 10
 
 
 class SerialEvaluator:

@@ -35,6 +35,12 @@ class GraphSize(NamedTuple):
     def of(cls, graph: AtomGraph) -> GraphSize:
         return cls(graph.num_atoms, graph.num_edges, graph.num_far_pairs)
 
+    def joined(self, other: GraphSize) -> GraphSize:
+        """Of two graphs as one."""
+        return GraphSize(*map(sum, zip(self, other, strict=True)))
+
+
+NOTHING = GraphSize(0, 0, 0)
 
 # What predictions are made of: large enough that the share of a single atom is seen, small enough
 # to take milliseconds.
