@@ -16,7 +16,7 @@ from ase_geomformer.learning.settings import FREE, LearnSettings
 from ase_geomformer.learning.state import STATE_FILE, RunState
 from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.learning.teacher import Teacher, labeller
-from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.folder import RESULT_FILE, RunFolder
 from ase_geomformer.runs.report import show
 
 if TYPE_CHECKING:
@@ -86,6 +86,8 @@ def learn(
     about = teacher.describe(teacher.make())
     store = LabelStore(folder.path / STORE_FILE, about) if folder.resumed else None
     state = RunState.load(folder.path) if folder.resumed else RunState()
+    if not (folder.path / RESULT_FILE).exists():
+        state.finished = False  # killed while its results were written: no new part is begun
     folder.start(
         {**dict(inputs or {}), **asdict(settings)}, files=(*KEPT, *export.FILES), kept=KEPT
     )

@@ -15,7 +15,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 
-from tests.kills import trainings
+from tests.kills import learning, trainings
 from tests.kills.work import Twice, Verb, counted
 
 # What differs between two runs of the same: times and where files lie.
@@ -211,4 +211,5 @@ VERBS: dict[str, Callable[[], Verb]] = {
     "neb": neb,
     "train": trainings.train,
     "finetune": trainings.finetune,
+    "learn": learning.learn,
 }
