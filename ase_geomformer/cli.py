@@ -196,18 +196,21 @@ def _check_configs(arguments: list[str]) -> None:
             given = value if equals else "".join(arguments[place + 1 : place + 2])
             path = expanded(given)
             if path.exists():
-                _check_calculator(read_yaml(path), path, arguments)
+                _check_code(read_yaml(path), path, arguments)
 
 
-def _check_calculator(content: Any, path: Path, arguments: list[str]) -> None:
-    """Refuse a calculator that only a file names: it runs code of other packages, or programs."""
-    named = content.get("calculator") if isinstance(content, Mapping) else None
+def _check_code(content: Any, path: Path, arguments: list[str]) -> None:
+    """Refuse options that run code of others where only a file names them."""
+    from ase_geomformer.external import RUN_CODE
+
     given = {word.partition("=")[0] for word in arguments}
-    if named is not None and "--calculator" not in given:
-        raise ValueError(
-            f"{path} names the calculator {named!r}, which runs code of other packages with the "
-            f"calculator_args there; if that is what you want, add --calculator {named}"
-        )
+    for option in RUN_CODE:
+        named = content.get(option) if isinstance(content, Mapping) else None
+        if named is not None and f"--{option}" not in given:
+            raise ValueError(
+                f"{path} names the {option} {named!r}, which runs code of other packages or "
+                f"machines; if that is what you want, add --{option} {named}"
+            )
 
 
 def _one_line(message: str) -> str:

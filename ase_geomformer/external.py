@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
+# Options that run code of other packages, or of other machines: a file alone does not choose them.
+RUN_CODE = ("calculator", "teacher", "cluster")
 # Attribute of a calculator that tells how it was made.
 _ORIGIN = "_ase_geomformer_origin"
 

@@ -102,6 +102,23 @@ def test_a_file_alone_chooses_no_code(copper: str, tmp_path: Path, capsys: Any) 
     assert main([*given, "--calculator", "lj", "--calculator_args", LJ]) == 0
 
 
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [("label", "teacher"), ("learn", "teacher"), ("relax-many", "cluster"), ("md", "calculator")],
+)
+def test_code_planted_in_a_file_of_options_does_not_run(
+    verb: str, option: str, copper: str, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    (tmp_path / "planted.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    content = {option: "planted:make", "structure": copper, "output": str(tmp_path / "out")}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(content))
+    assert main([verb, "--config", str(tmp_path / "run.yaml")]) == 2
+    assert f"add --{option} planted:make" in capsys.readouterr().err
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "out").exists()
+
+
 def test_single_points_equal_ase(copper: str, tmp_path: Path) -> None:
     common = ["--structure", copper, "--output", str(tmp_path / "out")]
     assert main(["singlepoint", "--calculator", "emt", *common]) == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from ase_geomformer.runs.style import (
     plain_log_ticks,
     shades,
 )
+from ase_geomformer.runs.table import read_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def learning_curve(csv_path: str | os.PathLike[str]) -> Figure:
     ValueError
         If the file has none of the error columns that a training writes.
     """
-    columns = _read_columns(Path(csv_path))
+    columns = read_columns(Path(csv_path))
     shown = {
         target: (name, unit)
         for target, (name, unit) in CURVES.items()
@@ -277,11 +277,3 @@ def _thinned(steps: Array, values: Array) -> tuple[Array, Array]:
     _, place = np.unique(np.searchsorted(edges, steps, side="right"), return_inverse=True)
     counts = np.bincount(place)
     return np.bincount(place, steps) / counts, np.bincount(place, values) / counts
-
-
-def _read_columns(path: Path) -> dict[str, Array]:
-    """Columns of a table that has numbers only; NaN where a row leaves one out."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names = rows[0].keys() if rows else ()
-    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}

@@ -3,7 +3,8 @@
 A verb's module defines ``USAGE`` and ``DESCRIPTION`` for its help, ``add_arguments(parser)``, and
 ``run(options) -> int``, whose result is the exit code. It is imported only when the verb is used,
 so that the others cost nothing. Verbs that run a recipe are rows of
-:data:`~ase_geomformer.commands.recipes.RECIPES`, which have the same.
+:data:`~ase_geomformer.commands.recipes.RECIPES`, those that ask a teacher of
+:data:`~ase_geomformer.commands.teacher.TEACHER_VERBS`, which have the same.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Protocol
 
 from ase_geomformer.commands.recipes import RECIPES
+from ase_geomformer.commands.teacher import TEACHER_VERBS
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -61,4 +63,5 @@ VERBS = {
 
 def load(verb: str) -> Verb:
     """The row or module of a verb."""
-    return RECIPES.get(verb) or importlib.import_module(f"{__name__}.{verb}")
+    row = RECIPES.get(verb) or TEACHER_VERBS.get(verb)
+    return row or importlib.import_module(f"{__name__}.{verb}")

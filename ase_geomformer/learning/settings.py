@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ase import Atoms
 
 from ase_geomformer.learning.label_settings import LabelSettings
 from ase_geomformer.learning.student_settings import StudentSettings
-from ase_geomformer.settings.checks import check_settings, require
-from ase_geomformer.settings.plain import settings_from
+from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.settings.plain import take_groups
 from ase_geomformer.settings.ranges import ranged
 
 # Labels that a budget of one minute is worth, by default; they grow with the root of the time.
@@ -78,12 +77,7 @@ class LearnSettings:
     labels: LabelSettings = field(default_factory=LabelSettings)
 
     def __post_init__(self) -> None:
-        for name, kind in (("students", StudentSettings), ("labels", LabelSettings)):
-            given = getattr(self, name)
-            if isinstance(given, Mapping):  # as settings.yaml has them
-                object.__setattr__(self, name, settings_from(name, kind, given))
-            elif not isinstance(given, kind):
-                require(self, False, name, f"a mapping of settings, or {kind.__name__}")
+        take_groups(self, students=StudentSettings, labels=LabelSettings)
         check_settings(self)
 
     @property

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from ase_geomformer.md.guard_settings import GuardSettings
 from ase_geomformer.md.harvest_settings import HarvestSettings
 from ase_geomformer.settings.checks import check_settings, require
-from ase_geomformer.settings.plain import settings_from
+from ase_geomformer.settings.plain import take_groups
 from ase_geomformer.settings.ranges import ranged
 
 EnsembleName = Literal[
@@ -104,12 +103,7 @@ class MDSettings:
     harvest: HarvestSettings = field(default_factory=HarvestSettings)
 
     def __post_init__(self) -> None:
-        for name, kind in (("guards", GuardSettings), ("harvest", HarvestSettings)):
-            given = getattr(self, name)
-            if isinstance(given, Mapping):  # as settings.yaml has them
-                object.__setattr__(self, name, settings_from(name, kind, given))
-            elif not isinstance(given, kind):
-                require(self, False, name, f"a mapping of settings, or {kind.__name__}")
+        take_groups(self, guards=GuardSettings, harvest=HarvestSettings)
         check_settings(self)
         if self.ensemble != "nve":
             require(self, self.temperature_K > 0, "temperature_K", "positive for a thermostat")

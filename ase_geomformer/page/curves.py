@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ase_geomformer.machine.bounded import check_regular, parse_json, read_array
 from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.page.chart import Chart, Curve
 from ase_geomformer.runs.folder import RESULT_FILE
+from ase_geomformer.runs.table import read_columns
 
 # Files beyond this are not read for a chart; those of a run take up to some ten megabytes.
 MOST_BYTES = 2e9
@@ -57,7 +57,7 @@ def charts_of(folder: Path) -> tuple[list[Chart], list[str]]:
 
 
 def _md_log(path: Path) -> list[Chart]:
-    log = _columns(path)
+    log = read_columns(path)
     time = log["time_fs"] / 1000.0
     charts = []
     for name, (title, label) in _LOG.items():
@@ -69,7 +69,7 @@ def _md_log(path: Path) -> list[Chart]:
 
 
 def _training_log(path: Path) -> list[Chart]:
-    log = _columns(path)
+    log = read_columns(path)
     charts = []
     for name, (title, label) in _TRAINING.items():
         curves = []
@@ -230,14 +230,6 @@ def _conductivity(path: Path) -> list[Chart]:
             log_y=True,
         ),
     ]
-
-
-def _columns(path: Path) -> dict[str, np.ndarray]:
-    """Columns of a table of numbers; NaN where a row leaves one out."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    names = rows[0].keys() if rows else ()
-    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in names}
 
 
 # In the order in which a page shows them.

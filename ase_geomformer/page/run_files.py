@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ase_geomformer.external import RUN_CODE
 from ase_geomformer.machine.bounded import check_regular, read_json, read_yaml
 from ase_geomformer.machine.files import expanded
 from ase_geomformer.page.chart import Chart
@@ -109,7 +110,7 @@ def read_run(source: str | os.PathLike[str]) -> RunPage:
         figures=_figures(folder, notes),
         structure=structure,
         structure_file=structure_file,
-        commands=_commands(verb, command, folder),
+        commands=_commands(verb, command, folder, settings),
         notes=notes,
     )
 
@@ -131,10 +132,13 @@ def _verb(command: str) -> str:
     return words[1] if ours and len(words) > 1 else ""
 
 
-def _commands(verb: str, command: str, folder: Path) -> dict[str, str]:
+def _commands(verb: str, command: str, folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     if not verb:
         return {"run by": command} if command else {}
     words = ["ase-geomformer", verb, "--config", str(folder / SETTINGS_FILE)]
+    for option in RUN_CODE:
+        if settings.get(option) is not None:
+            words += [f"--{option}", str(settings[option])]
     again = shlex.join([*words, "--output", f"{folder}-again"])
     found = {"run by": shlex.join(["ase-geomformer", *shlex.split(command)[1:]]), "repeat": again}
     if any(folder.glob("restart*")):

@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ase_geomformer.settings.checks import require
+
 
 def check_plain(value: Any, kind: Any, place: str) -> None:
     """Refuse a plain value that is not of a type, as annotations of dataclasses spell it.
@@ -111,3 +113,31 @@ def settings_from(owner: str, settings_class: type, given: Mapping[str, Any]) ->
             f"its settings are {', '.join(sorted(known))}"
         )
     return settings_class(**given)
+
+
+def take_groups(settings: Any, **kinds: type) -> None:
+    """Make settings objects of groups that are mappings, as ``settings.yaml`` has them.
+
+    Parameters
+    ----------
+    settings : dataclass
+        Frozen; called from its ``__post_init__``.
+    **kinds : type
+        The class of each group, by the name of its field.
+
+    Raises
+    ------
+    ValueError
+        If a group is of another type, or :func:`settings_from` refuses it.
+    """
+    for name, kind in kinds.items():
+        given = getattr(settings, name)
+        if isinstance(given, Mapping):
+            object.__setattr__(settings, name, settings_from(name, kind, given))
+        else:
+            require(
+                settings,
+                isinstance(given, kind),
+                name,
+                f"a mapping of settings, or {kind.__name__}",
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ase_geomformer.recipes.lattice.settings import LatticeSettings
 from ase_geomformer.settings.checks import check_settings, require
-from ase_geomformer.settings.plain import settings_from
+from ase_geomformer.settings.plain import take_groups
 from ase_geomformer.settings.ranges import MOST_ROWS, ranged
 
 ForceConstantSource = Literal["displacements", "hessian", "md"]
@@ -86,8 +85,7 @@ class PhononSettings(LatticeSettings):
     md: EffectiveSettings = field(default_factory=EffectiveSettings)
 
     def __post_init__(self) -> None:
-        if isinstance(self.md, Mapping):  # as settings.yaml has them
-            object.__setattr__(self, "md", settings_from("md", EffectiveSettings, self.md))
+        take_groups(self, md=EffectiveSettings)
         super().__post_init__()
         check_settings(self)
         rows = self.temperature_max_K / self.temperature_step_K

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,7 +10,7 @@ import numpy as np
 from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings
 from ase_geomformer.settings.checks import check_settings
-from ase_geomformer.settings.plain import settings_from
+from ase_geomformer.settings.plain import take_groups
 from ase_geomformer.settings.ranges import ranged
 
 EquationOfState = Literal["vinet", "birch_murnaghan", "murnaghan"]
@@ -61,10 +60,7 @@ class QHASettings:
     phonons: PhononSettings = field(default_factory=PhononSettings)
 
     def __post_init__(self) -> None:
-        if isinstance(self.phonons, Mapping):  # as settings.yaml has them
-            object.__setattr__(
-                self, "phonons", settings_from("phonons", PhononSettings, self.phonons)
-            )
+        take_groups(self, phonons=PhononSettings)
         check_settings(self)
         if self.phonons.force_constants == "md":
             raise ValueError(
