@@ -13,6 +13,7 @@ from typing import Any
 from ase_geomformer.external import RUN_CODE
 from ase_geomformer.machine.bounded import check_regular, read_json, read_yaml
 from ase_geomformer.machine.files import expanded
+from ase_geomformer.page import checks
 from ase_geomformer.page.chart import Chart
 from ase_geomformer.page.curves import charts_of
 from ase_geomformer.page.numbers import Line, lines
@@ -41,8 +42,8 @@ class RunPage:
     settings, provenance : dict of str to str
     numbers : list of (str, str, str)
         Name, value and unit.
-    checks : list of dict
-        Those of a self-test.
+    checks : list of (str, str, str, str)
+        Name, status, what was found and what it means.
     charts : list of Chart
     figures : dict of str to str
         PNG files in base64.
@@ -62,7 +63,7 @@ class RunPage:
     settings: dict[str, str]
     provenance: dict[str, str]
     numbers: list[Line]
-    checks: list[dict[str, Any]]
+    checks: list[checks.Line]
     charts: list[Chart]
     figures: dict[str, str]
     structure: dict[str, Any] | None
@@ -105,7 +106,7 @@ def read_run(source: str | os.PathLike[str]) -> RunPage:
         settings=_flat(settings),
         provenance=_flat(origin),
         numbers=list(lines(result)),
-        checks=result["checks"] if isinstance(result.get("checks"), list) else [],
+        checks=list(checks.check_lines(result.get("checks"))),
         charts=charts,
         figures=_figures(folder, notes),
         structure=structure,
