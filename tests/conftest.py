@@ -173,3 +173,19 @@ def make_potential() -> Callable[..., Potential]:
 def potential(make_potential: Callable[..., Potential]) -> Potential:
     """A small So3krates with random weights."""
     return make_potential()
+
+
+@pytest.fixture(scope="module")
+def client() -> Generator[Any]:
+    """Client of a Dask cluster of two workers in processes of their own."""
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client

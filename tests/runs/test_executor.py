@@ -116,21 +116,6 @@ def test_workers_of_another_version_are_refused():
         check_workers({"tcp://far:1": "0.0.1"})
 
 
-@pytest.fixture(scope="module")
-def client():
-    distributed = pytest.importorskip("distributed")
-    import dask
-
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 class TestDask:
     def test_a_killed_worker_costs_its_batch_only(self, client):
         victim = next(iter(client.run(os.getpid).values()))
