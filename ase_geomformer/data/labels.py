@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
+from ase_geomformer.data.consistency import contradictions
 from ase_geomformer.data.frames import TARGETS, Frame
 from ase_geomformer.data.plausibility import doubts
 from ase_geomformer.data.sources import DataSettings
@@ -66,7 +67,7 @@ def frames_from_records(records: Sequence[Record], settings: DataSettings) -> li
         raise DataError(told(damage, len(chosen)))
     if damage:
         warnings.warn(f"skipped: {told(damage, len(chosen))}", DataWarning, stacklevel=3)
-    for doubt in doubts(frames):
+    for doubt in (*doubts(frames), *contradictions(frames)):
         warnings.warn(doubt, DataWarning, stacklevel=3)
     if settings.max_force is None:
         return frames
