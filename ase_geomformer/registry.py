@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 from collections.abc import Collection, Mapping
 from importlib import resources
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ase_geomformer.checkpoint.card import CARD_FILE
 from ase_geomformer.machine.files import expanded, recover_folder, recover_folders
+from ase_geomformer.machine.places import user_folder
 
 if TYPE_CHECKING:
     import torch
@@ -22,25 +22,6 @@ if TYPE_CHECKING:
 
 SHIPPED_PACKAGE = "ase_geomformer_potentials"
 FOLDERS_VARIABLE = "ASE_GEOMFORMER_POTENTIALS"
-DATA_VARIABLE = "ASE_GEOMFORMER_DATA"
-
-
-def user_folder() -> Path:
-    """The user's own folder of potentials, where ``ase-geomformer models get`` puts them.
-
-    ``$ASE_GEOMFORMER_DATA`` if it is set; else the folder ``ase-geomformer`` in
-    ``$XDG_DATA_HOME`` or in what the system has for data of applications:
-    ``~/Library/Application Support`` on macOS, ``%LOCALAPPDATA%`` on Windows, ``~/.local/share``
-    elsewhere.
-    """
-    if os.environ.get(DATA_VARIABLE):
-        return expanded(os.environ[DATA_VARIABLE])
-    home = Path.home()
-    usual = {
-        "darwin": home / "Library" / "Application Support",
-        "win32": Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local"),
-    }.get(sys.platform, home / ".local" / "share")
-    return Path(os.environ.get("XDG_DATA_HOME") or usual) / "ase-geomformer"
 
 
 def search_folders() -> list[Path]:

@@ -16,6 +16,7 @@ from ase_geomformer.accuracy.readme.checks import CardCheck
 from ase_geomformer.accuracy.readme.page import TRAINING_FILE
 from ase_geomformer.checkpoint.folder import Card
 from ase_geomformer.data.frames import Frame
+from ase_geomformer.data.public.places import find_data_file
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.training.settings import TrainSettings
@@ -40,8 +41,18 @@ def training(folder: Path) -> TrainSettings:
 
 
 def from_root(data: DataSettings) -> DataSettings:
-    """Relative paths taken from the root of the checkout."""
-    return replace(data, path=[str(ROOT / path) for path in data.paths])
+    """Files found from the root of the checkout, by path or by name; absent ones stay as named."""
+    return replace(data, path=[_from_root(path) for path in data.paths])
+
+
+def _from_root(name: str) -> str:
+    path = ROOT / name
+    if path.is_file():
+        return str(path)
+    try:
+        return str(find_data_file(name))
+    except FileNotFoundError:
+        return name
 
 
 def absent(*sources: DataSettings) -> list[str]:

@@ -25,8 +25,9 @@ from ase_geomformer.architectures.base import build
 from ase_geomformer.checkpoint.folder import Card, save_potential
 from ase_geomformer.cli import main
 from ase_geomformer.commands import VERBS, load
+from ase_geomformer.machine.places import DATA_VARIABLE
 from ase_geomformer.md import MDSettings, run_md
-from ase_geomformer.registry import DATA_VARIABLE, FOLDERS_VARIABLE
+from ase_geomformer.registry import FOLDERS_VARIABLE
 from ase_geomformer.runtime.prepared import PreparedPotential
 from ase_geomformer.runtime.settings import CalculatorSettings
 
@@ -129,7 +130,7 @@ def options_of(verb: str) -> dict[str, argparse.Action]:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_verbs_that_evaluate_take_every_setting_of_the_calculator(verb: str) -> None:
-    others = {"models", "cache", "train", "finetune", "convert", "report"}
+    others = {"models", "data", "cache", "train", "finetune", "convert", "report"}
     others |= {"learn", "label", "sample", "select"}
     missing = {field.name for field in fields(CalculatorSettings)} - options_of(verb).keys()
     assert not missing or verb in others

@@ -16,6 +16,15 @@ from ase_geomformer.settings.parser import SettingsParser, spell_out_flags
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# A training of five minutes, in five seconds.
+SHORT_TRAINING = [
+    "--run.steps",
+    "40",
+    "--run.validate_every",
+    "20",
+    "--optimizer.warmup_steps",
+    "5",
+]
 # Options whose value is a file that a reader has to have before.
 _INPUTS = ("--structure", "--data", "--final")
 
@@ -49,6 +58,7 @@ def option_names(verb: str) -> set[str]:
 def test_options_exist_and_files_are_there(page: Path, words: list[str]) -> None:
     verb = words[1]
     assert verb in VERBS
+    trained = {f"{words[-1]}/potential" for words in README if words[1] == "train"}
     parser = SettingsParser(prog=verb)
     load(verb).add_arguments(parser)
     given = spell_out_flags(parser, words[2:])
@@ -60,15 +70,16 @@ def test_options_exist_and_files_are_there(page: Path, words: list[str]) -> None
         if page.name == "README.md" and name in _INPUTS:
             assert (ROOT / value).exists()
         if name == "--potential" and page.name == "README.md":
-            assert value in {*list_potentials(), "so3lr"} or is_placeholder(value)
+            assert value in {*list_potentials(), "so3lr", *trained} or is_placeholder(value)
 
 
 def test_the_readme_runs_as_it_stands(tmp_path: Path, run_python: Callable) -> None:
-    """In order and in one folder, but for what needs the network or a package of its own."""
+    """In order and in one folder, trainings shortened, without what needs more than the package."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     ran = [words for words in README if not {"so3lr", "tblite"} & set(words)]
     assert len(ran) >= 6
     for words in ran:
-        run_python("-m", "ase_geomformer", *words[1:], cwd=tmp_path)
+        short = SHORT_TRAINING if words[1] == "train" else []
+        run_python("-m", "ase_geomformer", *words[1:], *short, cwd=tmp_path)
     assert (tmp_path / "phonons" / "report.html").is_file()
     assert "2500" in (tmp_path / "run" / "result.json").read_text()

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from ase_geomformer.checkpoint.folder import CARD_FILE, Card, save_potential
+from ase_geomformer.machine.places import DATA_VARIABLE
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import (
-    DATA_VARIABLE,
     FOLDERS_VARIABLE,
     find_potential,
     list_potentials,

@@ -53,6 +53,7 @@ VERBS = {
     "sample": "structures around one, to be labelled",
     "select": "choose the structures that are worth a label",
     "label": "label structures with any ASE calculator, for training",
+    "data": "list and fetch public data sets of labelled structures",
     "train": "train a potential on labelled structures",
     "finetune": "fine-tune a potential on other structures",
     "report": "a page of a run, or of several side by side, for a browser",

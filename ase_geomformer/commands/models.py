@@ -79,7 +79,7 @@ def _tell(line: str) -> None:
 def _get(options: Namespace) -> int:
     from ase_geomformer.checkpoint.obtainable import OBTAINABLE
     from ase_geomformer.convert.get import get_potential
-    from ase_geomformer.registry import user_folder
+    from ase_geomformer.machine.places import user_folder
 
     if len(options.names) != 1 or options.names[0] not in OBTAINABLE:
         given = f"not {' '.join(options.names)}" if options.names else "and none is given"

@@ -13,9 +13,9 @@ from ase import Atoms
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.labels import DataError, Record, frames_from_records
 from ase_geomformer.data.npz import read_npz
+from ase_geomformer.data.public.places import find_data_file
 from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.machine.bounded_structures import OPENERS, check_structure_file
-from ase_geomformer.machine.files import expanded
 from ase_geomformer.runs.reader import check_order, read_xyz
 
 HEADER_LINES = 2
@@ -46,9 +46,7 @@ def read_frames(settings: DataSettings) -> list[Frame]:
 
 def read_records(name: str, settings: DataSettings) -> list[Record]:
     """The frames of one file as the file has them; at least one."""
-    path = expanded(name)
-    if not path.is_file():
-        raise FileNotFoundError(f"no data file {path} (looked from {Path.cwd()})")
+    path = find_data_file(name)
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty")
     plain = path.with_suffix("") if path.suffix.lower() in OPENERS else path

@@ -38,7 +38,8 @@ class DataSettings:
     ----------
     path
         File or files: .xyz and .extxyz (also .xz, .gz, .bz2), ASE .db and .traj, .npz, or another
-        format that ase.io.read recognises.
+        format that ase.io.read recognises; or by name from a data set that ``ase-geomformer data
+        get`` has fetched, such as rmd17/rmd17_ethanol.npz.
     energy_key
         Name of the total energies; ``auto`` finds REF_energy, energy or E, one of which must exist.
     forces_key

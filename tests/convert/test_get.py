@@ -30,7 +30,7 @@ from ase_geomformer.checkpoint.obtainable import OBTAINABLE, Obtainable
 from ase_geomformer.cli import main
 from ase_geomformer.convert import get, so3lr
 from ase_geomformer.convert.get import get_potential
-from ase_geomformer.registry import DATA_VARIABLE, user_folder
+from ase_geomformer.machine.places import DATA_VARIABLE, user_folder
 
 SO3LR = OBTAINABLE["so3lr"]
 

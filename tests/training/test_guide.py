@@ -50,9 +50,10 @@ def test_options_exist(guide: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert mentioned
     assert names
     assert mentioned | {f"--{name}" for name in names} <= known
-    commands = [line for block in blocks(guide, "") for line in block.splitlines()]
+    joined = (block.replace("\\\n", " ") for block in blocks(guide, ""))
+    commands = [line for block in joined for line in block.splitlines()]
     verbs = {shlex.split(line)[1] for line in commands if line.startswith("ase-geomformer")}
-    assert {"train", "finetune", "evaluate", "models"} == verbs
+    assert {"train", "finetune", "evaluate", "models", "data", "md"} == verbs
     assert verbs <= set(VERBS)
 
 

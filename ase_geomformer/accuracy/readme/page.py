@@ -20,7 +20,8 @@ from ase_geomformer.accuracy.readme.markdown import bullets, known, table
 from ase_geomformer.accuracy.readme.naming import heading, readable, short_names
 from ase_geomformer.accuracy.readme.pictures import pictures
 from ase_geomformer.checkpoint.folder import WEIGHTS_FILE, Card, read_card
-from ase_geomformer.machine.bounded import read_json
+from ase_geomformer.data.public.rows import DATA_SETS
+from ase_geomformer.machine.bounded import read_json, read_yaml
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
 from ase_geomformer.runs.style import save_figure
@@ -28,6 +29,8 @@ from ase_geomformer.runs.style import save_figure
 README_FILE = "README.md"
 EVALUATION_FILE = "evaluation.json"
 TRAINING_FILE = "train.yaml"
+# More files of a data set are fetched as a whole.
+FILES_NAMED = 3
 
 QUOTED = (
     "energy_mae_meV",
@@ -290,15 +293,29 @@ def _reproduce(card: Card, folder: Path, short: CardCheck | None) -> str:
         f"```\nase-geomformer models verify {card.name}\n```",
     ]
     if (folder / TRAINING_FILE).exists():
+        named = _public_data(folder / TRAINING_FILE)
+        get = f"ase-geomformer data get {' '.join(named)}\n" if named else ""
         blocks += [
             "The training, from the root of a checkout with the data where "
             f"[`{TRAINING_FILE}`]({TRAINING_FILE}) names them:",
-            f"```\nase-geomformer train potentials/{card.name}/{TRAINING_FILE} "
+            f"```\n{get}ase-geomformer train potentials/{card.name}/{TRAINING_FILE} "
             f"--output runs/{card.name}\n```",
         ]
     if short is not None:
         blocks.append(describe(short))
     return "\n\n".join(blocks)
+
+
+def _public_data(path: Path) -> list[str]:
+    """Names of the public data that a training reads: files, or the set where there are many."""
+    content = read_yaml(path)
+    paths: list[str] = []
+    for part in ("data", "test_data"):
+        given = content.get(part, {}).get("path", [])
+        paths += [given] if isinstance(given, str) else given
+    files = [name for name in dict.fromkeys(paths) if name.partition("/")[0] in DATA_SETS]
+    sets = dict.fromkeys(name.partition("/")[0] for name in files)
+    return files if len(files) <= FILES_NAMED else list(sets)
 
 
 def _citations(card: Card) -> str:

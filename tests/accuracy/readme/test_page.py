@@ -239,6 +239,10 @@ def test_training_is_described_only_where_its_settings_are(folder: Path) -> None
     (folder / "train.yaml").write_text("name: toy\n")
     reproduce = section(write_readme(folder).read_text(encoding="utf-8"), "Reproduce")
     assert "ase-geomformer train potentials/toy/train.yaml --output runs/toy\n" in reproduce
+    assert "data get" not in reproduce
+    (folder / "train.yaml").write_text("data: {path: [mine.xyz, mlearn/Si_train.xyz.xz]}\n")
+    reproduce = section(write_readme(folder).read_text(encoding="utf-8"), "Reproduce")
+    assert "ase-geomformer data get mlearn/Si_train.xyz.xz\nase-geomformer train" in reproduce
 
 
 def test_a_folder_without_a_card_is_refused(folder: Path) -> None:
