@@ -311,7 +311,7 @@ def _public_data(path: Path) -> list[str]:
     content = read_yaml(path)
     paths: list[str] = []
     for part in ("data", "test_data"):
-        given = content.get(part, {}).get("path", [])
+        given = (content.get(part) or {}).get("path", [])
         paths += [given] if isinstance(given, str) else given
     files = [name for name in dict.fromkeys(paths) if name.partition("/")[0] in DATA_SETS]
     sets = dict.fromkeys(name.partition("/")[0] for name in files)
