@@ -133,6 +133,7 @@ class _Version(argparse.Action):
 
 
 def _run_verb(verb: str, arguments: list[str]) -> int:
+    from ase_geomformer.runs.style import figures_as
     from ase_geomformer.settings.parser import (
         FLAGS_HELP,
         SettingsParser,
@@ -157,9 +158,8 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
     arguments = _named_config(spell_out_flags(parser, arguments))
     _check_configs(arguments)
     options = instantiate(parser, parser.parse_args(arguments))
-    if not options.get("report"):
-        return module.run(options)
-    return _run_with_page(module, options)
+    with figures_as(options.get("figure_format", "png")):
+        return _run_with_page(module, options) if options.get("report") else module.run(options)
 
 
 def _run_with_page(module: Verb, options: Namespace) -> int:

@@ -16,7 +16,10 @@ from ase_geomformer.accuracy.errors import Array, mae, rmse
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.runs.style import (
     COLOURS,
+    COLUMN,
     GREY,
+    PAGE,
+    drawing,
     dress,
     new_figure,
     note,
@@ -48,6 +51,7 @@ class Points:
     error_unit: str
 
 
+@drawing
 def parity(evaluation: Evaluation) -> Figure:
     """Parity plot with the distribution of errors.
 
@@ -56,7 +60,7 @@ def parity(evaluation: Evaluation) -> Figure:
     stresses are shown by component.
     """
     targets = list(evaluation.comparisons)
-    figure = new_figure(3.7 * len(targets), 5.6)
+    figure = new_figure(min(PAGE, COLUMN * len(targets)), 5.0 if len(targets) < 3 else 3.8)
     panels = figure.subplots(2, len(targets), squeeze=False, height_ratios=[3.0, 1.0])
     for target, above, below in zip(targets, *panels, strict=True):
         points = POINTS[target](evaluation)
@@ -66,6 +70,7 @@ def parity(evaluation: Evaluation) -> Figure:
     return figure
 
 
+@drawing
 def learning_curve(csv_path: str | os.PathLike[str]) -> Figure:
     """Mean absolute errors of training and validation against optimizer steps.
 
@@ -90,7 +95,7 @@ def learning_curve(csv_path: str | os.PathLike[str]) -> Figure:
             f"{csv_path} has no error columns, such as val_{CURVES['forces'][0]}; its columns "
             f"are {', '.join(columns)}"
         )
-    figure = new_figure(4.6 * len(shown), 3.8)
+    figure = new_figure(min(PAGE, COLUMN * len(shown)), 3.0)
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, (target, (name, unit)) in zip(panels, shown.items(), strict=True):
         _draw_curve(axes, columns, name, COLOURS[target])
@@ -98,6 +103,7 @@ def learning_curve(csv_path: str | os.PathLike[str]) -> Figure:
     return figure
 
 
+@drawing
 def errors_by_element(evaluation: Evaluation) -> Figure:
     """Mean absolute and root mean square force errors of each element.
 
@@ -109,7 +115,7 @@ def errors_by_element(evaluation: Evaluation) -> Figure:
     errors = evaluation.forces_by_element
     if not errors:
         raise ValueError("no frame has forces, so there are no errors by element")
-    figure = new_figure(5.2, 1.5 + 0.42 * len(errors))
+    figure = new_figure(COLUMN, 1.4 + 0.38 * len(errors))
     axes = figure.subplots()
     rows = np.arange(len(errors))
     means = [found.mae_meV_per_A for found in errors.values()]
@@ -120,7 +126,7 @@ def errors_by_element(evaluation: Evaluation) -> Figure:
         # Beyond bar and mark, where there is room for any number.
         axes.annotate(
             f"{mean:.3g} / {square:.3g}", (max(mean, square), row), (8, 0),
-            textcoords="offset points", ha="left", va="center", fontsize=8,
+            textcoords="offset points", ha="left", va="center",
         )  # fmt: skip
     names = [f"{symbol}  ({found.atoms:,} atoms)" for symbol, found in errors.items()]
     axes.set_yticks(rows, names)
@@ -210,7 +216,7 @@ def _draw_parity(axes: Axes, points: Points, colour: str) -> None:
     axes.set_xlim(limits)
     axes.set_ylim(limits)
     axes.set_box_aspect(1)
-    axes.set_title(points.title, fontsize=10)
+    axes.set_title(points.title)
     axes.set_xlabel(f"reference ({points.unit})")
     axes.set_ylabel(f"predicted ({points.unit})")
     for axis in (axes.xaxis, axes.yaxis):
@@ -268,7 +274,7 @@ def _draw_curve(axes: Axes, columns: dict[str, Array], name: str, colour: str) -
         plain_log_ticks(axis)
     axes.set_xlabel("optimiser step")
     dress(axes)
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, fontsize=9)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False)
 
 
 def _thinned(steps: Array, values: Array) -> tuple[Array, Array]:

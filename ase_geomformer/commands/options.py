@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # What says where a run's files go and how it is shown, not what is computed.
 _NOT_INPUTS = {
     "config", "output", "overwrite", "resume", "progress", "json", "report", "cluster",
+    "figure_format",
 }  # fmt: skip
 # Defaults and texts of the options for what is shown.
 _SHOWN = {
@@ -118,9 +119,19 @@ def add_output(
         "--report", type=bool, default=False,
         help="Write report.html, a page of the run with charts and a view of the structure.",
     )  # fmt: skip
+    if shown == "progress":
+        add_figure_format(group)
     if shown is not None:
         default, text = _SHOWN[shown]
         group.add_argument(f"--{shown}", type=bool, default=default, help=text)
+
+
+def add_figure_format(group: Any) -> None:
+    """The format of figures, which the command line has all that are saved written in."""
+    group.add_argument(
+        "--figure_format", choices=["png", "svg", "pdf"], default="png",
+        help="svg or pdf: write figures in this vector format, too, beside the PNG.",
+    )  # fmt: skip
 
 
 def add_cluster(parser: ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ase_geomformer.commands.options import settings_of
+from ase_geomformer.commands.options import add_figure_format, settings_of
 from ase_geomformer.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--output", type=str, required=True, metavar="DIR", help="Folder of the run."
     )
     group.add_argument("--resume", type=bool, default=False, help="Resume the run in DIR.")
+    add_figure_format(group)
     parser.add_class_arguments(TrainSettings, as_group=False)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from ase import units
 
-from ase_geomformer.runs.style import BLUE, GREY, dress, new_figure
+from ase_geomformer.runs.style import BLUE, GREY, PAGE, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,6 +71,7 @@ def broadened(
     return found
 
 
+@drawing
 def plot(frequencies_per_cm: np.ndarray, intensities_km_per_mol: np.ndarray, title: str) -> Figure:
     """Intensities as sticks, and the broadened spectrum.
 
@@ -79,7 +80,7 @@ def plot(frequencies_per_cm: np.ndarray, intensities_km_per_mol: np.ndarray, tit
     frequencies_per_cm, intensities_km_per_mol : array, shape (M,)
     title : str
     """
-    figure = new_figure(7.0, 3.4)
+    figure = new_figure(PAGE, 3.4)
     axes = figure.subplots()
     sticks = axes.twinx()
     real = frequencies_per_cm > 0
@@ -100,7 +101,7 @@ def plot(frequencies_per_cm: np.ndarray, intensities_km_per_mol: np.ndarray, tit
     axes.set_ylabel("molar absorption (L mol$^{-1}$ cm$^{-1}$)")
     sticks.set_ylabel("intensity (km mol$^{-1}$)", color=GREY)
     sticks.tick_params(axis="y", colors=GREY)
-    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_title(title, loc="left")
     dress(axes)
     sticks.spines["top"].set_visible(False)
     return figure

@@ -15,10 +15,13 @@ from ase_geomformer.learning.selection import descriptor
 from ase_geomformer.learning.state import RoundRecord
 from ase_geomformer.runs.style import (
     BLUE,
+    COLUMN,
     GREEN,
     GREY,
     ORANGE,
+    PAGE,
     SERIES,
+    drawing,
     dress,
     new_figure,
     plain_log_ticks,
@@ -32,13 +35,13 @@ LEGEND: dict[str, Any] = {
     "loc": "lower left",
     "bbox_to_anchor": (0.0, 1.0),
     "frameon": False,
-    "fontsize": 9,
 }
 
 
+@drawing
 def progress(rounds: Sequence[RoundRecord], target_meV_per_A: float) -> Figure:
     """Errors by round against the calls of the teacher, and against time."""
-    figure = new_figure(9.2, 3.8)
+    figure = new_figure(PAGE, 3.2)
     panels = figure.subplots(1, 2, sharey=True)
     xs: tuple[tuple[list[float], str], ...] = (
         ([float(record.calls) for record in rounds], "calls of the teacher"),
@@ -65,6 +68,7 @@ def progress(rounds: Sequence[RoundRecord], target_meV_per_A: float) -> Figure:
     return figure
 
 
+@drawing
 def calibration(frames: Sequence[Frame], predicted: Sequence[Predicted], factor: float) -> Figure:
     """Errors of atoms' forces against the calibrated spread: means of tenths of the atoms."""
     errors = np.concatenate(
@@ -74,7 +78,7 @@ def calibration(frames: Sequence[Frame], predicted: Sequence[Predicted], factor:
         ]
     )
     spreads = factor * np.concatenate([one.spread for one in predicted])
-    figure = new_figure(4.8, 4.2)
+    figure = new_figure(COLUMN, 3.2)
     axes = figure.subplots()
     axes.scatter(1e3 * spreads, 1e3 * errors, s=6, color=BLUE, alpha=0.35, lw=0)
     tenths = np.array_split(np.argsort(spreads), min(10, len(spreads)))
@@ -92,6 +96,7 @@ def calibration(frames: Sequence[Frame], predicted: Sequence[Predicted], factor:
     return figure
 
 
+@drawing
 def coverage(frames: Sequence[Frame]) -> Figure:
     """Where the labels lie: two principal components of their descriptors, by origin."""
     bonded = [frame for frame in frames if len(frame.atoms) > 1]
@@ -100,7 +105,7 @@ def coverage(frames: Sequence[Frame]) -> Figure:
     centred = rows - rows.mean(axis=0)
     _, _, axes_of = np.linalg.svd(centred, full_matrices=False)
     points = centred @ axes_of[:2].T if len(axes_of) > 1 else np.zeros((len(rows), 2))
-    figure = new_figure(5.2, 4.2)
+    figure = new_figure(COLUMN, 3.2)
     axes = figure.subplots()
     origins = [str(frame.atoms.info.get("origin", "")) for frame in bonded]
     for colour, origin in zip(cycle(SERIES), dict.fromkeys(origins), strict=False):
@@ -110,7 +115,7 @@ def coverage(frames: Sequence[Frame]) -> Figure:
     axes.set_xlabel("first principal component")
     axes.set_ylabel("second principal component")
     dress(axes)
-    axes.legend(**LEGEND, ncols=3)
+    axes.legend(**LEGEND, ncols=2)
     return figure
 
 

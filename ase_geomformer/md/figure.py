@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ase_geomformer.md.settings import MDSettings
-from ase_geomformer.runs.style import BLUE, GREEN, GREY, ORANGE, PURPLE, dress, new_figure
+from ase_geomformer.runs.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE,
+    PURPLE,
+    drawing,
+    dress,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +36,7 @@ _PANELS = {
 }
 
 
+@drawing
 def plot(log: dict[str, np.ndarray], settings: MDSettings) -> Figure:
     """Energies, temperature and any pressure against time, as a figure apart from pyplot's.
 
@@ -36,7 +47,7 @@ def plot(log: dict[str, np.ndarray], settings: MDSettings) -> Figure:
     settings : MDSettings
     """
     shown = [name for name in _PANELS if name in log]
-    figure = new_figure(7.0, 2.5 + 2.5 * len(shown))
+    figure = new_figure(PAGE, 2.5 + 2.5 * len(shown))
     panels = figure.subplots(1 + len(shown), 1, sharex=True)
     upper = panels[0]
     time_ps = log["time_fs"] / 1000.0

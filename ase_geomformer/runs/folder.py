@@ -20,6 +20,7 @@ from ase_geomformer.runs.lock import LOCK_FILE, check_free, hold, release
 from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import provenance
 from ase_geomformer.runs.result import RunResult
+from ase_geomformer.runs.style import save_figure, vector_files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -192,8 +193,6 @@ class RunFolder:
 
     def save_figure(self, name: str, draw: Callable[[], Figure]) -> None:
         """Draw a figure and write it."""
-        from ase_geomformer.runs.style import save_figure
-
         if self.path is not None:
             save_figure(draw(), self.path / name)
 
@@ -245,7 +244,8 @@ def check_folder(
 def start_folder(folder: Path, settings: Mapping[str, Any], files: Iterable[str] = ()) -> None:
     """Make the folder, remove an earlier run's ``files`` from it and write the settings."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*files, RESULT_FILE, PAGE_FILE):
+    files = [*files, RESULT_FILE, PAGE_FILE]
+    for name in (*files, *(beside for file in files for beside in vector_files(file))):
         (folder / name).unlink(missing_ok=True)
     text = yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True)
     write_text(folder / SETTINGS_FILE, text)

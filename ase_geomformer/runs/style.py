@@ -1,9 +1,18 @@
-"""How all figures look, in one place, and apart from pyplot's global state."""
+"""How all figures look, in one place, and apart from pyplot's global state.
+
+They have the widths of a journal's column or page, in which no text is smaller than 8 pt, and the
+colours of Okabe and Ito (jfly.uni-koeln.de/color), which those who are colour-blind tell apart.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, ParamSpec
 
 from ase_geomformer.machine.files import atomic_file
 
@@ -13,12 +22,67 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
-BLUE, GREEN, ORANGE, PURPLE = "#1f5a94", "#1b8a5a", "#c2571a", "#7a4fa3"
+BLUE, GREEN, ORANGE, PURPLE = "#0072b2", "#009e73", "#d55e00", "#cc79a7"
 RED, GREY = "#b3261e", "#8a8a8a"
 COLOURS = {"energy": BLUE, "forces": GREEN, "stress": ORANGE}
 # For as many curves as there are elements.
-SERIES = (BLUE, GREEN, ORANGE, PURPLE, "#b8860b", "#c2407a", "#4a9fb8")
-DOTS_PER_INCH = 160
+SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", "#000000")
+# Widths in inches of figures for one column and for a page.
+COLUMN, PAGE = 3.5, 7.0
+SMALLEST_PT = 8
+DOTS_PER_INCH = 200
+_TEXT = {
+    "font.size": 9,
+    "axes.labelsize": 9,
+    "axes.titlesize": 9,
+    "figure.titlesize": 9,
+    "xtick.labelsize": SMALLEST_PT,
+    "ytick.labelsize": SMALLEST_PT,
+    "legend.fontsize": SMALLEST_PT,
+    "legend.title_fontsize": SMALLEST_PT,
+    # Text stays text in vector figures, for those who edit them.
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+FigureFormat = Literal["png", "svg", "pdf"]
+# Of figures that are written beside the PNG, which pages and cards show.
+VECTOR = ("svg", "pdf")
+_format: ContextVar[FigureFormat] = ContextVar("figure_format", default="png")
+
+_P = ParamSpec("_P")
+# Every function and method that draws a figure, by module and name.
+FIGURES: dict[str, Callable[..., Figure]] = {}
+
+
+def drawing(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
+    """Decorate what draws a figure: it is listed in FIGURES, and its text has our sizes."""
+
+    @functools.wraps(draw)
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
+        from matplotlib import rc_context
+
+        with rc_context(_TEXT):
+            return draw(*args, **kwargs)
+
+    FIGURES[f"{draw.__module__.partition('.')[2]}.{draw.__qualname__}"] = drawn
+    return drawn
+
+
+@contextmanager
+def figures_as(kind: FigureFormat) -> Iterator[None]:
+    """Have figures that are saved within written in a vector format, too.
+
+    Parameters
+    ----------
+    kind : str
+        ``svg`` or ``pdf``, beside the PNG of the same name; ``png`` alone.
+    """
+    token = _format.set(kind)
+    try:
+        yield
+    finally:
+        _format.reset(token)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -41,7 +105,16 @@ def dress(axes: Axes) -> None:
 def note(axes: Axes, text: str) -> None:
     """Text in the upper left corner, legible over data."""
     box = {"facecolor": "white", "alpha": 0.85, "edgecolor": "none", "pad": 3.0}
-    axes.text(0.04, 0.96, text, transform=axes.transAxes, ha="left", va="top", fontsize=9, bbox=box)
+    axes.text(
+        0.04,
+        0.96,
+        text,
+        transform=axes.transAxes,
+        ha="left",
+        va="top",
+        fontsize=SMALLEST_PT,
+        bbox=box,
+    )
 
 
 def plain_log_ticks(axis: Axis) -> None:
@@ -68,7 +141,18 @@ def shades(colour: str) -> Colormap:
     return LinearSegmentedColormap.from_list(colour, [pale, middle, dark])
 
 
+def vector_files(name: str) -> list[str]:
+    """What may have been written beside a PNG; nothing for other files."""
+    stem, _, suffix = name.rpartition(".")
+    return [f"{stem}.{kind}" for kind in VECTOR] if suffix == "png" else []
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Write a figure, atomically, in the format that its suffix names."""
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, dpi=DOTS_PER_INCH)
+    """Write a figure, atomically, in the format that its suffix names and in that asked for."""
+    from matplotlib import rc_context
+
+    paths = {Path(path), Path(path).with_suffix(f".{_format.get()}")}
+    with rc_context(_TEXT):
+        for each in sorted(paths):
+            with atomic_file(each) as temporary:
+                figure.savefig(temporary, dpi=DOTS_PER_INCH)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.md.analysis.frames import Frames
-from ase_geomformer.runs.style import BLUE, dress, new_figure
+from ase_geomformer.runs.style import BLUE, COLUMN, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,9 +42,10 @@ class MSD:
     error_A2_per_ps: float
     dimension: int = 3
 
+    @drawing
     def plot(self) -> Figure:
         """The displacement against time, as a figure apart from pyplot's."""
-        figure = new_figure(6.0, 4.0)
+        figure = new_figure(COLUMN, 2.6)
         axes = figure.subplots()
         found = f"D = {self.diffusion_A2_per_ps:.3g} ± {self.error_A2_per_ps:.1g} Å²/ps"
         axes.plot(self.time_ps, self.msd, color=BLUE, label=found)

@@ -10,7 +10,7 @@ from ase import units
 
 from ase_geomformer.infrared.spectrum import KM_PER_MOL, MOLAR_ABSORPTION
 from ase_geomformer.md.analysis.correlation import lags_of, power_spectrum
-from ase_geomformer.runs.style import BLUE, dress, new_figure
+from ase_geomformer.runs.style import BLUE, PAGE, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +39,10 @@ class DipoleSpectrum:
         width = self.wavenumber[1] - self.wavenumber[0]
         return float(self.absorption[within].sum() * width / MOLAR_ABSORPTION)
 
+    @drawing
     def plot(self, *, limit_per_cm: float = 4000.0) -> Figure:
         """The spectrum, as a figure apart from pyplot's."""
-        figure = new_figure(7.0, 3.4)
+        figure = new_figure(PAGE, 3.4)
         axes = figure.subplots()
         axes.plot(self.wavenumber, self.absorption, color=BLUE, lw=1.2)
         axes.set_xlim(0.0, min(limit_per_cm, self.wavenumber[-1]))

@@ -9,7 +9,7 @@ import numpy as np
 from ase.geometry import complete_cell
 
 from ase_geomformer.md.analysis.frames import Frames
-from ase_geomformer.runs.style import BLUE, dress, new_figure
+from ase_geomformer.runs.style import BLUE, COLUMN, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,9 +40,10 @@ class RDF:
     g: np.ndarray | None
     coordination: np.ndarray
 
+    @drawing
     def plot(self) -> Figure:
         """g(r), or the density without one, as a figure apart from pyplot's."""
-        figure = new_figure(6.0, 4.0)
+        figure = new_figure(COLUMN, 2.6)
         axes = figure.subplots()
         axes.plot(self.distance, self.density if self.g is None else self.g, color=BLUE)
         names = "-".join(name or "all" for name in self.elements)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ase_geomformer.md.analysis.correlation import autocorrelation, cosine_transform, lags_of
 from ase_geomformer.md.analysis.frames import Frames
-from ase_geomformer.runs.style import BLUE, dress, new_figure
+from ase_geomformer.runs.style import BLUE, COLUMN, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,9 +42,10 @@ class VACF:
         """Frequencies in 1/cm."""
         return self.frequency_THz * _WAVENUMBER_PER_THZ
 
+    @drawing
     def plot(self) -> Figure:
         """The density of states, as a figure apart from pyplot's."""
-        figure = new_figure(6.0, 4.0)
+        figure = new_figure(COLUMN, 2.6)
         axes = figure.subplots()
         axes.plot(self.wavenumber, self.density_of_states, color=BLUE)
         axes.set_xlabel("wavenumber (1/cm)")

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.md.replicas.result import ReplicasResult
-from ase_geomformer.runs.style import dress, new_figure
+from ase_geomformer.runs.style import PAGE, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@drawing
 def plot(result: ReplicasResult) -> Figure:
     """Temperatures against time and potential energies by temperature, apart from pyplot.
 
@@ -22,7 +23,7 @@ def plot(result: ReplicasResult) -> Figure:
     """
     from matplotlib import colormaps
 
-    figure = new_figure(7.0, 5.5)
+    figure = new_figure(PAGE, 5.5)
     upper, lower = figure.subplots(2, 1)
     colours = colormaps["viridis"](np.linspace(0.05, 0.9, len(result.replicas)))
     column = "target_temperature_K" if result.acceptance else "temperature_K"
@@ -49,5 +50,5 @@ def plot(result: ReplicasResult) -> Figure:
     for axes in (upper, lower):
         dress(axes)
         # Above the panel: curves may be anywhere in it.
-        axes.legend(frameon=False, fontsize=8, ncols=6, loc="lower left", bbox_to_anchor=(0.0, 1.0))
+        axes.legend(frameon=False, ncols=6, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return figure

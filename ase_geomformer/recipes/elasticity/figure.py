@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.recipes.elasticity.tensor import COMPONENTS
-from ase_geomformer.runs.style import GREY, dress, new_figure
+from ase_geomformer.runs.style import GREY, PAGE, SERIES, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@drawing
 def plot(strains: np.ndarray, stresses: np.ndarray, constants: np.ndarray) -> Figure:
     """Stress against each component of strain, with what the constants say.
 
@@ -23,24 +24,24 @@ def plot(strains: np.ndarray, stresses: np.ndarray, constants: np.ndarray) -> Fi
     constants : array (6, 6)
         GPa.
     """
-    from matplotlib import colormaps
-
-    figure = new_figure(9.0, 5.6)
+    figure = new_figure(PAGE, 4.8)
     panels = figure.subplots(2, 3, sharex=True).ravel()
-    palette = colormaps["tab10"].colors  # type: ignore[attr-defined]
     for component, axes in enumerate(panels):
         strain = strains[component, :, component]
         for row, name in enumerate(COMPONENTS):
-            colour = palette[row]
+            colour = SERIES[row]
             axes.plot(100 * strain, stresses[component, :, row], "o", color=colour, ms=3.5)
             line = constants[row, component] * strain
             axes.plot(100 * strain, line, color=colour, lw=1.0, label=name)
-        axes.set_title(f"strain {COMPONENTS[component]}", fontsize=10)
+        axes.set_title(f"strain {COMPONENTS[component]}")
         dress(axes)
     for axes in panels[3:]:
         axes.set_xlabel("strain (%)")
     for axes in panels[::3]:
         axes.set_ylabel("stress (GPa)")
-    panels[0].legend(frameon=False, fontsize=8, ncols=2, title="stress", title_fontsize=8)
-    figure.suptitle("Cartesian axes of the structure given", fontsize=9, color=GREY)
+    lines, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        lines, names, frameon=False, ncols=6, title="stress", loc="outside lower center"
+    )
+    figure.suptitle("Cartesian axes of the structure given", color=GREY)
     return figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.recipes.modes.normal_modes import NormalModes
-from ase_geomformer.runs.style import COLOURS, GREY, RED, dress, new_figure
+from ase_geomformer.runs.style import COLOURS, GREY, PAGE, RED, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 BROADENING_PER_CM = 15.0
 
 
+@drawing
 def plot(modes: NormalModes, title: str) -> Figure:
     """Sticks at the frequencies, and their density, broadened; imaginary ones to the left of zero.
 
@@ -23,7 +24,7 @@ def plot(modes: NormalModes, title: str) -> Figure:
     modes : NormalModes
     title : str
     """
-    figure = new_figure(7.0, 3.2)
+    figure = new_figure(PAGE, 3.2)
     axes = figure.subplots()
     found = modes.frequencies_per_cm
     low = min(0.0, *found, 0.0) - 100.0
@@ -49,7 +50,7 @@ def plot(modes: NormalModes, title: str) -> Figure:
     note = "; imaginary ones negative" if imaginary.any() else ""
     axes.set_xlabel(f"wavenumber (cm$^{{-1}}${note})")
     axes.set_ylabel("modes per cm$^{-1}$")
-    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_title(title, loc="left")
     dress(axes)
-    axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize=9)
+    axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     return figure

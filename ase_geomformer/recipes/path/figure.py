@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ase_geomformer.recipes.path.result import NEBResult
-from ase_geomformer.runs.style import COLOURS, GREY, dress, new_figure
+from ase_geomformer.runs.style import COLOURS, GREY, PAGE, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@drawing
 def plot(result: NEBResult) -> Figure:
     """Energy against the length of the path, with its fit, and the forces step by step."""
-    figure = new_figure(7.0, 5.6)
+    figure = new_figure(PAGE, 5.6)
     upper, lower = figure.subplots(2, 1, height_ratios=(2.2, 1.0))
     fit, colour = result.fit, COLOURS["energy"]
     upper.plot(fit.fit_path, fit.fit_energies, color=colour, lw=1.4)
@@ -33,12 +34,11 @@ def plot(result: NEBResult) -> Figure:
     upper.set_title(
         f"barrier {result.barrier_forward_eV:.4f} eV, back {result.barrier_reverse_eV:.4f} eV",
         loc="left",
-        fontsize=10,
     )
     lower.semilogy(result.history, color=COLOURS["forces"], lw=1.2)
     lower.set_xlabel("step")
     lower.set_ylabel("largest force (eV/Å)")
     for axes in (upper, lower):
         dress(axes)
-    upper.legend(frameon=False, loc="best", fontsize=9)
+    upper.legend(frameon=False, loc="best")
     return figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
-from ase_geomformer.runs.style import COLOURS, GREY, dress, new_figure
+from ase_geomformer.runs.style import COLOURS, COLUMN, GREY, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ase_geomformer.recipes.relaxation.result import RelaxResult
 
 
+@drawing
 def plot(history: dict[str, np.ndarray], settings: RelaxSettings) -> Figure:
     """Energy above the last, largest force and any stress against the step.
 
@@ -29,11 +30,11 @@ def plot(history: dict[str, np.ndarray], settings: RelaxSettings) -> Figure:
     panels = [("fmax_eV_per_A", "largest force (eV/Å)", settings.fmax, "forces")]
     if "smax_GPa" in history:
         panels.append(("smax_GPa", "largest stress (GPa)", settings.smax_GPa, "stress"))
-    figure = new_figure(6.4, 2.1 * (1 + len(panels)))
+    figure = new_figure(COLUMN, 1.7 * (1 + len(panels)))
     axes = figure.subplots(1 + len(panels), 1, sharex=True)
     change = history["energy_eV"] - history["energy_eV"][-1]
     axes[0].plot(change, color=COLOURS["energy"], marker=".", lw=1.2)
-    axes[0].set_ylabel("energy above the last (eV)")
+    axes[0].set_ylabel("energy above\nthe last (eV)")
     for panel, (name, label, limit, colour) in zip(axes[1:], panels, strict=True):
         _falling(panel, history[name], limit, COLOURS[colour])
         panel.set_ylabel(label)
@@ -52,6 +53,7 @@ def _falling(panel: Axes, values: np.ndarray, limit: float, colour: str) -> None
     panel.set_yscale("log")
 
 
+@drawing
 def plot_many(results: Sequence[RelaxResult]) -> Figure:
     """How many steps structures took, and how much energy they lost.
 
@@ -59,7 +61,7 @@ def plot_many(results: Sequence[RelaxResult]) -> Figure:
     ----------
     results : sequence of RelaxResult
     """
-    figure = new_figure(6.4, 4.4)
+    figure = new_figure(COLUMN, 4.0)
     upper, lower = figure.subplots(2, 1)
     groups = {
         "converged": (COLOURS["forces"], [r for r in results if r.converged]),
@@ -83,7 +85,7 @@ def plot_many(results: Sequence[RelaxResult]) -> Figure:
         axes.set_xlabel(label)
         axes.set_ylabel("structures")
         dress(axes)
-    upper.legend(frameon=False)
+    upper.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return figure
 
 

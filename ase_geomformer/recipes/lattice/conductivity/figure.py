@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ase_geomformer.runs.style import BLUE, GREEN, ORANGE, dress, new_figure, plain_log_ticks
+from ase_geomformer.runs.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PAGE,
+    drawing,
+    dress,
+    new_figure,
+    plain_log_ticks,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,9 +26,10 @@ if TYPE_CHECKING:
 _SHORTEST_PS = 1e-3
 
 
+@drawing
 def draw_conductivity(result: ConductivityResult) -> Figure:
     """Conductivity by temperature, its growth with frequency, and lifetimes near 300 K."""
-    figure = new_figure(10.5, 3.4)
+    figure = new_figure(PAGE, 2.6)
     left, middle, right = figure.subplots(1, 3)
     transport, temperatures = result.transport, result.temperatures_K
     row = int(np.argmin(np.abs(temperatures - 300.0)))
@@ -32,7 +42,7 @@ def draw_conductivity(result: ConductivityResult) -> Figure:
         left.set_yscale("log")
         plain_log_ticks(left.xaxis)
         plain_log_ticks(left.yaxis)
-    left.legend(frameon=False, fontsize=8)
+    left.legend(frameon=False)
     order = np.argsort(transport.frequencies_THz, axis=None)
     frequencies = transport.frequencies_THz.ravel()[order]
     share = transport.mode_conductivity_W_per_mK[row][:, :, :3].mean(axis=2).ravel()[order]

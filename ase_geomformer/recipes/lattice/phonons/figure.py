@@ -10,7 +10,17 @@ import numpy as np
 from ase import units
 
 from ase_geomformer.recipes.lattice.bands import Bands
-from ase_geomformer.runs.style import BLUE, GREEN, GREY, ORANGE, SERIES, dress, new_figure
+from ase_geomformer.runs.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE,
+    SERIES,
+    drawing,
+    dress,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,9 +29,10 @@ if TYPE_CHECKING:
     from ase_geomformer.recipes.lattice.phonons.result import PhononResult
 
 
+@drawing
 def draw_bands(result: PhononResult) -> Figure:
     """Bands, with the density of states beside them."""
-    figure = new_figure(8.0, 4.2)
+    figure = new_figure(PAGE, 3.8)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3.2, 1.0))
     plot_bands(left, result.bands, BLUE)
     left.set_ylabel("frequency (THz)")
@@ -36,13 +47,14 @@ def draw_bands(result: PhononResult) -> Figure:
         for place, (name, part) in enumerate(dos.by_element_per_THz.items()):
             colour = SERIES[1:][place % len(SERIES[1:])]  # the total has the first
             right.plot(part, dos.frequencies_THz, color=colour, lw=1.0, label=name)
-        right.legend(frameon=False, fontsize=8)
+        right.legend(frameon=False)
     right.set_xlabel("states / THz")
     right.set_xlim(left=0.0)
     dress(right)
     return figure
 
 
+@drawing
 def draw_overlay(results: Mapping[str, PhononResult]) -> Figure:
     """Bands of several calculations over each other, such as those at several temperatures.
 
@@ -51,7 +63,7 @@ def draw_overlay(results: Mapping[str, PhononResult]) -> Figure:
     results : mapping of str to PhononResult
         By what the legend calls them; of one crystal, so that the paths are alike.
     """
-    figure = new_figure(6.5, 4.2)
+    figure = new_figure(PAGE, 3.8)
     axes = figure.subplots()
     for place, (label, result) in enumerate(results.items()):
         colour = SERIES[place % len(SERIES)]
@@ -59,7 +71,7 @@ def draw_overlay(results: Mapping[str, PhononResult]) -> Figure:
             axes, _stretched(result.bands, next(iter(results.values())).bands), colour, label
         )
     axes.set_ylabel("frequency (THz)")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False)
     return figure
 
 
@@ -99,11 +111,12 @@ def label_path(axes: Axes, bands: Bands) -> None:
     axes.set_xlim(min(ticks), max(ticks))
 
 
+@drawing
 def draw_thermal(result: PhononResult) -> Figure:
     """Free energy, entropy and heat capacity, and mean square displacements."""
     thermal = result.thermal
     atoms = len(result.phonon.primitive)
-    figure = new_figure(9.0, 3.2)
+    figure = new_figure(PAGE, 2.6)
     energy, heat, motion = figure.subplots(1, 3)
     temperatures = thermal.temperatures_K
     energy.plot(temperatures, 1000.0 * thermal.free_energy_eV / atoms, color=BLUE)
@@ -115,14 +128,14 @@ def draw_thermal(result: PhononResult) -> Figure:
     )
     heat.axhline(3e3 * units.kB, color=GREY, lw=0.8, ls="--", label="Dulong and Petit")
     heat.set_ylabel("meV/K/atom")
-    heat.legend(frameon=False, fontsize=8)
+    heat.legend(frameon=False)
     elements = np.array(result.phonon.primitive.symbols)
     for place, name in enumerate(dict.fromkeys(elements.tolist())):
         mean = thermal.mean_square_displacement_A2[:, elements == name].mean(axis=1)
         colour = SERIES[place % len(SERIES)]
         motion.plot(temperatures, mean, color=colour, label=name)
     motion.set_ylabel("mean square displacement (Å$^2$)")
-    motion.legend(frameon=False, fontsize=8)
+    motion.legend(frameon=False)
     _finish(figure.axes, "temperature (K)")
     return figure
 

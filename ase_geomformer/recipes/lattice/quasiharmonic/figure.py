@@ -8,7 +8,7 @@ import numpy as np
 from ase import units
 
 from ase_geomformer.recipes.lattice.phonons.figure import label_path
-from ase_geomformer.runs.style import BLUE, GREEN, GREY, ORANGE, dress, new_figure
+from ase_geomformer.runs.style import BLUE, GREEN, GREY, ORANGE, PAGE, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,34 +17,41 @@ if TYPE_CHECKING:
 
 # Curves of the free energy that fit a panel.
 _CURVES = 6
+# Smallest distance between their names, as a share of the range of energies.
+_APART = 0.08
 
 
+@drawing
 def draw_qha(result: QHAResult) -> Figure:
     """Free energy by volume, thermal expansion, heat capacity and bulk modulus."""
-    figure = new_figure(9.0, 6.4)
+    figure = new_figure(PAGE, 5.4)
     (free, expansion), (heat, stiffness) = figure.subplots(2, 2)
     atoms = len(result.modes.parameters[0]) / 3
     rows = np.linspace(0, len(result.temperatures_K) - 1, _CURVES).astype(int)
     free.plot(
         result.equilibrium_volumes_A3, result.gibbs_energy_eV, color=ORANGE, lw=1.2, label="minimum"
     )
+    ends = result.free_energies_eV[:, -1]
+    named = np.inf
     for row in rows:
         free.plot(result.volumes_A3, result.free_energies_eV[row], ".", color=BLUE, ms=4)
         free.plot(*_fitted(result, row), color=BLUE, lw=0.8)
-        free.annotate(
-            f"{result.temperatures_K[row]:g} K",
-            (result.volumes_A3[-1], result.free_energies_eV[row][-1]),
-            fontsize=7, xytext=(3, 0), textcoords="offset points", va="center",
-        )  # fmt: skip
+        # Curves at low temperatures lie so close that their names would overlap.
+        if named - ends[row] > _APART * np.ptp(result.free_energies_eV[rows]):
+            named = ends[row]
+            free.annotate(
+                f"{result.temperatures_K[row]:g} K", (result.volumes_A3[-1], ends[row]),
+                xytext=(3, 0), textcoords="offset points", va="center",
+            )  # fmt: skip
     free.set_xlabel("volume of primitive cell (Å$^3$)")
     free.set_ylabel("free energy (eV/primitive cell)")
-    free.legend(frameon=False, fontsize=8)
+    free.legend(frameon=False)
     expansion.plot(result.temperatures_K, 1e6 * result.thermal_expansion_per_K, color=ORANGE)
-    expansion.set_ylabel("volume expansion coefficient (10$^{-6}$/K)")
+    expansion.set_ylabel("volume expansion\ncoefficient (10$^{-6}$/K)")
     heat.plot(result.temperatures_K, 1e3 * result.heat_capacity_eV_per_K / atoms, color=GREEN)
     heat.axhline(3e3 * units.kB, color=GREY, lw=0.8, ls="--", label="Dulong and Petit")
     heat.set_ylabel("$C_p$ (meV/K/atom)")
-    heat.legend(frameon=False, fontsize=8)
+    heat.legend(frameon=False)
     stiffness.plot(result.temperatures_K, result.bulk_modulus_GPa, color=BLUE)
     stiffness.set_ylabel("bulk modulus (GPa)")
     for axes in (expansion, heat, stiffness):
@@ -65,9 +72,10 @@ def _fitted(result: QHAResult, row: int) -> tuple[np.ndarray, np.ndarray]:
     return volumes, equation(volumes, parameters)
 
 
+@drawing
 def draw_gruneisen(result: QHAResult) -> Figure:
     """Mode Grüneisen parameters along the path and by frequency."""
-    figure = new_figure(9.0, 3.8)
+    figure = new_figure(PAGE, 3.2)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2.2, 1.0))
     modes = result.modes
     for distances, parameters in zip(modes.band_distances, modes.band_parameters, strict=True):
