@@ -40,8 +40,6 @@ def plot(strains: np.ndarray, stresses: np.ndarray, constants: np.ndarray) -> Fi
     for axes in panels[::3]:
         axes.set_ylabel("stress (GPa)")
     lines, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        lines, names, frameon=False, ncols=6, title="stress", loc="outside lower center"
-    )
+    figure.legend(lines, names, frameon=False, ncols=6, title="stress", loc="outside lower center")
     figure.suptitle("Cartesian axes of the structure given", color=GREY)
     return figure
