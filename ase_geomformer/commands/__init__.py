@@ -36,6 +36,7 @@ VERBS = {
     "singlepoint": "energy, forces and stress of the structures in a file",
     "md": "molecular dynamics",
     "lammps": "molecular dynamics by LAMMPS, on many processes",
+    "ipi": "path-integral molecular dynamics by i-PI: quantum nuclei",
     "replicas": "molecular dynamics of several replicas at once, with replica exchange",
     "relax": "relaxation of a structure and its cell",
     "geomopt": "the same as relax",

@@ -15,25 +15,20 @@ from ase_geomformer.machine.bounded import check_free_memory, check_regular
 from ase_geomformer.md.simulation import Simulation
 
 
-class Recorder:
-    """Samples a run.
+class Log:
+    """Rows of named numbers, in memory and, with a path, in a CSV file.
 
     Parameters
     ----------
-    simulation : Simulation
     path : path, optional
         CSV file to write; every row is flushed, so that a killed run keeps its log.
     position : int, optional
         Continue the file after this many bytes, and drop what follows them.
     """
 
-    def __init__(
-        self, simulation: Simulation, path: Path | None = None, position: int | None = None
-    ) -> None:
-        self.simulation = simulation
+    def __init__(self, path: Path | None = None, position: int | None = None) -> None:
         self.rows: list[dict[str, float]] = []
         self._file: BinaryIO | None = None
-        self._clock, self._step, self._builds = time.perf_counter(), simulation.step, self._count()
         if path is None:
             return
         if position is None:
@@ -61,15 +56,44 @@ class Recorder:
         except FileNotFoundError:
             return False
 
-    def __call__(self) -> None:
-        """Record the present step."""
-        row = self.sample()
+    def add(self, row: dict[str, float]) -> None:
+        """Record a row."""
         if self._file:
             lines = [] if self.rows else [",".join(row)]
             lines.append(",".join(repr(value) for value in row.values()))
             self._file.write(("\n".join(lines) + "\n").encode())
             self._file.flush()
         self.rows.append(row)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The log by column."""
+        return columns(self.rows)
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+
+class Recorder(Log):
+    """Samples a run.
+
+    Parameters
+    ----------
+    simulation : Simulation
+    path, position
+        As of a :class:`Log`.
+    """
+
+    def __init__(
+        self, simulation: Simulation, path: Path | None = None, position: int | None = None
+    ) -> None:
+        super().__init__(path, position)
+        self.simulation = simulation
+        self._clock, self._step, self._builds = time.perf_counter(), simulation.step, self._count()
+
+    def __call__(self) -> None:
+        """Record the present step."""
+        self.add(self.sample())
 
     def sample(self) -> dict[str, float]:
         """Present time, energies, temperature and, with a barostat, pressure and volume.
@@ -110,14 +134,6 @@ class Recorder:
         """Neighbour searches done so far by a calculator that counts them."""
         neighbors = getattr(self.simulation.atoms.calc, "neighbors", None)
         return getattr(neighbors, "builds", None)
-
-    def columns(self) -> dict[str, np.ndarray]:
-        """The log by column."""
-        return columns(self.rows)
-
-    def close(self) -> None:
-        if self._file:
-            self._file.close()
 
 
 def columns(rows: Sequence[Mapping[str, float]]) -> dict[str, np.ndarray]:

@@ -19,6 +19,17 @@ from ase_geomformer.runs.extxyz import marked
 Position = list[int]
 
 
+class Framed(Protocol):
+    """What has frames to write: a simulation."""
+
+    @property
+    def atoms(self) -> Atoms: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def time_fs(self) -> float: ...
+
+
 class TrajectoryFile(Protocol):
     """A file of frames under way.
 
@@ -52,7 +63,7 @@ def check_length(path: Path, position: Position, count: int) -> None:
         raise ValueError(f"{path.name} is shorter than {position[0]}")
 
 
-def stamped(simulation: Simulation) -> Atoms:
+def stamped(simulation: Framed) -> Atoms:
     """The present frame with its step and time, whose results cost nothing to write."""
     frame = simulation.atoms.copy()
     frame.calc = simulation.atoms.calc
@@ -68,9 +79,7 @@ class AseTrajectory:
     leaves a readable file.
     """
 
-    def __init__(
-        self, path: Path, simulation: Simulation, position: Position | None = None
-    ) -> None:
+    def __init__(self, path: Path, simulation: Framed, position: Position | None = None) -> None:
         self.path, self.simulation = path, simulation
         self._writer: Any = None
         if position is not None:

@@ -9,17 +9,18 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk, molecule
 from ase.io import read
 from ase.units import Bohr, Hartree
 
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.engines.ipi import INPUT_FILE, PathIntegralSettings, write_input
+from ase_geomformer.engines.ipi import PathIntegralSettings, write_input
+from ase_geomformer.engines.ipi.inputs import INPUT_FILE, forcefield
 
 ETHANOL = "so3krates-rmd17-ethanol"
 SETTINGS = PathIntegralSettings(beads=4, steps=6, log_interval=1, trajectory_interval=3,
-                                checkpoint_interval=3, batch_size=3)  # fmt: skip
+                                checkpoint_interval=3)  # fmt: skip
 
 
 def ethanol() -> Atoms:
@@ -46,8 +47,29 @@ def test_the_input_says_what_the_settings_say(tmp_path):
     root = ElementTree.parse(path).getroot()
     assert root.find("total_steps").text.strip() == "6"
     assert root.find("system/initialize").get("nbeads") == "4"
-    assert root.find("ffdirect/batch_size").text.strip() == "3"
+    assert root.find("ffdirect/batch_size").text.strip() == "4"
     assert root.find("ffdirect").get("pbc") == "False"
+
+
+def test_masses_are_those_of_the_isotopes(tmp_path):
+    atoms = ethanol()
+    masses = atoms.get_masses()
+    masses[atoms.symbols == "H"] = 2.014
+    atoms.set_masses(masses)
+    root = ElementTree.parse(write_input(tmp_path, atoms, ETHANOL, SETTINGS)).getroot()
+    written = [float(word) for word in root.find("system/beads/m").text.strip(" []").split(",")]
+    np.testing.assert_allclose(np.array(written) * units._me / units._amu, masses, rtol=1e-12)
+
+
+def test_the_input_of_ring_polymers_ends_with_the_thermostat(tmp_path):
+    settings = PathIntegralSettings(method="rpmd", steps=9, log_interval=1, equilibration_steps=5)
+    root = ElementTree.parse(write_input(tmp_path, ethanol(), ETHANOL, settings)).getroot()
+    assert root.find("total_steps").text.strip() == "5"
+
+
+def test_names_that_ipi_cannot_read_are_refused():
+    with pytest.raises(ValueError, match="one of the characters"):
+        forcefield(Path("structure.traj"), "my,potential", 4)
 
 
 def test_crystals_are_turned_to_the_orientation_of_ipi(tmp_path):
@@ -61,20 +83,13 @@ def test_crystals_are_turned_to_the_orientation_of_ipi(tmp_path):
     )
 
 
-def test_slabs_are_refused(tmp_path):
-    atoms = bulk("Si")
-    atoms.pbc = [True, True, False]
-    with pytest.raises(ValueError, match="none with one or two directions"):
-        write_input(tmp_path, atoms, "so3krates-mlearn-si")
-
-
 class TestDriver:
     @pytest.fixture(autouse=True)
     def ipi(self):
         pytest.importorskip("ipi", reason="i-PI is not installed")
 
     def test_energy_forces_and_virial_are_the_calculators(self, tmp_path):
-        from ase_geomformer.engines.ipi_driver import GeomformerDriver
+        from ase_geomformer.engines.ipi.driver import GeomformerDriver
 
         atoms = bulk("Si", cubic=True)
         atoms.rattle(0.1, seed=2)
@@ -100,7 +115,7 @@ class TestDriver:
         assert found[:, 0].tolist() == [0, 1, 2, 3, 4, 5, 6][: len(found)]
         atoms = ethanol()
         atoms.calc = PotentialCalculator(ETHANOL, dtype="float64", compile=False)
-        # i-PI's electronvolt has eight digits.
+        # i-PI's own electronvolt has eight digits.
         assert found[0, 5] == pytest.approx(atoms.get_potential_energy(), rel=3e-7)
         assert np.ptp(found[:, 2]) < 0.1
         assert (tmp_path / "RESTART").is_file()

@@ -1,8 +1,8 @@
 """Driver of i-PI, in i-PI's own process, with all replicas of a step in one batched evaluation.
 
 i-PI loads this file by its path, as ``<pes> custom </pes>`` of an ``<ffdirect>``; see
-:func:`ase_geomformer.engines.ipi.forcefield`. Its cells hold vectors in columns; energies are in
-Hartree, lengths in Bohr, and the virial is minus the volume times the stress.
+:func:`ase_geomformer.engines.ipi.inputs.forcefield`. Its cells hold vectors in columns; energies
+are in Hartree, lengths in Bohr, and the virial is minus the volume times the stress.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ase import Atoms
 from ase.units import Bohr, Hartree
 from ipi.pes.dummy import Dummy_driver
 
+from ase_geomformer.engines.ipi.given import GIVEN, Given
 from ase_geomformer.evaluate import as_evaluator
 from ase_geomformer.runs.structures import read_structure
 
@@ -39,10 +40,15 @@ class GeomformerDriver(Dummy_driver):
     """
 
     def __init__(
-        self, potential: str, structure: str, dtype: str = "float64", **keywords: Any
+        self, potential: str = "", structure: str = "", dtype: str = "float64", **keywords: Any
     ) -> None:
-        self._atoms = read_structure(structure, "-1", "i-PI")
-        self._evaluate = as_evaluator(potential, dtype=dtype)
+        given = GIVEN.get()
+        if given is None:
+            if not potential or not structure:
+                raise ValueError("the driver needs the parameters potential and structure")
+            atoms = read_structure(structure, "-1", "i-PI")
+            given = Given(as_evaluator(potential, dtype=dtype), atoms)
+        self._evaluate, self._atoms = given.evaluate, given.atoms
         self._periodic = bool(self._atoms.pbc.all())
         super().__init__(**keywords)
 
@@ -64,6 +70,11 @@ class GeomformerDriver(Dummy_driver):
                 xx, yy, zz, yz, xz, xy = -found["stress"] * atoms.get_volume() / Hartree
                 virial = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
             forces = found["forces"] * (Bohr / Hartree)
+            if not (np.isfinite(found["energy"]) and np.isfinite(forces).all()):
+                raise FloatingPointError(
+                    "energy or forces of a replica are not finite; atoms may be too close, or the "
+                    "time step too long"
+                )
             answers.append([found["energy"] / Hartree, forces, virial, json.dumps({})])
         return answers
 
