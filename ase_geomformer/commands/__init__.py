@@ -44,6 +44,8 @@ VERBS = {
     "eos": "equation of state of a crystal",
     "elastic": "elastic constants of a crystal",
     "neb": "reaction path and barrier between two minima",
+    "saddle": "transition state near one structure",
+    "irc": "reaction coordinate from a saddle point down to both minima",
     "vibrations": "vibrations of a molecule, and thermochemistry",
     "selftest": "test a potential on your own structure",
     "phonons": "phonons of a crystal: bands, densities of states, thermodynamics",

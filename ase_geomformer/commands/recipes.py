@@ -40,6 +40,26 @@ def _path(options: Namespace) -> Subject:
     return ends, {}
 
 
+def _towards(options: Namespace) -> Subject:
+    """One structure and, where it is given, the one in whose direction to move."""
+    atoms = common.single_structure(options, "saddle")
+    if options.towards is None:
+        return atoms, {}
+    other = options.clone()
+    other.structure, other.index = options.towards, "-1"
+    return atoms, {"towards": common.single_structure(other, "saddle")}
+
+
+def _add_towards(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--towards",
+        type=str | None,
+        default=None,
+        metavar="FILE",
+        help="File of a structure, such as a rough product; the search starts between both.",
+    )
+
+
 def _add_final(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--final",
@@ -168,6 +188,26 @@ RECIPES = {
         index=":",
         subject=_path,
         add_more=_add_final,
+    ),
+    "saddle": RecipeVerb(
+        "saddle",
+        "SaddleSettings",
+        "The transition state near one structure, a minimum or a guess, by following a vibration, "
+        "or the path to another structure (--towards), uphill. Writes search.traj, "
+        "search.npz, final.extxyz, final.traj, saddle.npz, saddle.png, settings.yaml and "
+        "result.json; --resume continues from the last step. The exit code is 1 when no saddle "
+        "point with one imaginary mode was found.",
+        USAGE="--potential NAME --structure FILE [--towards FILE] --output DIR [OPTION ...]",
+        subject=_towards,
+        add_more=_add_towards,
+    ),
+    "irc": RecipeVerb(
+        "irc",
+        "IRCSettings",
+        "The reaction coordinate from a saddle point, as saddle or neb writes it, down to the "
+        "minima on both sides, and the barriers. Writes path.traj, points.npz, saddle.extxyz, "
+        "ends.extxyz, irc.npz, irc.png, settings.yaml and result.json; --resume continues from "
+        "the last points. The exit code is 1 when a side did not come down to a minimum.",
     ),
     "vibrations": RecipeVerb(
         "vibrations",

@@ -232,6 +232,24 @@ def _conductivity(path: Path) -> list[Chart]:
     ]
 
 
+def _search(path: Path) -> list[Chart]:
+    arrays = read_arrays(path, MOST_BYTES)
+    steps = np.arange(len(arrays["energies_eV"]), dtype=float)
+    energy = Curve("energy", steps, arrays["energies_eV"] - arrays["energies_eV"][0])
+    force = Curve("largest force", steps, arrays["fmax_eV_per_A"])
+    return [
+        Chart("Search for a saddle point", "step", "energy above the start (eV)", (energy,)),
+        Chart("Convergence of the search", "step", "largest force (eV/Å)", (force,), log_y=True),
+    ]
+
+
+def _reaction_coordinate(path: Path) -> list[Chart]:
+    arrays = read_arrays(path, MOST_BYTES)
+    energy = arrays["energies_above_saddle_eV"] - arrays["energies_above_saddle_eV"][0]
+    curve = Curve("energy", arrays["coordinate_A_sqrt_amu"], energy)
+    return [Chart("Reaction coordinate", "coordinate (Å amu^1/2)", "energy (eV)", (curve,))]
+
+
 # In the order in which a page shows them.
 CURVES: dict[str, Callable[[Path], list[Chart]]] = {
     "log.csv": _md_log,
@@ -240,6 +258,8 @@ CURVES: dict[str, Callable[[Path], list[Chart]]] = {
     "scan.traj": _scan,
     "strains.npz": _strains,
     "neb.npz": _path,
+    "search.npz": _search,
+    "irc.npz": _reaction_coordinate,
     "vibrations.npz": _vibrations,
     "phonons.npz": _phonons,
     "qha.npz": _quasiharmonic,

@@ -40,12 +40,18 @@ if TYPE_CHECKING:
     from ase_geomformer.recipes.modes.settings import VibrationsSettings
     from ase_geomformer.recipes.path.result import NEBResult
     from ase_geomformer.recipes.path.run import neb
-    from ase_geomformer.recipes.path.saddle import refine_saddle
     from ase_geomformer.recipes.path.settings import NEBSettings
+    from ase_geomformer.recipes.reaction_coordinate.result import IRCResult
+    from ase_geomformer.recipes.reaction_coordinate.run import irc
+    from ase_geomformer.recipes.reaction_coordinate.settings import IRCSettings
     from ase_geomformer.recipes.relaxation.many import relax_many
     from ase_geomformer.recipes.relaxation.result import RelaxManyResult, RelaxResult
     from ase_geomformer.recipes.relaxation.run import relax
     from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
+    from ase_geomformer.recipes.transition_state.refinement import refine_saddle
+    from ase_geomformer.recipes.transition_state.result import SaddleResult
+    from ase_geomformer.recipes.transition_state.run import saddle
+    from ase_geomformer.recipes.transition_state.settings import SaddleSettings
     from ase_geomformer.runs.result import RecipeResult
 
 __all__ = [
@@ -57,6 +63,8 @@ __all__ = [
     "EffectiveSettings",
     "ElasticResult",
     "ElasticSettings",
+    "IRCResult",
+    "IRCSettings",
     "NEBResult",
     "NEBSettings",
     "PhononResult",
@@ -68,17 +76,21 @@ __all__ = [
     "RelaxManySettings",
     "RelaxResult",
     "RelaxSettings",
+    "SaddleResult",
+    "SaddleSettings",
     "VibrationsResult",
     "VibrationsSettings",
     "cohesive_energy",
     "elastic",
     "eos",
+    "irc",
     "neb",
     "phonons",
     "qha",
     "refine_saddle",
     "relax",
     "relax_many",
+    "saddle",
     "surface_energy",
     "thermal_conductivity",
     "vacancy_formation_energy",
@@ -94,6 +106,8 @@ _HOME = {
     "EffectiveSettings": "recipes.lattice.phonons.settings",
     "ElasticResult": "recipes.elasticity.result",
     "ElasticSettings": "recipes.elasticity.settings",
+    "IRCResult": "recipes.reaction_coordinate.result",
+    "IRCSettings": "recipes.reaction_coordinate.settings",
     "NEBResult": "recipes.path.result",
     "NEBSettings": "recipes.path.settings",
     "PhononResult": "recipes.lattice.phonons.result",
@@ -105,17 +119,21 @@ _HOME = {
     "RelaxManySettings": "recipes.relaxation.settings",
     "RelaxResult": "recipes.relaxation.result",
     "RelaxSettings": "recipes.relaxation.settings",
+    "SaddleResult": "recipes.transition_state.result",
+    "SaddleSettings": "recipes.transition_state.settings",
     "VibrationsResult": "recipes.modes.result",
     "VibrationsSettings": "recipes.modes.settings",
     "cohesive_energy": "recipes.defects",
     "elastic": "recipes.elasticity.run",
     "eos": "recipes.equation_of_state.run",
+    "irc": "recipes.reaction_coordinate.run",
     "neb": "recipes.path.run",
     "phonons": "recipes.lattice.phonons.run",
     "qha": "recipes.lattice.quasiharmonic.run",
-    "refine_saddle": "recipes.path.saddle",
+    "refine_saddle": "recipes.transition_state.refinement",
     "relax": "recipes.relaxation.run",
     "relax_many": "recipes.relaxation.many",
+    "saddle": "recipes.transition_state.run",
     "surface_energy": "recipes.defects",
     "thermal_conductivity": "recipes.lattice.conductivity.run",
     "vacancy_formation_energy": "recipes.defects",

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from ase import Atoms
 
-from ase_geomformer.machine.bounded import read_yaml
+from ase_geomformer.machine.bounded import read_arrays, read_yaml
 from ase_geomformer.machine.files import atomic_file, expanded, remove_leftovers, write_text
 from ase_geomformer.runs import extxyz
 from ase_geomformer.runs.lock import LOCK_FILE, check_free, hold, release
@@ -37,6 +37,9 @@ FINAL_FILES = ("final.extxyz", "final.traj")
 _NOT_COMPARED = frozenset({
     "structure", "index", "final", "device", "compile", "neighbors", "skin", "keep_memory",
 })  # fmt: skip
+
+# Largest checkpoint that is read back.
+_CHECKPOINT_BYTES = 2e9
 
 
 class RunFolder:
@@ -171,6 +174,34 @@ class RunFolder:
 
         self.save(name, write)
 
+    def load_arrays(self, name: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+        """Arrays that :meth:`save_arrays` wrote in a run that is resumed; none if there are none.
+
+        Parameters
+        ----------
+        name : str
+        shapes : mapping
+            Shape of each array that is needed; -1 stands for any length.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or its arrays have other shapes or values that are not finite.
+        """
+        path = self.file(name)
+        if not self.resumed or path is None or not path.exists():
+            return {}
+        try:
+            arrays = read_arrays(path, _CHECKPOINT_BYTES)
+            for key, shape in shapes.items():
+                _check_array(arrays[key], key, shape)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(
+                f"{path} is not the checkpoint of this run: {error}; start a new run in another "
+                "folder"
+            ) from error
+        return arrays
+
     def save_atoms(self, name: str, atoms: Atoms | list[Atoms]) -> None:
         """Write structures in the format that the suffix names.
 
@@ -210,6 +241,16 @@ class RunFolder:
             origin = provenance(calculator, seed=seed, atoms=atoms)
             write_result(self.path, {**result.summary(), **extra, "provenance": origin})
             release(self.path)
+
+
+def _check_array(array: np.ndarray, name: str, shape: tuple[int, ...]) -> None:
+    fits = len(array.shape) == len(shape) and all(
+        wanted in (-1, found) for wanted, found in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{name} has shape {array.shape} where {shape} is needed")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has values that are not finite")
 
 
 def check_folder(

@@ -28,7 +28,7 @@ from ase.constraints import (
 
 HONOURED, REFUSED, ASIDE = "honoured", "refused", "set aside"
 RELAXATIONS = ("relax", "relax-many")
-PATHS = ("neb", "vibrations")
+PATHS = ("neb", "saddle", "irc", "vibrations")
 CRYSTALS = ("eos", "elastic", "phonons", "qha", "conductivity")
 
 

@@ -20,6 +20,8 @@ RECIPES: dict[str, Callable[..., Any]] = {
     "relax": recipes.relax,
     "relax_many": lambda atoms, *rest, **keywords: recipes.relax_many([atoms], *rest, **keywords),
     "neb": lambda atoms, *rest, **keywords: recipes.neb([atoms, atoms], *rest, **keywords),
+    "saddle": recipes.saddle,
+    "irc": recipes.irc,
     "vibrations": recipes.vibrations,
     **{name: getattr(recipes, name) for name in CRYSTAL},
 }

@@ -24,10 +24,12 @@ from ase_geomformer.recipes import (
     VibrationsSettings,
     elastic,
     eos,
+    irc,
     neb,
     phonons,
     relax,
     relax_many,
+    saddle,
     vibrations,
 )
 from ase_geomformer.recipes.constraints import FreeDirections, exact, joint_constraints, set_aside
@@ -149,6 +151,9 @@ def test_other_constraints_are_refused_by_name(name: str) -> None:
     other.positions[2, 0] += 0.5
     with pytest.raises(ValueError, match=f"constraint {kind} cannot be honoured where atoms move"):
         neb([atoms, other], EMT(), NEBSettings(exchanged_atoms=True), progress=False)
+    for recipe in (saddle, irc):
+        with pytest.raises(ValueError, match=f"{kind} cannot be honoured where atoms move"):
+            recipe(atoms, EMT(), progress=False)
 
 
 IN_PLANE = {

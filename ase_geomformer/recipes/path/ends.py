@@ -9,12 +9,11 @@ import numpy as np
 from ase import Atoms
 from ase.build import minimize_rotation_and_translation
 from ase.geometry import find_mic
-from ase.mep import NEB
-from ase.mep.neb import idpp_interpolate, interpolate
 from scipy.optimize import linear_sum_assignment
 
 from ase_geomformer.graph.structure import geometry
 from ase_geomformer.recipes.constraints import joint_constraints
+from ase_geomformer.recipes.interpolation import is_free_molecule
 from ase_geomformer.recipes.path.settings import NEBSettings
 
 # Å; ends closer than this are the same structure.
@@ -25,11 +24,6 @@ LONGEST_WAY = 0.45
 EXCHANGED = 0.5
 # Degrees by which a molecule is turned about its axes to see whether another order fits.
 TURNS = (-120.0, -60.0, 60.0, 120.0, 180.0)
-
-
-def is_free_molecule(atoms: Atoms) -> bool:
-    """Whether the structure may turn and move as a whole."""
-    return not (atoms.pbc.any() or atoms.constraints)
 
 
 def checked_path(path: Sequence[Atoms], settings: NEBSettings) -> list[Atoms]:
@@ -76,22 +70,6 @@ def check_different(initial: Atoms, final: Atoms, when: str = "") -> None:
             f"the initial and the final structure are the same{when}: no atom is more than "
             f"{largest:.3f} Å from where it was; give two different minima"
         )
-
-
-def interpolated(initial: Atoms, final: Atoms, settings: NEBSettings) -> list[Atoms]:
-    """The images of the first path between two ends."""
-    images = [initial.copy() for _ in range(settings.images - 1)] + [final.copy()]
-    interpolate(images, mic=False, apply_constraint=False)
-    if settings.interpolation == "idpp":
-        band = NEB(
-            images,
-            method="improvedtangent",
-            remove_rotation_and_translation=is_free_molecule(initial),
-        )
-        idpp_interpolate(band, traj=None, log=None, mic=bool(initial.pbc.any()))
-    for image in images:
-        image.calc = None
-    return images
 
 
 def _check_pair(first: Atoms, other: Atoms, name: str) -> None:

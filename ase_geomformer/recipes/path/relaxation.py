@@ -11,8 +11,8 @@ from ase.mep.neb import NEBOptimizer
 from ase.optimize import FIRE
 
 from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.recipes.interpolation import is_free_molecule
 from ase_geomformer.recipes.path.band import Band, BandBroken
-from ase_geomformer.recipes.path.ends import is_free_molecule
 from ase_geomformer.recipes.path.settings import NEBSettings
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.report import Advance

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.utils.forcecurve import ForceFit, fit_raw
 
-from ase_geomformer.recipes.path.saddle import Saddle
+from ase_geomformer.recipes.transition_state.refinement import Saddle
 from ase_geomformer.runs.result import RecipeResult, Row
 
 

@@ -12,14 +12,15 @@ from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.constraints import FreeDirections
+from ase_geomformer.recipes.interpolation import interpolated
 from ase_geomformer.recipes.path import figure
-from ase_geomformer.recipes.path.ends import check_different, checked_path, interpolated
+from ase_geomformer.recipes.path.ends import check_different, checked_path
 from ase_geomformer.recipes.path.relaxation import IMAGES_FILE, STEP_KEY, BandRelaxation
 from ase_geomformer.recipes.path.result import NEBResult, fit_path, tangent
-from ase_geomformer.recipes.path.saddle import Saddle, refine_saddle
 from ase_geomformer.recipes.path.settings import NEBSettings
 from ase_geomformer.recipes.relaxation.run import relax
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxSettings
+from ase_geomformer.recipes.transition_state.refinement import Saddle, refine_saddle
 from ase_geomformer.runs.folder import RunFolder
 
 SADDLE_FILE = "saddle.extxyz"
@@ -118,8 +119,9 @@ def _images(
             end.positions = found.atoms.positions
         given = checked_path(given, settings)
         check_different(given[0], given[-1], " minimum once they are relaxed")
-    images = given if len(given) > 2 else interpolated(given[0], given[-1], settings)
-    return images, 0
+    if len(given) > 2:
+        return given, 0
+    return interpolated(given[0], given[-1], settings.images, settings.interpolation), 0
 
 
 def _result(run: Run, relaxation: BandRelaxation, reason: str) -> NEBResult:

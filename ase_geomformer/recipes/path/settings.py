@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ase_geomformer.hessian import STEP
+from ase_geomformer.recipes.interpolation import Interpolation
 from ase_geomformer.recipes.modes.derivatives import HessianMethod
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
 
-Interpolation = Literal["idpp", "linear"]
 BandOptimizer = Literal["fire", "ode"]
 
 

@@ -7,7 +7,8 @@ from ase.build import bulk, molecule
 from ase.constraints import FixAtoms
 
 from ase_geomformer.recipes import NEBSettings
-from ase_geomformer.recipes.path.ends import check_different, checked_path, interpolated
+from ase_geomformer.recipes.interpolation import interpolated
+from ase_geomformer.recipes.path.ends import check_different, checked_path
 
 pytestmark = pytest.mark.quick
 
@@ -91,7 +92,7 @@ def test_atoms_cross_boundaries_by_the_short_way() -> None:
     moved.wrap()
     before, after = checked_path([cell, moved], SETTINGS)
     np.testing.assert_allclose(after.positions[0] - before.positions[0], [-0.8, 0.0, -0.5])
-    images = interpolated(before, after, NEBSettings(images=5, interpolation="linear"))
+    images = interpolated(before, after, 5, "linear")
     steps = [images[i + 1].positions[0] - images[i].positions[0] for i in range(4)]
     np.testing.assert_allclose(steps, [[-0.2, 0.0, -0.125]] * 4)
     far = cell.copy()
@@ -105,7 +106,7 @@ def test_idpp_keeps_atoms_apart() -> None:
     ends = checked_path(turned_methyl(), NEBSettings(exchanged_atoms=True))
     closest = {}
     for kind in ("linear", "idpp"):
-        images = interpolated(*ends, NEBSettings(images=5, interpolation=kind))
+        images = interpolated(*ends, 5, kind)
         closest[kind] = min(
             image.get_all_distances()[np.triu_indices(8, 1)].min() for image in images
         )

@@ -17,8 +17,9 @@ from ase.mep import NEB
 from ase_geomformer.cli import main
 from ase_geomformer.evaluate import SerialEvaluator
 from ase_geomformer.recipes import NEBSettings, neb
+from ase_geomformer.recipes.interpolation import interpolated
 from ase_geomformer.recipes.path.band import Band
-from ase_geomformer.recipes.path.ends import checked_path, interpolated
+from ase_geomformer.recipes.path.ends import checked_path
 
 from .conftest import ENERGIES, SADDLES, SCALE, MuellerBrown, at
 
@@ -89,7 +90,7 @@ def test_one_call_for_each_step(surface: MuellerBrown) -> None:
 @pytest.mark.parametrize("climb", [False, True])
 def test_forces_are_those_of_ase(climb: bool) -> None:
     ends = checked_path(hop(), NEBSettings())
-    images = interpolated(*ends, NEBSettings(images=5))
+    images = interpolated(*ends, 5)
     reference = [image.copy() for image in images]
     for image in reference:
         image.calc = EMT()

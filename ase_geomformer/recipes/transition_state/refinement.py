@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from ase import Atoms
@@ -20,6 +22,9 @@ from ase_geomformer.recipes.modes.normal_modes import (
 
 # Å; the atom that moves most goes no further in one step.
 LONGEST_STEP = 0.1
+# What is told of each step: the structure, its energy (eV) and largest force (eV/Å), and the
+# direction (N, 3) that is followed uphill, None before the first step.
+Observer: TypeAlias = Callable[[Atoms, float, float, "np.ndarray | None"], None]
 # eV/Å^2; flatter directions count as this stiff, so that no step runs away along them.
 SOFTEST = 0.5
 
@@ -67,12 +72,14 @@ def refine_saddle(
     method: HessianMethod = "auto",
     step_A: float = STEP,
     check_modes: bool = True,
+    maxstep_A: float = LONGEST_STEP,
+    observe: Observer | None = None,
 ) -> Saddle:
     """Follow one eigenvector of the Hessian uphill and all others downhill.
 
     Newton steps with the absolute values of the curvatures (C. J. Cerjan, W. H. Miller, J. Chem.
-    Phys. 75, 2800 (1981)), no longer than 0.1 Å for any atom. Near the saddle point a few steps
-    are enough.
+    Phys. 75, 2800 (1981)), no longer than ``maxstep_A`` for any atom. Near the saddle point a few
+    steps are enough.
 
     Parameters
     ----------
@@ -89,6 +96,10 @@ def refine_saddle(
         Of the Hessian, as in :func:`~ase_geomformer.recipes.modes.derivatives.curvature`.
     check_modes : bool
         Compute the vibrations at the end.
+    maxstep_A : float
+        Maximum displacement of an atom per step, Å.
+    observe : callable, optional
+        Called with each structure, its energy, its largest force and the direction followed.
     """
     free = FreeDirections.of(atoms, "move along a path")
     moved = atoms.copy()
@@ -97,10 +108,13 @@ def refine_saddle(
         (found,) = evaluate([moved], ("energy", "forces"))
         forces = free.along(found["forces"])
         largest = float(np.linalg.norm(free.displacements(forces), axis=1).max())
+        if observe is not None:
+            way_up = None if mode is None else free.displacements(mode)
+            observe(moved, float(found["energy"]), largest, way_up)
         if largest <= fmax or step == steps or not np.isfinite(largest):
             break
         matrix, _ = curvature(evaluate, moved, method=method, step_A=step_A)
-        way, mode = _step(moved, free, forces, matrix, mode)
+        way, mode = _step(moved, free, forces, matrix, mode, maxstep_A)
         moved.positions += free.displacements(way)
     converged = largest <= fmax
     modes = None
@@ -124,6 +138,7 @@ def _step(
     forces: np.ndarray,
     matrix: np.ndarray,
     mode: np.ndarray | None,
+    maxstep_A: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One step (M,) along the free directions, and the mode (M,) that it followed uphill."""
     equal = np.ones(len(atoms))
@@ -133,7 +148,22 @@ def _step(
     vectors = space @ vectors
     uphill = 0 if mode is None else int(np.argmax(np.abs(mode @ vectors)))
     lengths = (forces @ vectors) / np.maximum(np.abs(values), SOFTEST)
-    lengths[uphill] *= -1.0
-    way = vectors @ lengths
-    longest = np.linalg.norm(free.displacements(way), axis=1).max()
-    return way * min(1.0, LONGEST_STEP / longest), vectors[:, uphill]
+    climb = -lengths[uphill] * vectors[:, uphill]
+    lengths[uphill] = 0.0
+    # Limited one by one: the longer step along a soft direction must not shorten the way back to
+    # the floor of its valley.
+    limit = maxstep_A / np.sqrt(2.0)
+    way = _limited(climb, free, limit) + _limited(vectors @ lengths, free, limit)
+    return way, vectors[:, uphill]
+
+
+def _limited(way: np.ndarray, free: FreeDirections, longest: float) -> np.ndarray:
+    """A step (M,), shortened where an atom would go further than it may."""
+    found = float(np.linalg.norm(free.displacements(way), axis=1).max())
+    return way * min(1.0, longest / found) if found > 0 else way
+
+
+def signed(direction: np.ndarray) -> np.ndarray:
+    """A direction with its largest component positive, so that its sign is no accident."""
+    found: np.ndarray = direction * np.sign(direction.flat[np.abs(direction).argmax()])
+    return found

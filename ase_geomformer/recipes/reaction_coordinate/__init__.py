@@ -1,0 +1,1 @@
+"""Intrinsic reaction coordinates: from a saddle point down to both minima."""

@@ -1,0 +1,1 @@
+"""Transition states: from one structure to the saddle point near it."""
