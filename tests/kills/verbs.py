@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.build import add_adsorbate, bulk, fcc111
+from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
@@ -198,31 +198,6 @@ def neb() -> Verb:
     return Verb(run, result, 110)
 
 
-def hollow() -> Atoms:
-    """A copper atom in a hollow of Cu(111)."""
-    slab = fcc111("Cu", (2, 2, 2), vacuum=6.0)
-    add_adsorbate(slab, "Cu", 1.9, "fcc")
-    slab.set_constraint(FixAtoms(range(4)))
-    return slab
-
-
-def saddle() -> Verb:
-    from ase_geomformer.recipes import SaddleSettings
-    from ase_geomformer.recipes import saddle as recipe
-
-    towards = hollow()
-    towards.positions[-1, :2] += [1.5, -0.1]
-    settings = SaddleSettings(fmax=0.01, checkpoint_interval=1, vibrational_check=False)
-
-    def run(folder: Path) -> None:
-        recipe(
-            hollow(), EMT(), settings, towards=towards, output=folder, resume=True, progress=False
-        )
-
-    # The Hessian of one step, by differences, and the structures between both ends.
-    return Verb(run, result, 60)
-
-
 VERBS: dict[str, Callable[[], Verb]] = {
     "md-traj": lambda: md("traj"),
     "md-h5md": lambda: md("h5md"),
@@ -234,7 +209,6 @@ VERBS: dict[str, Callable[[], Verb]] = {
     "conductivity": conductivity,
     "qha": qha,
     "neb": neb,
-    "saddle": saddle,
     "train": trainings.train,
     "finetune": trainings.finetune,
     "learn": learning.learn,
