@@ -36,8 +36,10 @@ from ase_geomformer.recipes.lattice.phonons import figure as phonons
 from ase_geomformer.recipes.lattice.quasiharmonic import figure as quasiharmonic
 from ase_geomformer.recipes.modes import figure as modes
 from ase_geomformer.recipes.path import figure as path
+from ase_geomformer.recipes.reaction_coordinate import figure as reaction_coordinate
 from ase_geomformer.recipes.relaxation import figure as relaxation
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
+from ase_geomformer.recipes.transition_state import figure as transition_state
 
 RNG = np.random.default_rng(0)
 KELVIN = np.arange(0.0, 1001.0, 50.0)
@@ -71,6 +73,8 @@ def samples(folder: Path) -> dict[str, Callable[[], Figure]]:
         ),
         "recipes.relaxation.figure.plot_many": lambda: relaxation.plot_many(_relaxed()),
         "recipes.path.figure.plot": lambda: path.plot(_neb()),
+        "recipes.transition_state.figure.plot": lambda: transition_state.plot(_search(), 1e-3),
+        "recipes.reaction_coordinate.figure.plot": lambda: reaction_coordinate.plot(_irc()),
         "recipes.lattice.phonons.figure.draw_bands": lambda: phonons.draw_bands(_phonons()),
         "recipes.lattice.phonons.figure.draw_overlay": lambda: phonons.draw_overlay(
             {"harmonic": _phonons(), "effective, 300 K": _phonons(1.05)}
@@ -194,6 +198,22 @@ def _neb() -> Any:
             modes=Sample(frequencies_per_cm=np.array([-412.0])),
         ),
         history=np.geomspace(4.0, 0.01, 80),
+    )  # fmt: skip
+
+
+def _search() -> Any:
+    return Sample(
+        energies=-4209.0 + np.sin(np.linspace(0.0, 1.6, 20)), fmax=np.geomspace(4.0, 1e-4, 20),
+        energy_above_start_eV=0.99957, imaginary_per_cm=np.array([-412.3]),
+    )  # fmt: skip
+
+
+def _irc() -> Any:
+    x = np.linspace(-1.5, 1.0, 26)
+    return Sample(
+        coordinate=x, energies=np.cos(x) - 1.0, fmax=np.abs(np.sin(x)), imaginary_per_cm=-1803.1,
+        end_energies=np.array([-0.93, -0.46]), barrier_forward_eV=0.93, barrier_reverse_eV=0.46,
+        reaction_energy_eV=0.47,
     )  # fmt: skip
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ase_geomformer.recipes.reaction_coordinate.result import IRCResult
-from ase_geomformer.runs.style import COLOURS, GREY, dress, new_figure
+from ase_geomformer.runs.style import COLOURS, GREY, PAGE, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@drawing
 def plot(result: IRCResult) -> Figure:
     """Energy and largest force along the path, with the minima at both ends."""
-    figure = new_figure(7.0, 5.6)
+    figure = new_figure(PAGE, 5.6)
     upper, lower = figure.subplots(2, 1, height_ratios=(2.2, 1.0), sharex=True)
     first = result.end_energies[0]
     upper.plot(result.coordinate, result.energies - first, ".-", color=COLOURS["energy"], lw=1.2)
@@ -29,7 +30,6 @@ def plot(result: IRCResult) -> Figure:
     upper.set_title(
         f"barrier {result.barrier_forward_eV:.4f} eV, back {result.barrier_reverse_eV:.4f} eV",
         loc="left",
-        fontsize=10,
     )
     lower.plot(result.coordinate, result.fmax, ".-", color=COLOURS["forces"], lw=1.2)
     lower.set_ylim(bottom=0.0)
@@ -37,5 +37,5 @@ def plot(result: IRCResult) -> Figure:
     lower.set_xlabel("reaction coordinate (Å amu$^{1/2}$)")
     for axes in (upper, lower):
         dress(axes)
-    upper.legend(frameon=False, loc="best", fontsize=9)
+    upper.legend(frameon=False, loc="best")
     return figure
