@@ -24,6 +24,8 @@ from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 
 Member = str | os.PathLike[str] | Potential | Calculator
 SPREADS = ("energy_spread", "forces_spread")
+CALIBRATION = "spread_calibration"
+"""Figure of a card: what spreads of forces are to be multiplied by, for this committee."""
 # What is averaged where every member gives it.
 _AVERAGED = (*ASE_PROPERTIES, *CHARGE_PROPERTIES)
 
@@ -40,7 +42,9 @@ class CommitteeCalculator(LockedCalculator):
 
     Beside the means, every calculation gives ``energy_spread``, the sample standard deviation of
     the energies in eV, and ``forces_spread`` (N,), for each atom the root of the sample variance
-    of its force vector, ``sqrt(sum_m |F_m - <F>|^2 / (M - 1))``, in eV/Å.
+    of its force vector, ``sqrt(sum_m |F_m - <F>|^2 / (M - 1))``, in eV/Å. Where the cards of all
+    members give the same ``spread_calibration``, as those of ``learn`` do, ``forces_spread`` is
+    multiplied by it and is the error to expect.
 
     Parameters
     ----------
@@ -78,6 +82,7 @@ class CommitteeCalculator(LockedCalculator):
         common = set.intersection(*(set(member.implemented_properties) for member in self.members))
         self._shared = [name for name in _AVERAGED if name in common]
         self.implemented_properties = [*self._shared, *SPREADS]
+        self.calibration = _calibration(self.members)
         self.parameters.update(
             members=[_describe(member) for member in self.members],
             **{key: self.members[0].parameters.get(key) for key in ("device", "dtype")},
@@ -107,7 +112,7 @@ class CommitteeCalculator(LockedCalculator):
         forces = np.array([answer["forces"] for answer in answers])
         self.results["energy_spread"] = float(energies.std(ddof=1))
         variances = forces.var(axis=0, ddof=1).sum(axis=1)
-        self.results["forces_spread"] = np.sqrt(variances)
+        self.results["forces_spread"] = self.calibration * np.sqrt(variances)
 
     def _ask(self, member: Calculator, wanted: set[str]) -> dict[str, Any]:
         """What a member gives for the present structure."""
@@ -161,6 +166,14 @@ def is_committee(potential: Any) -> bool:
         return isinstance(potential, Sequence)
     path = expanded(potential)
     return not (path / CARD_FILE).exists() and any(path.glob(f"[!.]*/{CARD_FILE}"))
+
+
+def _calibration(members: Sequence[Calculator]) -> float:
+    """The factor of the spread that all cards agree on; 1 otherwise."""
+    cards = [getattr(getattr(member, "potential", None), "card", None) for member in members]
+    told = {None if card is None else card.figures.get(CALIBRATION) for card in cards}
+    (factor,) = told if len(told) == 1 else (None,)
+    return 1.0 if factor is None else float(factor)
 
 
 def _describe(member: Calculator) -> dict[str, Any]:

@@ -125,3 +125,25 @@ def test_any_calculators(silicon: Atoms, potential: Potential) -> None:
     assert copied.get_potential_energy(silicon) == pytest.approx(
         PotentialCalculator(potential).get_potential_energy(silicon)
     )
+
+
+def test_a_calibration_on_all_cards_scales_the_spread_of_forces(
+    members: list[Potential], silicon: Atoms, tmp_path: Path
+) -> None:
+    def stored(factors: list[dict[str, float]]) -> CommitteeCalculator:
+        place = tmp_path / str(len(list(tmp_path.iterdir())))
+        for index, (member, figures) in enumerate(zip(members, factors, strict=True)):
+            card = Card(f"member-{index}", figures=figures)
+            save_potential(member, place / f"member-{index}", card, [silicon])
+        return CommitteeCalculator(place)
+
+    raw = CommitteeCalculator(members).get_property("forces_spread", silicon)
+    factor = {"spread_calibration": 1.7}
+    calibrated = stored([factor] * 3)
+    assert calibrated.calibration == 1.7
+    np.testing.assert_allclose(
+        calibrated.get_property("forces_spread", silicon), 1.7 * raw, rtol=1e-4
+    )
+    # Cards of different committees say nothing of this one.
+    assert stored([factor, factor, {}]).calibration == 1.0
+    assert stored([factor, factor, {"spread_calibration": 2.0}]).calibration == 1.0

@@ -73,14 +73,17 @@ def mean_evaluation(members: Sequence[Evaluation]) -> Evaluation:
     return Evaluation(first.frames, comparisons)
 
 
-def forces_spread_quality(members: Sequence[Evaluation]) -> SpreadQuality | None:
-    """Quality of the spread of the forces; None where no frame has forces."""
+def forces_spread_quality(
+    members: Sequence[Evaluation], factor: float = 1.0
+) -> SpreadQuality | None:
+    """Quality of the spread of the forces, times a factor; None where no frame has forces."""
     if any("forces" not in member.comparisons for member in members):
         return None
     forces = np.array([member.comparisons["forces"].prediction for member in members])
     reference = members[0].comparisons["forces"].reference
     errors = np.linalg.norm(forces.mean(axis=0) - reference, axis=1)
-    return spread_quality(errors, np.sqrt(forces.var(axis=0, ddof=1).sum(axis=1)))
+    spreads = factor * np.sqrt(forces.var(axis=0, ddof=1).sum(axis=1))
+    return spread_quality(errors, spreads)
 
 
 def _rank_correlation(first: Array, second: Array) -> float:

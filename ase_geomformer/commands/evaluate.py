@@ -98,7 +98,7 @@ def committee_errors(calculator: Any, each: list[Evaluation]) -> dict[str, Any]:
 
     from ase_geomformer.accuracy.spread import forces_spread_quality
 
-    quality = forces_spread_quality(each)
+    quality = forces_spread_quality(each, calculator.calibration)
     names = [member["name"] for member in calculator.parameters["members"]]
     members = [{"name": name, **one.headlines} for name, one in zip(names, each, strict=True)]
     found: dict[str, Any] = {"members": members}

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -14,9 +12,8 @@ from ase.data import covalent_radii
 from ase.neighborlist import neighbor_list
 
 from ase_geomformer.learning.answers import KEPT_INFO
-from ase_geomformer.machine.bounded_structures import read_checked
+from ase_geomformer.learning.walkers import walk
 from ase_geomformer.md.guard_settings import GuardSettings
-from ase_geomformer.md.replicas import ReplicaSettings, run_replicas
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.potential import Potential
 
@@ -82,43 +79,32 @@ def explore(
     closest = closest_pairs([*starts, *known])
     every = max(1, round(interval_fs / timestep_fs))
     steps = max(1, round(time_fs / timestep_fs / every)) * every
-    settings = MDSettings(
-        ensemble="nvt-langevin",
-        temperature_K=float(max(temperatures_K)),
-        timestep_fs=timestep_fs,
-        steps=steps,
-        seed=seed,
-        friction_per_fs=0.01,
-        log_interval=every,
-        trajectory_interval=every,
-        checkpoint_interval=10**9,
-        guards=GuardSettings(
-            max_force_eV_per_A=MAX_FORCE,
-            max_temperature_K=TOO_HOT * max(temperatures_K) + 2000.0,
-            max_gap_A=None,
-        ),
-    )
-    replicas = ReplicaSettings(temperatures_K=[float(kelvin) for kelvin in temperatures_K])
-    with tempfile.TemporaryDirectory() as place:
-        result = run_replicas(
-            [start.copy() for start in starts],
-            potential,
-            settings,
-            replicas,
-            output=Path(place) / "walkers",
-            progress=False,
+    rng = np.random.default_rng(seed)
+    settings = [
+        MDSettings(
+            ensemble="nvt-langevin",
+            temperature_K=float(kelvin),
+            timestep_fs=timestep_fs,
+            steps=steps,
+            seed=int(rng.integers(2**31)),
+            friction_per_fs=0.01,
+            trajectory_interval=every,
+            guards=GuardSettings(
+                max_force_eV_per_A=MAX_FORCE,
+                max_temperature_K=TOO_HOT * kelvin + 2000.0,
+                max_gap_A=None,
+            ),
         )
-        frames, kelvins, lost = [], [], 0
-        for index, kelvin in enumerate(temperatures_K):
-            path = Path(place) / "walkers" / f"replica_{index}" / "trajectory.traj"
-            # The first is where the walker started.
-            walked = read_checked(path, "1:") if path.exists() else []
-            sensible = [*map(bare, takewhile(lambda atoms: is_sensible(atoms, closest), walked))]
-            lost += len(sensible) < len(walked)
-            frames += sensible
-            kelvins += [float(kelvin)] * len(sensible)
-    stopped = sum(not replica.completed for replica in result.replicas)
-    return Explored(frames, kelvins, max(lost, stopped), len(temperatures_K))
+        for kelvin in temperatures_K
+    ]
+    frames, kelvins, lost = [], [], 0
+    walkers = walk(potential, starts, settings)
+    for walker, kelvin in zip(walkers, temperatures_K, strict=True):
+        sensible = [*map(bare, takewhile(lambda atoms: is_sensible(atoms, closest), walker.frames))]
+        lost += walker.stopped or len(sensible) < len(walker.frames)
+        frames += sensible
+        kelvins += [float(kelvin)] * len(sensible)
+    return Explored(frames, kelvins, lost, len(temperatures_K))
 
 
 def bare(atoms: Atoms) -> Atoms:

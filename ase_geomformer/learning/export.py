@@ -10,6 +10,7 @@ from ase_geomformer.accuracy.figures import parity
 from ase_geomformer.accuracy.readme.page import write_evaluations, write_readme
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.checkpoint.folder import Card, DataSource, save_potential
+from ase_geomformer.committee import CALIBRATION
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.writer import write_frames
 from ase_geomformer.learning import figures
@@ -48,7 +49,7 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
         folder.save_figure("parity.png", lambda: parity(evaluation))
         predicted = predict(learner.potentials, [frame.atoms for frame in judged])
         folder.save_figure(
-            "calibration.png", lambda: figures.calibration(judged, predicted, learner.factor)
+            "calibration.png", lambda: figures.calibration(judged, predicted, learner.calibration)
         )
     write_readme(shipped)
     write_frames(path / FRAMES_FILE, [*frames, *fresh])
@@ -67,6 +68,7 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
         potential=shipped,
         errors={
             **learner.acceptance.errors,
+            CALIBRATION: learner.calibration,
             "drift_meV_per_atom_per_ps": learner.acceptance.drift_meV_per_atom_per_ps,
             "nve_ps": learner.acceptance.nve_ps,
             "selftest": learner.acceptance.selftest or "passed",
@@ -101,6 +103,7 @@ def _cards(learner: Learner, about: Mapping[str, Any]) -> Card:
     named = {
         "test_forces_mae_meV_per_A": errors.get("use_meV_per_A"),
         "test_forces_mae_hot_meV_per_A": errors.get("hot_meV_per_A"),
+        CALIBRATION: learner.calibration,
         "temperature_K": settings.temperature_K,
         "teacher_calls": float(store.calls),
         "seed": float(settings.seed),

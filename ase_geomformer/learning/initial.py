@@ -25,6 +25,8 @@ Labels = Callable[[Sequence[Atoms], str], list[Frame | None]]
 FMAX = 0.1
 # Structures from which the size of the displacements is found.
 PILOTS = 3
+# Temperatures of the displacements, relative to that of use; the highest one comes to them.
+COOLER = (1 / 3, 2 / 3, 1.0)
 # Of their displacements: small, so that the energy grows with their square.
 PILOT_AMPLITUDE = 0.5
 
@@ -116,7 +118,7 @@ def first_labels(atoms: Atoms, settings: LearnSettings, labels: Labels, number: 
     frames += found
     left = max(6, number - len(frames) - len(atomic))
     sampled = SampleSettings(
-        temperatures_K=[part * settings.temperature_K for part in (0.33, 0.67, 1.0, 1.5)],
+        temperatures_K=[settings.temperature_K * part for part in COOLER] + [settings.hot_K],
         amplitude=amplitude,
         max_strain=settings.max_strain,
         seed=settings.seed,

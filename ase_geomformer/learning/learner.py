@@ -12,6 +12,7 @@ from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.acceptance import Acceptance, accept
 from ase_geomformer.learning.answers import structure_from_plain, structure_to_plain
+from ase_geomformer.learning.calibration import clipped, spread_factor
 from ase_geomformer.learning.diagnosis import mean_error, member_errors
 from ase_geomformer.learning.exploration import bare
 from ase_geomformer.learning.identity import structure_key
@@ -20,9 +21,10 @@ from ase_geomformer.learning.labelling import label_structures
 from ase_geomformer.learning.plan import CONSTANT_UNTIL, Plan
 from ase_geomformer.learning.rounds import Exploration, label_round
 from ase_geomformer.learning.settings import LearnSettings
+from ase_geomformer.learning.side_by_side import Allowance
 from ase_geomformer.learning.state import RoundRecord, RunState
 from ase_geomformer.learning.store import LabelStore
-from ase_geomformer.learning.students import Allowance, Schedule, Students
+from ase_geomformer.learning.students import Schedule, Students
 from ase_geomformer.learning.teacher import Labeller
 from ase_geomformer.learning.validation import divided
 from ase_geomformer.learning.verdict import (
@@ -33,12 +35,10 @@ from ase_geomformer.learning.verdict import (
     rounds_at_target,
 )
 from ase_geomformer.machine.display import Console
+from ase_geomformer.potential import Potential
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.report import progress_bar
 
-# What is at hand before a round has told how large errors are for a spread.
-FIRST_FACTOR = 2.0
-MOST_FACTOR = 10.0
 # Share of the time that the teacher may take, and labels without which nothing is learned.
 TEACHER_TIME, FEWEST_LABELS = 0.4, 10
 
@@ -79,6 +79,7 @@ class Learner:
         self.acceptance: Acceptance | None = None
         self.verdict: Verdict | None = None
         self.best = 0
+        self.calibration = 1.0
 
     @property
     def elapsed_s(self) -> float:
@@ -258,7 +259,7 @@ class Learner:
             self.labels,
             number=plan.per_round,
             settings=settings,
-            factor=self.factor,
+            factor=self._factor(potentials, held),
             seed=seed,
         )
         record.random = [structure_key(frame.atoms) for frame in random]
@@ -277,12 +278,12 @@ class Learner:
         elif number:
             self.students.load(self.path / state.rounds[number - 1].weights)
 
-    @property
-    def factor(self) -> float:
-        """Calibration of the spread by the latest round that has one."""
-        known = [r.errors["calibration"] for r in self.state.rounds if r.errors]
-        # Students that have hardly begun agree on nothing in particular.
-        return min(float(known[-1]), MOST_FACTOR) if known else FIRST_FACTOR
+    def _factor(self, potentials: Sequence[Potential], held: Sequence[Frame]) -> float:
+        """Calibration of the spread by the random frames of the latest round, if there is one."""
+        known = [
+            float(record.errors["calibration"]) for record in self.state.rounds if record.errors
+        ]
+        return clipped(known[-1]) if known else spread_factor(potentials, held)
 
     def _final(self, plan: Plan) -> None:
         """The last training, in which the learning rate falls."""
@@ -312,7 +313,7 @@ class Learner:
         settings = self.settings
         timed = settings.steps_per_round is None
         self._say("Acceptance")
-        train, _ = divided(self.frames())
+        train, held = divided(self.frames())
         exploration = Exploration(self.structure, settings, plan.explore_s if timed else None)
         seed = [settings.seed, 2, len(self.state.rounds)]
         explored = exploration.walk(self.potentials[self.best], train, seed)
@@ -325,8 +326,9 @@ class Learner:
             settings,
             number=plan.final,
             seconds=max(1.0, 0.6 * self.left_s) if timed else None,
-            factor=self.factor,
+            factor=self._factor(self.potentials, held),
         )
+        self.calibration = spread_factor(self.potentials, [*held, *self.acceptance.frames])
         self.verdict = judge(self.acceptance, self.state.rounds, settings, *self.final_errors)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ase_geomformer.learning.settings import LearnSettings
 
 # Share of the labels before the first round, and after the last one.
-INITIAL_LABELS, FINAL_LABELS = 0.35, 0.1
+INITIAL_LABELS, FINAL_LABELS = 0.2, 0.1
 # Share of the time for the training in all rounds, for their exploration, and for the acceptance;
 # the rest is for the final training.
 ROUNDS_TIME, EXPLORATION_TIME, ACCEPTANCE_TIME = 0.35, 0.12, 0.12

@@ -26,7 +26,7 @@ class LearnResult(RecipeResult):
         Folder of the best potential, ready to use.
     errors : dict
         Of structures from the final dynamics, labelled by the teacher: force errors of the
-        potential at the temperature and at 1.5 times as much, ``use_meV_per_A`` and
+        potential at the temperature of use and at the highest one, ``use_meV_per_A`` and
         ``hot_meV_per_A``.
     train_mae_meV_per_A, validation_mae_meV_per_A : float or None
         Force errors on the labels trained with, and on those held back.

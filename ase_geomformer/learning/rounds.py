@@ -20,8 +20,10 @@ from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.state import RoundRecord
 from ase_geomformer.potential import Potential
 
-# Walkers of the exploration, half of them at 1.5 times the temperature.
+# Walkers of the exploration, half of them at the highest temperature.
 WALKERS = 8
+# They start from so many of the latest labels.
+STARTS = 24
 # Time between frames, and the least that a walker walks, fs.
 INTERVAL_FS, SHORTEST_FS = 20.0, 100.0
 
@@ -44,10 +46,16 @@ class Exploration:
     seconds: float | None = None
 
     def walk(self, potential: Potential, known: Sequence[Frame], seed: Sequence[int]) -> Explored:
-        """Frames of walkers that start from known structures."""
+        """Frames of walkers that start from known structures.
+
+        The latest of these are preferred: they come from the walkers of the round before, which
+        so get farther from the given structure in every round.
+        """
         rng = np.random.default_rng(list(seed))
         own = [frame.atoms for frame in known if len(frame.atoms) == len(self.structure)]
-        starts = [self._held(own[int(index)]) for index in rng.integers(len(own), size=WALKERS)]
+        latest = range(max(0, len(own) - STARTS), len(own))
+        chosen = rng.choice(latest, size=WALKERS, replace=len(latest) < WALKERS)
+        starts = [self._held(own[int(index)]) for index in chosen]
         settings = self.settings
         step_fs = settings.step_fs(self.structure)
         kelvins = [settings.temperature_K, settings.hot_K] * (WALKERS // 2)
@@ -110,7 +118,7 @@ def label_round(
         Structures to label; only the random half where the students need steps, not labels.
     settings : LearnSettings
     factor : float
-        Calibration of the spread by the round before.
+        Calibration of the spread by earlier labels.
     seed : sequence of int
 
     Returns

@@ -39,10 +39,10 @@ def learn(
     """Train a potential of one system from any ASE calculator.
 
     Structures are sampled around the one given, labelled by the teacher, and several potentials
-    are trained on them. In each round, dynamics with these at the temperature and at 1.5 times as
-    much give new structures: half of those that are labelled are drawn at random, and tell the
-    error before they are trained on; half are those that the potentials know least of. In the end
-    the best potential is tried out, and a verdict says whether the target is reached.
+    are trained on them. In each round, dynamics with these at the temperature of use and at the
+    highest one give new structures: half of those that are labelled are drawn at random, and tell
+    the error before they are trained on; half are those that the potentials know least of. In the
+    end the best potential is tried out, and a verdict says whether the target is reached.
 
     Parameters
     ----------

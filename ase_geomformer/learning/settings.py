@@ -29,8 +29,9 @@ class LearnSettings:
     target_meV_per_A : float
         Mean absolute error of force components to reach at temperature_K.
     temperature_K : float
-        Temperature at which the potential is to be used; structures are sampled up to 1.5 times
-        as much.
+        Temperature at which the potential is to be used.
+    max_temperature_K : float or None
+        Highest temperature that is sampled; by default 1.5 times ``temperature_K``.
     max_strain : float
         Maximum strain of the cell, for structures that are periodic in all directions.
     max_labels : int or None
@@ -58,12 +59,13 @@ class LearnSettings:
     Raises
     ------
     ValueError
-        If a value is out of range.
+        If a value is out of range, or the highest temperature is not the highest.
     """
 
     minutes: float = ranged(30.0, 0, 1e6, "min", above=True)
     target_meV_per_A: float = ranged(50.0, 0, 1e5, "meV/Å", above=True)
     temperature_K: float = ranged(300.0, 0, 1e5, "K", above=True)
+    max_temperature_K: float | None = ranged(None, 0, 1e5, "K", above=True)
     max_strain: float = ranged(0.03, 0, 0.3)
     max_labels: int | None = ranged(None, 10, 10**7)
     rounds: int = ranged(4, 1, 1000)
@@ -79,11 +81,16 @@ class LearnSettings:
     def __post_init__(self) -> None:
         take_groups(self, students=StudentSettings, labels=LabelSettings)
         check_settings(self)
+        if self.hot_K <= self.temperature_K:
+            raise ValueError(
+                f"max_temperature_K = {self.max_temperature_K:g} is not above temperature_K = "
+                f"{self.temperature_K:g}"
+            )
 
     @property
     def hot_K(self) -> float:
         """The highest temperature that is sampled."""
-        return 1.5 * self.temperature_K
+        return self.max_temperature_K or 1.5 * self.temperature_K
 
     @property
     def label_limit(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,25 +15,17 @@ from safetensors.torch import save_file
 from ase_geomformer.architectures.base import architecture_class, build
 from ase_geomformer.data.frames import Frame, elements
 from ase_geomformer.data.reference import atomic_energy, force_rms, reference_energies
+from ase_geomformer.learning.side_by_side import Allowance, SideBySide
+from ase_geomformer.learning.student import Student
 from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.machine.bounded import check_regular
 from ase_geomformer.machine.files import atomic_file
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
-from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.edges import edge_table
 from ase_geomformer.training.energy_shift import centre
 from ase_geomformer.training.losses import LossSettings, TargetLoss
-from ase_geomformer.training.objective import Objective
-from ase_geomformer.training.optimizers import OPTIMIZERS
-from ase_geomformer.training.schedule import warm_average
-from ase_geomformer.training.settings import OptimizerSettings
-
-WARMUP_STEPS = 30
-CLIP_NORM = 10.0
-# The average of the weights follows them within some hundred steps, as rounds are short.
-EMA_DECAY = 0.99
 
 
 @dataclass(frozen=True)
@@ -58,84 +49,6 @@ class Schedule:
             return 1.0
         part = min(1.0, (progress - self.constant_until) / (1.0 - self.constant_until))
         return float(self.floor + (1.0 - self.floor) * 0.5 * (1.0 + np.cos(np.pi * part)))
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """How much a slice of the training may take: seconds, or a number of steps.
-
-    Attributes
-    ----------
-    begin, end : float
-        Which part of the whole training it is, from 0 to 1.
-    seconds : float or None
-    steps : int or None
-        Steps of each member, instead of seconds.
-    """
-
-    begin: float
-    end: float
-    seconds: float | None = None
-    steps: int | None = None
-
-    def progress(self) -> Iterator[float]:
-        """Progress of the whole training at each step, until the slice is used up."""
-        started, made = time.monotonic(), 0
-        while True:
-            if self.steps is not None:
-                part = made / max(1, self.steps)
-            else:
-                part = (time.monotonic() - started) / max(1e-9, self.seconds or 0.0)
-            if part >= 1.0:
-                return
-            yield self.begin + part * (self.end - self.begin)
-            made += 1
-
-
-class Student:
-    """One member: a potential in training, its optimizer and the average of its weights."""
-
-    def __init__(self, potential: Potential, settings: StudentSettings, loss: LossSettings) -> None:
-        self.potential = potential.float().train()
-        self.optimizer_settings = OptimizerSettings(learning_rate=settings.learning_rate)
-        self.loss = loss
-        self.average = {n: p.detach().clone() for n, p in self.potential.named_parameters()}
-        self.steps = 0
-        self._averaging = warm_average(EMA_DECAY)
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin with a new optimizer, whose learning rate rises from zero."""
-        self.optimizer = OPTIMIZERS["muon"](self.potential, self.optimizer_settings)
-        self._warm = 0
-
-    def step(self, batch: LabelledGraph, scale: float, factor: float) -> None:
-        """One optimizer step, with a learning rate of ``factor`` times the maximum."""
-        objective = Objective(self.potential, self.loss, scale)
-        weights = torch.tensor([t.weight for t in objective.targets.values()], dtype=torch.float64)
-        self._warm += 1
-        warm = min(1.0, self._warm / WARMUP_STEPS)
-        for group in self.optimizer.param_groups:
-            group["lr"] = warm * factor * self.optimizer_settings.learning_rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = objective(batch, weights, objective.counts(batch)).loss
-        if not torch.isfinite(loss):
-            return  # of one batch; its weights are left as they are
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.potential.parameters(), CLIP_NORM)
-        self.optimizer.step()
-        with torch.no_grad():
-            for name, value in self.potential.named_parameters():
-                self.average[name].copy_(self._averaging(self.average[name], value, self.steps))
-        self.steps += 1
-
-    def averaged(self) -> Potential:
-        """A copy with the averaged weights, for evaluation."""
-        found = self.potential.copy(device="cpu")
-        with torch.no_grad():
-            for name, value in found.named_parameters():
-                value.copy_(self.average[name])
-        return found.eval()
 
 
 class Students:
@@ -169,7 +82,7 @@ class Students:
                 energy_scale=self.scale,
                 terms=build_terms(settings.terms),
             )
-            self.members.append(Student(potential, settings, loss))
+            self.members.append(Student(potential, settings.learning_rate, loss, self.scale))
 
     @property
     def steps(self) -> int:
@@ -183,7 +96,7 @@ class Students:
         schedule: Callable[[float], float],
         show: Callable[[float], None] = lambda progress: None,
     ) -> int:
-        """Train all members in turn, a step each; the number of steps of each.
+        """Train all members side by side; the number of steps of each.
 
         The optimizers start anew, so that a run that is resumed here does as one that was never
         interrupted.
@@ -199,21 +112,15 @@ class Students:
         """
         potential = self.members[0].potential
         data = GraphDataset(frames, potential.cutoff, far_cutoff=potential.far_cutoff)
-        orders = [
-            batches(len(data), self.settings.batch_size, [self.seed, index, student.steps])
-            for index, student in enumerate(self.members)
-        ]
-        made = 0
-        for student in self.members:
+
+        def stepper(index: int, student: Student) -> Callable[[float], None]:
+            seed = [self.seed, index, student.steps]
+            order = batches(len(data), self.settings.batch_size, seed)
             student.restart()
-        with torch.enable_grad():
-            for progress in allowance.progress():
-                factor = schedule(progress)
-                for student, order in zip(self.members, orders, strict=True):
-                    student.step(data.batch(next(order)), self.scale, factor)
-                made += 1
-                show(progress)
-        return made
+            return lambda progress: student.step(data.batch(next(order)), schedule(progress))
+
+        steppers = [stepper(index, student) for index, student in enumerate(self.members)]
+        return SideBySide(steppers, allowance, show).run()
 
     def potentials(self, frames: Sequence[Frame] = ()) -> list[Potential]:
         """The members with averaged weights, energies shifted to fit the frames on average."""

@@ -14,7 +14,7 @@ ROUNDS_AT_TARGET = 2
 MOST_EXCEEDING = 0.01
 # Drift of the total energy at constant energy, meV/atom/ps.
 MOST_DRIFT = 1.0
-# Errors at 1.5 times the temperature may be larger than the target by this factor.
+# Errors at the highest temperature may be larger than the target by this factor.
 HOT_FACTOR = 1.6
 # Errors on new structures above so many times those on the training set ask for labels.
 MEMORISED = 1.4

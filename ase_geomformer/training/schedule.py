@@ -19,7 +19,7 @@ DECAYS: dict[str, Callable[[float, float], float]] = {
 }
 
 
-# The most of the time of a training, where that is limited, that the learning rate rises.
+# The most of the steps, and of the time where that is limited, that the learning rate rises.
 WARMUP_SHARE = 0.1
 
 
@@ -42,7 +42,7 @@ class LearningRateFactor:
 
     def __init__(self, settings: OptimizerSettings, steps: int) -> None:
         self.kind, self.steps = settings.schedule, steps
-        self.warmup_steps = settings.warmup_steps
+        self.warmup_steps = min(settings.warmup_steps, int(WARMUP_SHARE * steps))
         self.time_used = 0.0
         self.floor = settings.final_learning_rate / settings.learning_rate
         self.plateau_factor, self.plateau_patience = (

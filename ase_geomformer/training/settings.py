@@ -30,8 +30,8 @@ class OptimizerSettings:
         ``cosine``, ``exponential``, ``plateau`` (divide by ``plateau_factor`` when the
         validation loss stalls) or ``constant``.
     warmup_steps
-        Number of steps over which the learning rate rises from zero; with run.minutes, at most a
-        tenth of the time.
+        Number of steps over which the learning rate rises from zero: at most a tenth of all
+        steps, and with run.minutes of the time.
     weight_decay
         Decoupled weight decay of matrices; vectors are not decayed.
     amsgrad

@@ -16,6 +16,7 @@ from ase.md.langevin import Langevin
 
 import ase_geomformer
 from ase_geomformer.cli import main
+from ase_geomformer.committee import CommitteeCalculator
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.learning.identity import structure_key
@@ -45,7 +46,7 @@ STUDENTS = StudentSettings(members=2, settings=TINY)
 SETTINGS = LearnSettings(
     max_labels=48,
     rounds=2,
-    steps_per_round=60,
+    steps_per_round=50,
     target_meV_per_A=200.0,
     relaxation_steps=3,
     timestep_fs=4.0,
@@ -113,8 +114,9 @@ def test_the_folder_is_whole(learned: LearnResult) -> None:
     assert card is not None
     assert "emt" in card.data[0].level_of_theory
     assert card.figures["teacher_calls"] == learned.calls
-    committee = [ase_geomformer.load_potential(p) for p in (learned.output / "committee").iterdir()]
-    assert len(committee) == 2
+    committee = CommitteeCalculator(learned.output / "committee")
+    assert len(committee.members) == 2
+    assert committee.calibration == learned.errors["spread_calibration"] >= 1.0
 
 
 def test_the_verdict_follows_from_the_figures(learned: LearnResult) -> None:
@@ -152,33 +154,31 @@ class Killed(BaseException):
     """The run ends here, without any clean-up of its own."""
 
 
+# A run of few steps, all of whose parts are there.
+SHORT = replace(SETTINGS, max_labels=28, rounds=1, steps_per_round=6, explore_fs=80.0)
 # Methods after whose n-th call of a process it ends: labels, state, training, exploration.
-CUTS = [(LabelStore, "add", 20), (Learner, "_save", 2), (Learner, "_train", 1)]
+CUTS = [(LabelStore, "add", 12), (Learner, "_save", 2), (Learner, "_train", 1)]
 CUTS += [(LabelStore, "add", 2), (Learner, "_accept", 1)]
 
 
 def test_a_run_that_is_cut_again_and_again_ends_the_same(
-    learned: LearnResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert learned.output is not None
-
-    def run() -> LearnResult:
-        return learn(
-            crystal(), EMT(), SETTINGS, output=tmp_path / "out", resume=True, progress=False
-        )
+    def run(name: str) -> LearnResult:
+        return learn(crystal(), EMT(), SHORT, output=tmp_path / name, resume=True, progress=False)
 
     for owner, name, moment in CUTS:
         with monkeypatch.context() as patched:
             patched.setattr(owner, name, _ends(getattr(owner, name), moment))
             with pytest.raises(Killed):
-                run()
-    result = run()
-    stores = [LabelStore(folder / STORE_FILE) for folder in (tmp_path / "out", learned.output)]
-    assert result.calls == learned.calls
+                run("cut")
+    cut, whole = run("cut"), run("whole")
+    stores = [LabelStore(tmp_path / name / STORE_FILE) for name in ("cut", "whole")]
+    assert cut.calls == whole.calls
     assert [structure_key(frame.atoms) for frame in stores[0].frames] == [
         structure_key(frame.atoms) for frame in stores[1].frames
     ]
-    assert result.errors["use_meV_per_A"] == learned.errors["use_meV_per_A"]
+    assert cut.errors["use_meV_per_A"] == whole.errors["use_meV_per_A"]
 
 
 def _ends(method: Any, moment: int) -> Any:
@@ -215,6 +215,7 @@ def test_a_teacher_that_fails_for_the_structure_is_refused_at_once(tmp_path: Pat
         (["--minutes", "-1"], "minutes = -1"),
         (["--students.settings", "{num_features: 63}"], "num_features"),
         (["--students.members", "1"], "members = 1"),
+        (["--max_temperature_K", "200"], "max_temperature_K = 200 is not above"),
         (["--teacher", "no_such_package:calculator"], "cannot be loaded"),
     ],
 )

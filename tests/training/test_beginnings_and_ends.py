@@ -56,6 +56,13 @@ def test_the_warm_up_is_at_most_a_tenth_of_the_time() -> None:
     assert factor(9) == pytest.approx(0.5)
 
 
+def test_the_warm_up_is_at_most_a_tenth_of_the_steps() -> None:
+    optimizer = OptimizerSettings(schedule="constant", warmup_steps=500)
+    short = LearningRateFactor(optimizer, 200)
+    assert [short(step) for step in (0, 9, 19, 199)] == pytest.approx([0.05, 0.5, 1.0, 1.0])
+    assert LearningRateFactor(optimizer, 10**4)(249) == pytest.approx(0.5)
+
+
 def test_the_learning_rate_falls_with_the_time() -> None:
     factor = LearningRateFactor(OptimizerSettings(warmup_steps=0), 10**6)
     factor.time_used = 0.5
