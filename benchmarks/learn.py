@@ -142,7 +142,8 @@ def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
     }
     title, structure = case.title, case.structure()
     if options.structure:
-        structure = read(options.structure)
+        found = read(options.structure)
+        structure = found if isinstance(found, Atoms) else found[-1]
         title = f"{structure.get_chemical_formula()}, {len(structure)} atoms, GFN2-xTB"
     settings = replace(case.settings, **changes)
     kind = "random" if options.random else "selected"
@@ -153,15 +154,15 @@ def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
             patch.object(rounds, "select_uncertain", first_ones if options.random else select),
         ):
             learn(structure, case.teacher, settings, output=output, resume=True)
-    found = json.loads((output / RESULT_FILE).read_text())
+    result = json.loads((output / RESULT_FILE).read_text())
     taken = ("reason", "wall_time_s", "calls", "training_steps", "errors", "notes")
     return {
         "case": title,
         "kind": kind,
         "seed": seed,
         "minutes": settings.minutes if options.steps is None else None,
-        **{key: found[key] for key in taken},
-        "rounds": [one["errors"] for one in found["rounds"]],
+        **{key: result[key] for key in taken},
+        "rounds": [one["errors"] for one in result["rounds"]],
         "test": [judge(output, structure, case.teacher, kelvin) for kelvin in case.temperatures_K],
     }
 
@@ -190,7 +191,8 @@ def judge(output: Path, structure: Atoms, teacher: Teacher, kelvin: float) -> di
         "frames": len(frames),
         "force_mae_meV_per_A": 1e3 * float(np.mean(own)),
         "committee_mae_meV_per_A": 1e3 * float(np.mean(mean)),
-        "mean_force_meV_per_A": 1e3 * float(np.mean([np.abs(f.forces).mean() for f in frames])),
+        "mean_force_meV_per_A": 1e3
+        * float(np.mean([np.abs(np.asarray(f.forces)).mean() for f in frames])),
         "error_over_spread": quality.calibration,
         "correlation": quality.correlation,
     }
