@@ -43,6 +43,7 @@ VERBS = {
     "relax-many": "relaxation of many structures at once",
     "eos": "equation of state of a crystal",
     "elastic": "elastic constants of a crystal",
+    "surface": "surface energies of a crystal, all terminations",
     "neb": "reaction path and barrier between two minima",
     "saddle": "transition state near one structure",
     "irc": "reaction coordinate from a saddle point down to both minima",

@@ -175,6 +175,15 @@ RECIPES = {
         "final.extxyz, final.traj, elastic.png, settings.yaml and result.json.",
         resumes=False,
     ),
+    "surface": RecipeVerb(
+        "surface",
+        "SurfaceSettings",
+        "Surface energies of a crystal along a plane of Miller indices: all places to part it are "
+        "enumerated, and the energies of slabs of several thicknesses are fitted. Writes "
+        "slabs.traj, final.extxyz, final.traj, surface.png, settings.yaml and result.json. The "
+        "exit code is 1 if a relaxation did not converge.",
+        resumes=False,
+    ),
     "neb": RecipeVerb(
         "neb",
         "NEBSettings",

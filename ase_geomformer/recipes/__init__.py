@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from ase_geomformer.recipes.relaxation.result import RelaxManyResult, RelaxResult
     from ase_geomformer.recipes.relaxation.run import relax
     from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
+    from ase_geomformer.recipes.surfaces.result import SurfaceResult
+    from ase_geomformer.recipes.surfaces.run import surface
+    from ase_geomformer.recipes.surfaces.settings import SurfaceSettings
     from ase_geomformer.recipes.transition_state.refinement import refine_saddle
     from ase_geomformer.recipes.transition_state.result import SaddleResult
     from ase_geomformer.recipes.transition_state.run import saddle
@@ -78,6 +81,8 @@ __all__ = [
     "RelaxSettings",
     "SaddleResult",
     "SaddleSettings",
+    "SurfaceResult",
+    "SurfaceSettings",
     "VibrationsResult",
     "VibrationsSettings",
     "cohesive_energy",
@@ -91,6 +96,7 @@ __all__ = [
     "relax",
     "relax_many",
     "saddle",
+    "surface",
     "surface_energy",
     "thermal_conductivity",
     "vacancy_formation_energy",
@@ -121,6 +127,8 @@ _HOME = {
     "RelaxSettings": "recipes.relaxation.settings",
     "SaddleResult": "recipes.transition_state.result",
     "SaddleSettings": "recipes.transition_state.settings",
+    "SurfaceResult": "recipes.surfaces.result",
+    "SurfaceSettings": "recipes.surfaces.settings",
     "VibrationsResult": "recipes.modes.result",
     "VibrationsSettings": "recipes.modes.settings",
     "cohesive_energy": "recipes.defects",
@@ -134,6 +142,7 @@ _HOME = {
     "relax": "recipes.relaxation.run",
     "relax_many": "recipes.relaxation.many",
     "saddle": "recipes.transition_state.run",
+    "surface": "recipes.surfaces.run",
     "surface_energy": "recipes.defects",
     "thermal_conductivity": "recipes.lattice.conductivity.run",
     "vacancy_formation_energy": "recipes.defects",

@@ -39,6 +39,7 @@ from ase_geomformer.recipes.path import figure as path
 from ase_geomformer.recipes.reaction_coordinate import figure as reaction_coordinate
 from ase_geomformer.recipes.relaxation import figure as relaxation
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
+from ase_geomformer.recipes.surfaces import figure as surfaces
 from ase_geomformer.recipes.transition_state import figure as transition_state
 
 RNG = np.random.default_rng(0)
@@ -75,6 +76,7 @@ def samples(folder: Path) -> dict[str, Callable[[], Figure]]:
         "recipes.path.figure.plot": lambda: path.plot(_neb()),
         "recipes.transition_state.figure.plot": lambda: transition_state.plot(_search(), 1e-3),
         "recipes.reaction_coordinate.figure.plot": lambda: reaction_coordinate.plot(_irc()),
+        "recipes.surfaces.figure.plot": lambda: surfaces.plot(_surface()),
         "recipes.lattice.phonons.figure.draw_bands": lambda: phonons.draw_bands(_phonons()),
         "recipes.lattice.phonons.figure.draw_overlay": lambda: phonons.draw_overlay(
             {"harmonic": _phonons(), "effective, 300 K": _phonons(1.05)}
@@ -214,6 +216,20 @@ def _irc() -> Any:
         coordinate=x, energies=np.cos(x) - 1.0, fmax=np.abs(np.sin(x)), imaginary_per_cm=-1803.1,
         end_energies=np.array([-0.93, -0.46]), barrier_forward_eV=0.93, barrier_reverse_eV=0.46,
         reaction_energy_eV=0.47,
+    )  # fmt: skip
+
+
+def _surface() -> Any:
+    thickness = np.array([12.0, 15.1, 18.3, 21.4])
+    return Sample(
+        bulk=bulk("Si"), miller=[1, 1, 1],
+        terminations=[
+            Sample(
+                cut=Sample(name="Si|Si"), energy_J_per_m2=energy, thickness_A=thickness,
+                by_thickness_J_per_m2=energy + 0.01 * RNG.normal(size=4),
+            )
+            for energy in (1.444, 2.191)
+        ],
     )  # fmt: skip
 
 

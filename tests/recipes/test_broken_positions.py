@@ -15,7 +15,7 @@ from ase_geomformer import recipes
 from ase_geomformer.commands.singlepoint import frame_results
 from ase_geomformer.trust import selftest
 
-CRYSTAL = ("eos", "elastic", "phonons", "qha", "thermal_conductivity")
+CRYSTAL = ("eos", "elastic", "surface", "phonons", "qha", "thermal_conductivity")
 RECIPES: dict[str, Callable[..., Any]] = {
     "relax": recipes.relax,
     "relax_many": lambda atoms, *rest, **keywords: recipes.relax_many([atoms], *rest, **keywords),
