@@ -58,7 +58,7 @@ class SurfaceSettings:
 
     def __post_init__(self) -> None:
         check_settings(self)
-        fits = len(self.miller) == 3 and any(self.miller)
+        fits = isinstance(self.miller, list | tuple) and len(self.miller) == 3 and any(self.miller)
         require(self, fits, "miller", "three whole numbers, not all of them zero")
 
     @property
