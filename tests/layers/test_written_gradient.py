@@ -24,6 +24,27 @@ from ase_geomformer.potential import Potential
 pytestmark = pytest.mark.quick
 
 NARROW = {"cutoff": 4.0, "num_features": 24, "num_radial_basis": 8, "num_layers": 2}
+STEERABLE = {
+    "cutoff": 4.0,
+    "num_channels": 8,
+    "num_layers": 2,
+    "num_heads": 2,
+    "num_radial_basis": 8,
+    "radial_width": 8,
+    "steerable_width": 6,
+    "spherical_width": 10,
+    "attention_width": 12,
+    "energy_width": 8,
+    "avg_num_neighbors": 8.0,
+}
+STREAMS = {
+    "cutoff": 4.0,
+    "num_features": 16,
+    "num_blocks": 2,
+    "num_heads": 2,
+    "num_radial_basis": 8,
+    "energy_width": 8,
+}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "so3krates": ("so3krates", {**NARROW, "num_heads": 2, "avg_num_neighbors": 8.0}),
     "activations": (
@@ -39,7 +60,36 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "dense": ("so3krates-dense", {**NARROW, "num_heads": 4, "spherical_filter": False}),
     "2022": ("so3krates-2022", {**NARROW, "num_heads": 2, "degrees": (1, 2)}),
+    "est": ("est", {**STEERABLE, "messages": "so2"}),
+    "est, general": (
+        "est",
+        {
+            **STEERABLE,
+            "messages": "so2",
+            "parity": False,
+            "lmax": 3,
+            "mmax": 1,
+            "num_heads": 3,
+            "spherical_heads": 2,
+        },
+    ),
+    "est, filters": ("est", {**STEERABLE, "branches": "spherical"}),
+    "est, steerable": ("est", {**STEERABLE, "lmax": 1, "branches": "steerable"}),
+    "geomformer": ("geomformer", STREAMS),
+    "geomformer, bare": (
+        "geomformer",
+        {
+            **STREAMS,
+            "distance_bias": False,
+            "edge_values": False,
+            "directional_messages": False,
+            "activation": "gelu",
+        },
+    ),
 }
+# Where single weights are trained: parts of names, and of those that are not.
+TRAINED = {"so3krates": ("layers.1.attention", "radial"), "est": ("layers.1.", "filters")}
+TRAINED["geomformer"] = ("blocks.0.", "filters")
 EXACT = {"rtol": 1e-11, "atol": 1e-11}
 
 
@@ -50,6 +100,10 @@ def potential(request: pytest.FixtureRequest) -> Potential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         made = Potential(build(name, settings), ["C", "H", "O"], terms=build_terms({"zbl": {}}))
+        with torch.no_grad():
+            # Biases and gains are zero and one at the start, which would hide how they enter.
+            for weight in made.architecture.parameters():
+                weight += 0.05 * torch.randn_like(weight)
     return made.copy()
 
 
@@ -136,8 +190,9 @@ def test_single_trained_weights_have_gradients(
 ) -> None:
     """All others are frozen. In the first layer some have no effect yet."""
     graph = graph_of(potential, crystal(rng))
+    inside, outside = TRAINED[potential.architecture.name.split("-")[0]]
     for name, weight in potential.named_parameters():
-        if "layers.1.attention" in name and "radial" not in name:
+        if inside in name and outside not in name:
             weight.requires_grad_()
             energies = potential(graph, ("energies",))["energies"]
             (slope,) = torch.autograd.grad(energies.square().sum(), weight)

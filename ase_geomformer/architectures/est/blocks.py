@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.est.degree_linear import SteerableNorm
 from ase_geomformer.architectures.est.filters import FilterMessages
 from ase_geomformer.architectures.est.graph_attention import GraphAttention
+from ase_geomformer.architectures.est.packing import update_weights
 from ase_geomformer.architectures.est.settings import BRANCHES, EstSettings
 from ase_geomformer.architectures.est.sphere.attention import SphericalBranch
 from ase_geomformer.architectures.est.sphere.gate import InvariantGate
 from ase_geomformer.architectures.est.steerable import SteerableExpert
+from ase_geomformer.architectures.est.written_update import UpdateWeights, WrittenUpdate
 from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.frozen import FrozenModule
 
 
-def filter_messages(settings: EstSettings) -> nn.Module:
+def filter_messages(settings: EstSettings) -> FilterMessages:
     """The module that ``messages="filters"`` asks for."""
     return FilterMessages(
         settings.lmax,
@@ -27,7 +33,7 @@ def filter_messages(settings: EstSettings) -> nn.Module:
     )
 
 
-def graph_attention(settings: EstSettings) -> nn.Module:
+def graph_attention(settings: EstSettings) -> GraphAttention:
     """The module that ``messages="so2"`` asks for."""
     return GraphAttention(
         settings.lmax,
@@ -41,10 +47,13 @@ def graph_attention(settings: EstSettings) -> nn.Module:
     )
 
 
-MESSAGES = {"filters": filter_messages, "so2": graph_attention}
+MESSAGES: dict[str, Callable[[EstSettings], FilterMessages | GraphAttention]] = {
+    "filters": filter_messages,
+    "so2": graph_attention,
+}
 
 
-class Update(nn.Module):
+class Update(FrozenModule[UpdateWeights]):
     """The mixture of experts on each atom: steerable ones, spherical ones, and their gate."""
 
     def __init__(self, settings: EstSettings) -> None:
@@ -72,6 +81,27 @@ class Update(nn.Module):
             )
         total = settings.experts * len(wanted)
         self.gate = InvariantGate(channels, total) if total > 1 else None
+        self.can_freeze = settings.experts == 1 and (
+            self.spherical is None or self.spherical.can_freeze
+        )
+
+    def added(self, features: Tensor, norm: SteerableNorm) -> Tensor:
+        """Features (N, (L+1)^2, C) with their update, which reads them normalised."""
+        plain = partial(self._plain, norm=norm)
+        if not self.is_frozen or not self.can_freeze or not len(features):
+            return plain(features)
+        (added,) = WrittenUpdate(plain, self.packed(norm))(features)
+        return added
+
+    def _plain(self, features: Tensor, norm: SteerableNorm) -> Tensor:
+        return features + self(norm(features))
+
+    @property
+    def first_weight(self) -> Tensor:
+        return next(self.parameters())
+
+    def pack(self, *others: nn.Module) -> UpdateWeights:
+        return update_weights(self, *others)
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalised features (N, (L+1)^2, C) to their update."""
@@ -100,5 +130,5 @@ class Layer(nn.Module):
         self.update = Update(settings)
 
     def forward(self, features: Tensor, edges: Edges) -> Tensor:
-        features = features + self.messages(self.norm_1(features), edges)
-        return features + self.update(self.norm_2(features))
+        features = self.messages.added(features, self.norm_1, edges)
+        return self.update.added(features, self.norm_2)

@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from ase_geomformer.architectures.est.written_norm import FrozenNorm
 from ase_geomformer.layers.dense import lecun_normal_
 from ase_geomformer.layers.harmonics import DegreeSum
 
@@ -51,10 +52,14 @@ class DegreeLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.register_buffer("owner", component_degrees(lmax), persistent=False)
 
+    @property
+    def by_component(self) -> Tensor:
+        """The matrix of each component: ((L+1)^2, in_channels, out_channels)."""
+        return self.weight.index_select(0, self.owner)
+
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, (L+1)^2, in_channels) to (N, (L+1)^2, out_channels)."""
-        weight = self.weight.index_select(0, self.owner)
-        values = torch.bmm(features.transpose(0, 1), weight).transpose(0, 1)
+        values = torch.bmm(features.transpose(0, 1), self.by_component).transpose(0, 1)
         if self.bias is None:
             return values
         return torch.cat([values[:, :1] + self.bias, values[:, 1:]], dim=1)
@@ -90,8 +95,16 @@ class SteerableNorm(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Features (N, (L+1)^2, C) to features of the same shape."""
         mean_square = (features * features * self.shares).sum(dim=(1, 2), keepdim=True)
-        weight = self.weight.index_select(0, self.owner).squeeze(1)
-        return features * torch.rsqrt(mean_square + self.eps) * weight
+        return features * torch.rsqrt(mean_square + self.eps) * self.by_component
+
+    @property
+    def by_component(self) -> Tensor:
+        """The weights of each component: ((L+1)^2, C)."""
+        return self.weight.index_select(0, self.owner).squeeze(1)
+
+    def frozen(self) -> FrozenNorm:
+        """The same with its gradient written out."""
+        return FrozenNorm(self.shares, self.by_component, self.eps)
 
 
 class DegreeInvariants(nn.Module):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.est.degree_linear import by_degree
+from ase_geomformer.architectures.est.written_frames import FrameConstants, WrittenFrames
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.harmonics import SphericalHarmonics
 
@@ -23,9 +24,12 @@ CLOSE = 0.8  # cosine of an angle that common lattices do not have
 
 @dataclass(frozen=True)
 class FramedEdges(Edges):
-    """Edges with the matrices of :class:`EdgeFrames`, one tensor for each degree from one on."""
+    """Edges with the matrices of :class:`EdgeFrames`, one tensor for each degree from one on.
 
-    rotations: tuple[Tensor, ...]
+    Or all of them joined in one, see :meth:`EdgeFrames.joined`.
+    """
+
+    rotations: tuple[Tensor, ...] | Tensor
 
 
 def frame_axes(directions: Tensor) -> Tensor:
@@ -35,11 +39,16 @@ def frame_axes(directions: Tensor) -> Tensor:
     leans towards z of the laboratory, or towards x for edges close to z, so that the frame never
     degenerates and is smooth on either side of where it changes.
     """
-    x_axis, _, z_axis = torch.eye(3, dtype=directions.dtype, device=directions.device)
-    lean = torch.where(directions[:, 2:].abs() > CLOSE, x_axis, z_axis)
+    lean = _lean(directions)
     overlap = (lean * directions).sum(dim=-1, keepdim=True)
     first = (lean - overlap * directions) * torch.rsqrt(1.0 - overlap * overlap)
     return torch.stack([first, torch.linalg.cross(directions, first), directions], dim=1)
+
+
+def _lean(directions: Tensor) -> Tensor:
+    """The axes (E, 3) of the laboratory towards which the x axes of frames lean."""
+    x_axis, _, z_axis = torch.eye(3, dtype=directions.dtype, device=directions.device)
+    return torch.where(directions[:, 2:].abs() > CLOSE, x_axis, z_axis)
 
 
 class EdgeFrames(nn.Module):
@@ -69,6 +78,14 @@ class EdgeFrames(nn.Module):
             kept = torch.tensor([l + m for m in signed_orders(min(l, mmax))])
             self.register_buffer(f"inverse_{l}", inverses[l], persistent=False)
             self.register_buffer(f"kept_{l}", kept, persistent=False)
+        rows = ordered_rows(lmax, mmax)
+        self.constants = FrameConstants(lmax, rows)
+        # Rows as ``forward`` has them, degree by degree.
+        found = [(l, m) for l in range(lmax + 1) for m in signed_orders(min(l, mmax))]
+        order = torch.tensor([found.index(row) for row in rows])
+        self.register_buffer("order", order, persistent=False)
+
+    order: Tensor
 
     def forward(self, directions: Tensor) -> tuple[Tensor, ...]:
         """Unit vectors (E, 3) to the matrices of the degrees 1 .. L."""
@@ -79,6 +96,38 @@ class EdgeFrames(nn.Module):
             part.index_select(2, getattr(self, f"kept_{l}")).mT @ getattr(self, f"inverse_{l}")
             for l, part in zip(self.degrees, parts, strict=True)
         )
+
+    def joined(self, directions: Tensor) -> Tensor:
+        """Unit vectors (E, 3) to one matrix (E, K, (L+1)^2), rows as of :func:`ordered_rows`."""
+        written = WrittenFrames(frame_axes, _lean, self._join, self.constants)
+        (matrix,) = written(directions)
+        return matrix
+
+    def _join(self, directions: Tensor) -> Tensor:
+        unit = directions.new_ones(directions.shape[0], 1, 1)
+        last = len(self.degrees)
+        blocks = [
+            nn.functional.pad(block, (l * l, (last + 1) ** 2 - (l + 1) ** 2))
+            for l, block in enumerate((unit, *self(directions)))
+        ]
+        return torch.cat(blocks, dim=1).index_select(1, self.order)
+
+
+def divided(matrix: Tensor, lmax: int, mmax: int) -> tuple[Tensor, ...]:
+    """A matrix of :meth:`EdgeFrames.joined` to those of the degrees 1 .. L."""
+    rows = ordered_rows(lmax, mmax)
+    orders = [[rows.index((l, m)) for m in signed_orders(min(l, mmax))] for l in range(lmax + 1)]
+    return tuple(matrix[:, orders[l], l * l : (l + 1) ** 2] for l in range(1, lmax + 1))
+
+
+def ordered_rows(lmax: int, mmax: int) -> list[tuple[int, int]]:
+    """Degree and order of the components in frames as :func:`to_frames` has them in its blocks."""
+    return [
+        (l, sign * m)
+        for m in range(mmax + 1)
+        for sign in ((1, -1) if m else (1,))
+        for l in range(m, lmax + 1)
+    ]
 
 
 def signed_orders(mmax: int) -> list[int]:

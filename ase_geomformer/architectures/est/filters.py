@@ -15,7 +15,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.architectures.est.degree_linear import DegreeLinear, by_degree
+from ase_geomformer.architectures.est.degree_linear import DegreeLinear, SteerableNorm, by_degree
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.heads import head_spread, head_sum
@@ -105,6 +105,10 @@ class FilterMessages(nn.Module):
         if heads:
             self.query, self.key = dense(channels, channels), dense(channels, channels)
         self.out = DegreeLinear(lmax, channels, channels)
+
+    def added(self, features: Tensor, norm: SteerableNorm, edges: Edges) -> Tensor:
+        """Features (N, (L+1)^2, C) with their update, which reads them normalised."""
+        return features + self(norm(features), edges)
 
     def forward(self, features: Tensor, edges: Edges) -> Tensor:
         """Features (N, (L+1)^2, C) to their update, of the same shape.

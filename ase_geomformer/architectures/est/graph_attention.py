@@ -9,20 +9,37 @@ softmax, where it keeps the sum over neighbours continuous, and outside.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.architectures.est.degree_linear import DegreeLinear, component_degrees
-from ase_geomformer.architectures.est.edge_frame import FramedEdges, from_frames, to_frames
+from ase_geomformer.architectures.est.degree_linear import (
+    DegreeLinear,
+    SteerableNorm,
+    component_degrees,
+)
+from ase_geomformer.architectures.est.edge_frame import (
+    FramedEdges,
+    divided,
+    from_frames,
+    to_frames,
+)
 from ase_geomformer.architectures.est.filters import RadialNetwork
+from ase_geomformer.architectures.est.packing import attention_weights
 from ase_geomformer.architectures.est.so2 import SO2Linear
+from ase_geomformer.architectures.est.written_attention import AttentionWeights, WrittenAttention
+from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.dense import dense
+from ase_geomformer.layers.frozen import FrozenModule
 from ase_geomformer.layers.heads import head_spread, head_sum
+from ase_geomformer.layers.spline import SplinePoint
 
 LARGEST_LOGIT = 5.0
 
 
-class GraphAttention(nn.Module):
+class GraphAttention(FrozenModule[AttentionWeights]):
     """Update of steerable features by attention over neighbours; see the module.
 
     Parameters
@@ -54,7 +71,7 @@ class GraphAttention(nn.Module):
         parity: bool = True,
     ) -> None:
         super().__init__()
-        self.heads, self.width = heads, width
+        self.lmax, self.heads, self.width = lmax, heads, width
         self.sizes = [lmax - m + 1 for m in range(mmax + 1)]
         self.sender = DegreeLinear(lmax, channels, width)
         self.receiver = DegreeLinear(lmax, channels, width, bias=False)
@@ -69,13 +86,64 @@ class GraphAttention(nn.Module):
         lost = torch.sqrt((2.0 * owner + 1.0).clamp(min=2.0 * mmax + 1.0) / (2.0 * mmax + 1.0))
         self.register_buffer("truncation", lost.double()[:, None], persistent=False)
 
+    def added(self, features: Tensor, norm: SteerableNorm, edges: Edges) -> Tensor:
+        """Features (N, (L+1)^2, C) with their update, which reads them normalised."""
+        assert isinstance(edges, FramedEdges)
+        frames = edges.rotations
+        if not self.is_frozen or not isinstance(frames, Tensor):
+            return features + self(norm(features), edges)
+        point, radial = None, edges.radial
+        if isinstance(radial, SplinePoint):
+            point, radial = radial, radial.distances
+        else:
+            radial = self.filters.of_radial(radial)
+        written = WrittenAttention(
+            plain=partial(self._plain, norm=norm, edges=edges),
+            receivers=edges.receivers,
+            senders=edges.senders,
+            point=point,
+            table=self.filters.table,
+            packed=self.packed(norm),
+            sizes=self.sizes,
+        )
+        (added,) = written(features, frames, edges.envelope, radial)
+        return added
+
+    def _plain(
+        self,
+        features: Tensor,
+        frames: Tensor,
+        envelope: Tensor,
+        radial: Tensor,
+        *,
+        norm: SteerableNorm,
+        edges: FramedEdges,
+    ) -> Tensor:
+        if isinstance(edges.radial, SplinePoint):
+            radial = self.filters(replace(edges.radial, distances=radial))
+        edges = replace(edges, rotations=frames, envelope=envelope)
+        return features + self._update(norm(features), edges, radial)
+
+    @property
+    def first_weight(self) -> Tensor:
+        return self.sender.weight
+
+    def pack(self, *others: nn.Module) -> AttentionWeights:
+        return attention_weights(self, *others, largest=LARGEST_LOGIT)
+
     def forward(self, features: Tensor, edges: FramedEdges) -> Tensor:
         """Features (N, (L+1)^2, C) to their update, of the same shape."""
+        return self._update(features, edges, self.filters(edges.radial))
+
+    def _update(self, features: Tensor, edges: FramedEdges, radial: Tensor) -> Tensor:
+        rotations = edges.rotations
+        if isinstance(rotations, Tensor):
+            rotations = divided(rotations, self.lmax, len(self.sizes) - 1)
         pair = edges.senders.gather(self.sender(features))
         pair = pair + edges.receivers.gather(self.receiver(features))
-        framed = to_frames(pair, edges.rotations)
+        framed = to_frames(pair, rotations)
         # One filter for each degree and |m|, one gate for each degree but the scalars'.
-        filters = self.filters(edges.radial).unflatten(-1, (1, -1, self.width))
+        filters = radial.unflatten(-1, (1, -1, self.width))
         filters = filters.split(self.sizes, dim=2)
         hidden, invariants = self.first([x * f for x, f in zip(framed, filters, strict=True)])
         for_logits, for_gates = invariants.split(self.parts, dim=-1)
@@ -87,7 +155,7 @@ class GraphAttention(nn.Module):
         gated += [gates[:, :, m:] * pair for m, pair in enumerate(pairs)]
         values, _ = self.second(gated)
         weights = head_spread(self.weights(for_logits, edges), self.width)
-        message = from_frames(values, edges.rotations) * weights[:, None]
+        message = from_frames(values, rotations) * weights[:, None]
         return self.out(self.truncation * edges.receivers.sum(message))
 
     def weights(self, invariants: Tensor, edges: FramedEdges) -> Tensor:

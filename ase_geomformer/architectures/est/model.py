@@ -14,7 +14,6 @@ kernel and the experts are polynomials, which a quadrature rule integrates exact
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +29,13 @@ from ase_geomformer.architectures.est.steerable import VectorHead
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.cutoff import CUTOFFS
+from ase_geomformer.layers.edge_attention import FEW_EDGES
 from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
+from ase_geomformer.layers.frozen import in_one_place
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead
+from ase_geomformer.layers.written_gradient import is_by_formula
 
 __all__ = ["Est", "EstSettings"]
 
@@ -132,9 +134,17 @@ class Est(Architecture, name="est", settings=EstSettings):
 
         The harmonics of each degree are scaled to a mean square of one per component.
         """
-        edges = Edges.of(graph, self.radial_basis, self.envelope, self.harmonics, self.cutoff)
-        edges = replace(edges, harmonics=math.sqrt(4.0 * math.pi) * edges.harmonics)
+        distances, directions = distances_and_directions(graph.edge_vectors)
+        edges = Edges(
+            receivers=graph.receivers,
+            senders=graph.senders,
+            radial=self.radial_basis(distances),
+            envelope=self.envelope(distances, self.cutoff),
+            harmonics=math.sqrt(4.0 * math.pi) * self.harmonics(directions),
+        )
         if self.frames is None:
             return edges
-        directions = distances_and_directions(graph.edge_vectors)[1]
-        return FramedEdges(**vars(edges), rotations=self.frames(directions))
+        joined = not is_by_formula() and in_one_place(edges.receivers, edges.senders)
+        joined = joined and graph.num_edges <= FEW_EDGES
+        rotations = self.frames.joined(directions) if joined else self.frames(directions)
+        return FramedEdges(**vars(edges), rotations=rotations)

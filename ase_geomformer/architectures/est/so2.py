@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from ase_geomformer.architectures.est.written_attention import FrozenSO2
 from ase_geomformer.layers.dense import dense
 
 
@@ -55,6 +57,22 @@ class SO2Linear(nn.Module):
         self.real = orders()
         self.imaginary = None if parity else orders()
         self.scale = 1.0 if parity else math.sqrt(0.5)
+
+    def frozen(self, extra: int) -> FrozenSO2:
+        """The matrices joined, and with the ``extra`` numbers before the components m = 0."""
+        columns = self.zero.weight.T.roll(extra, dims=1).contiguous()
+        orders = [layer.weight.T.contiguous() for layer in self._linear(self.real)]
+        if self.imaginary is not None:
+            turns = [layer.weight.T for layer in self._linear(self.imaginary)]
+            orders = [
+                self.scale * torch.cat([torch.cat([one, other], 1), torch.cat([-other, one], 1)])
+                for one, other in zip(orders, turns, strict=True)
+            ]
+        return FrozenSO2(columns, self.zero.bias.roll(extra), orders)
+
+    @staticmethod
+    def _linear(orders: nn.ModuleList) -> list[nn.Linear]:
+        return [cast(nn.Linear, layer) for layer in orders]
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Blocks of :func:`to_frames` to such blocks, and extra numbers (E, extra)."""

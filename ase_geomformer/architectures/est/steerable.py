@@ -10,6 +10,7 @@ from ase_geomformer.architectures.est.degree_linear import (
     DegreeLinear,
     component_degrees,
 )
+from ase_geomformer.architectures.est.written_steerable import FrozenSteerable
 from ase_geomformer.layers.dense import dense
 
 
@@ -48,6 +49,22 @@ class SteerableExpert(nn.Module):
             gates = self.gates(scalars).unflatten(-1, (self.lmax, -1))
             values = torch.cat([values, gates.index_select(1, self.owner) * left[:, 1:]], dim=1)
         return self.last(values)
+
+    def frozen(self) -> FrozenSteerable:
+        """The same with its gradient written out."""
+        degree_sum = self.invariants.degree_sum
+        return FrozenSteerable(
+            first=self.first.by_component,
+            first_bias=self.first.bias,
+            contraction=None if degree_sum is None else degree_sum.contraction.T.contiguous(),
+            mix=self.mix.weight.T.contiguous(),
+            mix_bias=self.mix.bias,
+            gate=None if self.gates is None else self.gates.weight.T.contiguous(),
+            gate_bias=None if self.gates is None else self.gates.bias,
+            last=self.last.by_component,
+            last_bias=self.last.bias,
+            degrees=[slice(l * l, (l + 1) ** 2) for l in range(1, self.lmax + 1)],
+        )
 
 
 class VectorHead(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -16,9 +17,23 @@ from ase_geomformer.architectures.geomformer.cross_attention import (
 )
 from ase_geomformer.architectures.geomformer.image_collapse import attend_to_atoms
 from ase_geomformer.architectures.geomformer.masked_softmax import DistanceFactor, Heads, attend
+from ase_geomformer.architectures.geomformer.packing import (
+    attention_weights,
+    feed_forward_weights,
+)
+from ase_geomformer.architectures.geomformer.written_attention import (
+    AttentionWeights,
+    WrittenAttention,
+)
+from ase_geomformer.architectures.geomformer.written_feed_forward import (
+    FeedForwardWeights,
+    WrittenFeedForward,
+)
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
+from ase_geomformer.layers.edge_attention import FEW_EDGES
+from ase_geomformer.layers.frozen import FrozenModule, in_one_place
 from ase_geomformer.layers.radial import RadialLinear
 
 if TYPE_CHECKING:
@@ -47,7 +62,7 @@ class EdgeMessages(nn.Module):
         self.filters = RadialLinear(num_radial, num_modules * width) if filtered else None
         if self.filters is not None:
             nn.init.ones_(self.filters.bias)
-        self.direction_filter = None
+        self.direction_filter = self.direction_source = None
         if directional is not None:
             self.direction_filter = RadialLinear(num_radial, width)
             self.direction_source = streams.maps_x(1)
@@ -65,7 +80,8 @@ class EdgeMessages(nn.Module):
             filters = self.filters(edges.radial).split(self.heads.num_features, dim=-1)
             factors = [w * f[:, None] for w, f in zip(spread, filters, strict=True)]
         messages = [value * factor for value, factor in zip(values, factors, strict=True)]
-        if self.directional is not None and self.direction_filter is not None:
+        if self.direction_source is not None and self.direction_filter is not None:
+            assert self.directional is not None
             (source,) = self.direction_source(x)
             sent = edges.senders.gather(source) * self.direction_filter(edges.radial)
             directed = edges.harmonics[:, :, None] * (sent[:, None] * spread[self.directional])
@@ -73,7 +89,7 @@ class EdgeMessages(nn.Module):
         return messages
 
 
-class Attention(nn.Module):
+class Attention(FrozenModule[AttentionWeights]):
     """Some of the four attention modules, side by side.
 
     Parameters
@@ -98,12 +114,18 @@ class Attention(nn.Module):
         ]
         self.heads = Heads(components, settings.num_heads, settings.num_features)
         num_logits = len(names) * settings.num_heads
-        num_radial = settings.num_radial_basis
+        num_radial = self.num_radial = settings.num_radial_basis
         self.bound, self.image_collapse = settings.logit_bound, settings.image_collapse
         self.edge_bias = None
         if settings.distance_bias:
             self.edge_bias = DistanceFactor(num_radial, num_logits, self.bound)
         self.self_bias = nn.Parameter(torch.zeros(num_logits))
+        modules = tuple(ATTENTION_MODULES)
+        self.can_freeze = (
+            streams.can_freeze
+            and set(names) in (set(modules), set(modules[:2]))
+            and not settings.image_collapse
+        )
         directional = None
         if settings.directional_messages and "equivariant_self" in names:
             directional = list(names).index("equivariant_self")
@@ -119,6 +141,41 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, e: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
         """Streams x (N, F) and e (N, M, F) with what attention adds to them."""
+        radial = edges.radial
+        if not (self.is_frozen and self.can_freeze and isinstance(radial, Tensor)):
+            return self._plain(x, e, edges)
+        if not in_one_place(edges.receivers, edges.senders) or len(radial) > FEW_EDGES:
+            return self._plain(x, e, edges)
+        written = WrittenAttention(
+            plain=partial(self._formula, edges=edges),
+            receivers=edges.receivers,
+            senders=edges.senders,
+            packed=self.packed(),
+        )
+        x, e = written(x, e, edges.envelope, edges.harmonics, radial)
+        return x, e
+
+    def _formula(
+        self,
+        x: Tensor,
+        e: Tensor,
+        envelope: Tensor,
+        harmonics: Tensor,
+        radial: Tensor,
+        *,
+        edges: Edges,
+    ) -> tuple[Tensor, Tensor]:
+        edges = replace(edges, envelope=envelope, harmonics=harmonics, radial=radial)
+        return self._plain(x, e, edges)
+
+    @property
+    def first_weight(self) -> Tensor:
+        return self.self_bias
+
+    def pack(self, *others: nn.Module) -> AttentionWeights:
+        return attention_weights(self)
+
+    def _plain(self, x: Tensor, e: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
         normal_x, normal_e = self.norm_x(x), self.norm_e(e)
         projections = [module(normal_x, normal_e) for module in self._modules_in_order]
         query, key, value = (
@@ -153,7 +210,7 @@ class Attention(nn.Module):
         return x, e
 
 
-class FeedForward(nn.Module):
+class FeedForward(FrozenModule[FeedForwardWeights]):
     """B a(A x) and G (a(D x) * C e): networks of both streams, that of e gated by x."""
 
     def __init__(
@@ -162,6 +219,7 @@ class FeedForward(nn.Module):
         super().__init__()
         width = settings.ffn_width or settings.num_features
         self.equivariant = equivariant
+        self.can_freeze = streams.can_freeze
         self.activation = ACTIVATIONS[settings.activation]
         self.norm_x = nn.LayerNorm(settings.num_features, eps=LAYER_NORM_EPS)
         self.hidden = streams.maps_x(2 if equivariant else 1, num_out=width)
@@ -175,6 +233,19 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         """Streams x (N, F) and e (N, M, F) with what the networks add to them."""
+        if not (self.is_frozen and self.can_freeze and len(x)):
+            return self._plain(x, e)
+        x, e = WrittenFeedForward(self._plain, self.packed(), self.activation)(x, e)
+        return x, e
+
+    @property
+    def first_weight(self) -> Tensor:
+        return self.norm_x.weight
+
+    def pack(self, *others: nn.Module) -> FeedForwardWeights:
+        return feed_forward_weights(self)
+
+    def _plain(self, x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         hidden, *gate = (self.activation(part) for part in self.hidden(self.norm_x(x)))
         x = x + self.final_x(self.inner_norm_x(hidden))
         if self.equivariant:

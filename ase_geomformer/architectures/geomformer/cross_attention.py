@@ -48,6 +48,11 @@ class Streams:
     whitening: bool = False
 
     @property
+    def can_freeze(self) -> bool:
+        """Whether gradients are written out for such streams."""
+        return self.degree_weights and self.inner_norm and not self.whitening
+
+    @property
     def num_components(self) -> int:
         return sum(2 * l + 1 for l in self.degrees)
 

@@ -61,6 +61,27 @@ class EquivariantMaps(nn.Module):
         self.sizes = [2 * l + 1 for l in degrees]
         self.maps = nn.ModuleList([StackedLinear(num_in, num_out, num_maps) for _ in degrees])
 
+    @property
+    def by_map(self) -> tuple[Tensor, ...]:
+        """The matrices of all components (M, num_in, num_out) of each map."""
+        stacks = zip(*(part.weight for part in self.maps), strict=True)
+        return tuple(
+            torch.stack(
+                [
+                    matrix.T
+                    for matrix, size in zip(stack, self.sizes, strict=True)
+                    for _ in range(size)
+                ]
+            )
+            for stack in stacks
+        )
+
+    @property
+    def by_component(self) -> Tensor:
+        """The matrices (M, num_in, num_out) of the only map."""
+        (matrices,) = self.by_map
+        return matrices
+
     def forward(self, values: Tensor) -> tuple[Tensor, ...]:
         """(N, M, F) to ``num_maps`` of (N, M, num_out)."""
         rows = values.split(self.sizes, dim=1)

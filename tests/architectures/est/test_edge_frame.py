@@ -8,12 +8,14 @@ from torch import Tensor
 
 from ase_geomformer.architectures.est.edge_frame import (
     EdgeFrames,
+    divided,
     frame_axes,
     from_frames,
     signed_orders,
     to_frames,
 )
 from ase_geomformer.layers.harmonics import SphericalHarmonics
+from ase_geomformer.layers.written_gradient import by_formula
 
 pytestmark = pytest.mark.quick
 
@@ -97,3 +99,24 @@ def test_two_derivatives_at_the_poles() -> None:
 def test_no_direction_is_finite() -> None:
     matrices = EdgeFrames(3, 2).double()(torch.zeros(1, 3).double())
     assert all(torch.isfinite(block).all() for block in matrices)
+
+
+@pytest.mark.parametrize(("lmax", "mmax"), [(1, 1), (2, 2), (LMAX, 2)])
+def test_joined_matrices_and_their_gradient(directions: Tensor, lmax: int, mmax: int) -> None:
+    """From products of matrices of lower degrees, instead of harmonics of points."""
+    frames = EdgeFrames(lmax, mmax).double()
+    generator = torch.Generator().manual_seed(0)
+
+    def values_and_gradient() -> tuple[Tensor, Tensor]:
+        leaf = directions.clone().requires_grad_()
+        # Only turns of the direction count: a longer one is no direction.
+        matrices = frames.joined(leaf / leaf.norm(dim=1, keepdim=True))
+        slopes = torch.randn(matrices.shape, generator=generator.manual_seed(0)).double()
+        return matrices, *torch.autograd.grad((matrices * slopes).sum(), leaf)
+
+    found = values_and_gradient()
+    with by_formula():
+        expected = values_and_gradient()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    rotations = frames(directions)
+    torch.testing.assert_close(divided(found[0], lmax, mmax), rotations, rtol=0, atol=1e-13)

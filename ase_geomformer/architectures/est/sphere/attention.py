@@ -24,9 +24,10 @@ from ase_geomformer.architectures.est.sphere.kernels import (
 )
 from ase_geomformer.architectures.est.sphere.linear import uniform_linear
 from ase_geomformer.architectures.est.sphere.points import point_set
-from ase_geomformer.architectures.est.sphere.quadrature import PointSet
+from ase_geomformer.architectures.est.sphere.quadrature import SPHERE_AREA, PointSet
 from ase_geomformer.architectures.est.sphere.stages import BandLimitedStages, TokenStages
 from ase_geomformer.architectures.est.sphere.transform import SphericalFourier
+from ase_geomformer.architectures.est.sphere.written import LARGEST_TABLE, FrozenSphere
 
 SMALL = 0.1  # of what the branch adds at the start: training begins near the plain backbone
 
@@ -201,3 +202,52 @@ class SphericalBranch(nn.Module):
         if not self.published:
             constants = constants + update[:, 0]
         return torch.cat([constants[:, None], update[:, 1:]], dim=1)
+
+    @property
+    def can_freeze(self) -> bool:
+        """Whether :meth:`frozen` is there: for one expert of the polynomial kernel."""
+        stages = self.stages
+        points, components = stages.transform.to_points.shape
+        return (
+            isinstance(stages, BandLimitedStages)
+            and stages.bilinear
+            and self.attention.weights is polynomial_weights
+            and stages.contract.in_features == stages.gate.out_features == stages.hidden
+            and (points * components) ** 2 <= LARGEST_TABLE
+        )
+
+    def frozen(self) -> FrozenSphere:
+        """Its attention and expert with their gradient written out."""
+        stages, attention = self.stages, self.attention
+        assert isinstance(stages, BandLimitedStages)
+        dtype = stages.qkv.weight.dtype
+        to_points, from_points = (
+            table.double() for table in (stages.transform.to_points, stages.transform.from_points)
+        )
+        weights, (points, components) = attention.quadrature.double(), to_points.shape
+        angles = attention.gain.new_zeros(len(attention.gain), components, components)
+        angles[:, 0, 0] = SPHERE_AREA  # one, at all pairs of points
+        for component in range(1, min(components, 4)):
+            angles[:, component, component] = SPHERE_AREA / 3.0 * attention.gain.flatten()
+        to_logits = torch.einsum("sa,tb->abst", to_points, to_points).reshape(-1, points**2)
+        # Half of the kernel's squares: 1 + z + z^2 / 2 is ((1 + z)^2 + 1) / 2.
+        halves = 0.5 * torch.einsum("as,t,tb->stab", from_points, weights, to_points)
+        means = 0.5 / SPHERE_AREA * torch.outer(weights, weights)
+        to_attention = torch.cat([halves.reshape(points**2, -1), means.reshape(-1, 1)], dim=1)
+        return FrozenSphere(
+            norm=stages.norm.frozen(),
+            expert_norm=stages.expert_norm.frozen(),
+            qkv=stages.qkv.weight.T.contiguous(),
+            qkv_bias=stages.qkv.constant[0] * stages.qkv.bias,
+            heads=stages.heads,
+            sharpness=stages.sharpness.flatten() * attention.scale,
+            angles=angles,
+            to_logits=to_logits.to(dtype),
+            to_attention=to_attention.to(dtype),
+            constant=to_attention.sum(dim=0).to(dtype),
+            expand=stages.expand.weight.T.contiguous(),
+            expand_bias=stages.expand.constant[0] * stages.expand.bias,
+            to_points=stages.transform.to_points,
+            from_points=stages.transform.from_points,
+            contract=stages.contract.weight.T.contiguous(),
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -42,3 +44,28 @@ class InvariantNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Coefficients (N, (L+1)^2, C) to coefficients of the same shape."""
         return x / root_mean_square(x) * self.weight.index_select(0, self.owner).squeeze(1)
+
+    def frozen(self) -> FrozenFunctionNorm:
+        """The same with its gradient written out."""
+        return FrozenFunctionNorm(self.weight.index_select(0, self.owner))
+
+
+class FrozenFunctionNorm(NamedTuple):
+    """Functions (M, N, C) by their root mean square, times a gain (M, 1, C)."""
+
+    gain: Tensor
+
+    def evaluate(self, values: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The normalised functions; the values and the inverse root (N, 1) are kept."""
+        number = SPHERE_AREA * values.shape[2]
+        squares = (values * values).sum(dim=(0, 2)).div_(number)
+        inverse = squares.add_(NORM_EPS).rsqrt_()[:, None]
+        return (values * inverse).mul_(self.gain), (values, inverse)
+
+    def gradient(self, kept: tuple[Tensor, Tensor], slope: Tensor) -> Tensor:
+        """From slopes of the normalised functions to those of the functions."""
+        values, inverse = kept
+        by_unit = slope * self.gain
+        along = (by_unit * values).sum(dim=(0, 2))[:, None]
+        along *= inverse.pow(3).div_(-SPHERE_AREA * values.shape[2])
+        return by_unit.mul_(inverse).addcmul_(values, along)

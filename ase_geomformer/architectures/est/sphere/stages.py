@@ -103,6 +103,7 @@ class BandLimitedStages(nn.Module):
         self.qkv = FunctionLinear(lmax, channels, 3 * channels)
         self.sharpness = nn.Parameter(torch.full((heads, 1, 1), INITIAL_SHARPNESS))
         self.expert_norm = InvariantNorm(lmax, channels)
+        self.hidden = hidden
         width = experts * hidden
         self.expand = FunctionLinear(lmax, channels, 2 * width if bilinear else width)
         self.gate = uniform_linear(channels, width)
