@@ -27,7 +27,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -43,13 +43,35 @@ from ase_geomformer.cli import main as command_line
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ASE_GEOMFORMER_SHARED", ROOT.parent / "shared"))
 
-# What differs by no more than this is rounding: relative to the largest number of an entry, and
-# in the units of the package for entries that are zero by symmetry.
-ROUNDING, ROUNDING_FLOAT32, ZERO = 1e-9, 1e-5, 1e-7
+
+class Rounding(NamedTuple):
+    """What differs by no more than this is rounding.
+
+    Attributes
+    ----------
+    relative : float
+        To the largest number of an entry.
+    zero : float
+        In the units of the package, for entries that are zero by symmetry.
+    energies : float
+        Relative, for energies: they are sums in float64, most of which are exact numbers by
+        element, so that a tolerance as wide as that of forces would let an electronvolt pass.
+    """
+
+    relative: float
+    zero: float
+    energies: float
+
+
+DOUBLE, SINGLE = Rounding(1e-9, 1e-7, 1e-9), Rounding(1e-5, 1e-5, 1e-7)
+# Numbers of potentials in float32, and the runs that compute in the dtype of the weights.
+IN_FLOAT32 = re.compile(r"/float32/|^(md-|replicas|singlepoint|evaluate|selftest)|^phonons-md/md/")
+ENERGIES = re.compile(r"energy|energies|enthalpy|conserved")
 # What makes more of rounding, with the largest relative difference that still counts as that.
 AMPLIFIED = {
     r"modes$|vibrations/mode": np.inf,  # signs, and mixtures of modes of one frequency
     r"phonons-md/md/.*positions": np.inf,  # atoms at the border of the cell, in another image
+    r"drift_meV": np.inf,  # slopes over a few femtoseconds of energies that are compared themselves
     r"lowest_frequenc|acoustic_gap|whole_motions": 10.0,  # roots of zero
     r"qha/qha.npz/band_": 1.0,  # bands that touch, in another order
     r"conductivity_W|lifetimes": 0.1,  # scattering at energies that are just conserved
@@ -400,10 +422,11 @@ def deviation(old: np.ndarray, new: np.ndarray) -> float:
 
 def tolerance(name: str, old: np.ndarray) -> float:
     """The largest difference that rounding can make in an entry."""
-    usual = ROUNDING_FLOAT32 if "float32" in name else ROUNDING
+    rounding = SINGLE if IN_FLOAT32.search(name) else DOUBLE
+    usual = rounding.energies if ENERGIES.search(name) else rounding.relative
     limits = [limit for pattern, limit in AMPLIFIED.items() if re.search(pattern, name)]
     largest = np.abs(np.nan_to_num(old)).max(initial=1e-300)
-    return float(max(limits, default=usual) * largest + ZERO)
+    return float(max(limits, default=usual) * largest + rounding.zero)
 
 
 def main() -> int:
