@@ -19,6 +19,7 @@ from ase_geomformer.graph.structure import electrons, geometry
 from ase_geomformer.neighbors.problem import complete_cells
 from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import Potential
+from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.report import tracked
 from ase_geomformer.runtime.memory_model import NOTHING, GraphSize, MemoryGuard
 from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
@@ -220,6 +221,7 @@ def as_evaluator(
 
 
 @takes_settings
+@takes_pymatgen(1)
 def evaluate_many(
     potential: Source | PotentialCalculator,
     structures: Iterable[Atoms],

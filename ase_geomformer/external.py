@@ -10,6 +10,8 @@ from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
 
+from ase_geomformer.settings.shown import Shown
+
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
@@ -45,7 +47,7 @@ KNOWN = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceSettings:
+class SourceSettings(Shown):
     """What a verb evaluates: a potential of this package, or any other ASE calculator.
 
     Attributes

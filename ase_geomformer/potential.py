@@ -16,6 +16,7 @@ from ase_geomformer.architectures.base import Architecture, build
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.derivatives import FROM_SLOPE, Slope, strained
 from ase_geomformer.layers.written_gradient import by_formula
+from ase_geomformer.machine.notebook import table_html
 from ase_geomformer.physics import (
     Boundaries,
     EnergyTerm,
@@ -112,6 +113,29 @@ class Potential(nn.Module):
                 )
         self.card = card
         self.set_reference_energies(reference_energies or {})
+
+    def _repr_html_(self) -> str:
+        """What the potential is, as Jupyter shows it."""
+        numbers = sum(parameter.numel() for parameter in self.parameters())
+        rows = [
+            ("elements", " ".join(self.symbols)),
+            ("architecture", type(self.architecture).__name__),
+            ("parameters", f"{numbers:,}"),
+            ("cutoff", f"{self.cutoff:g} Å"),
+            ("further energies", ", ".join(self.terms) or "none"),
+            (
+                "forces",
+                "conservative" if self.conservative else "direct: no gradient of the energy",
+            ),
+            ("dtype, device", f"{self.dtype}, {self.device}"),
+        ]
+        title = "potential"
+        if (card := self.card) is not None:
+            title = card.name
+            trained = ", ".join(f"{data.name} ({data.level_of_theory})" for data in card.data)
+            rows = [("", card.description), *rows, ("trained on", trained)]
+            rows += [("licence", card.licence)]
+        return table_html(title, [row for row in rows if row[1]])
 
     def set_reference_energies(self, energies: Mapping[str, float]) -> None:
         """Count energies from those of single atoms, eV by symbol; zero for what is not there."""

@@ -10,6 +10,7 @@ from ase import units
 
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 Scalar = bool | int | float | str
 
@@ -26,7 +27,7 @@ STRESS_SIGNS = {"tension": 1.0, "compression": -1.0}
 
 
 @dataclass(frozen=True)
-class DataSettings:
+class DataSettings(Shown):
     """Labelled structures on disk.
 
     A key is a name in ``atoms.info``, ``atoms.arrays`` or the stored calculator results (extxyz,

@@ -15,13 +15,14 @@ from ase_geomformer.machine.files import write_text
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.plain import check_plain
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 # A million frames take 8 MB.
 SPLIT_BYTES = 2**26
 
 
 @dataclass(frozen=True)
-class SplitSettings:
+class SplitSettings(Shown):
     """Split of the data; a whole number is a count, a number below 1 a fraction.
 
     Attributes

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class LabelSettings:
+class LabelSettings(Shown):
     """How the teacher is asked.
 
     Attributes

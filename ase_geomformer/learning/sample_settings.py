@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class SampleSettings:
+class SampleSettings(Shown):
     """Which structures to make around a given one.
 
     Attributes

@@ -11,6 +11,7 @@ from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.plain import take_groups
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 # Labels that a budget of one minute is worth, by default; they grow with the root of the time.
 LABELS_OF_A_MINUTE = 45
@@ -19,7 +20,7 @@ LIGHT_STEP_FS, HEAVY_STEP_FS = 0.5, 1.0
 
 
 @dataclass(frozen=True)
-class LearnSettings:
+class LearnSettings(Shown):
     """What to learn, and what it may cost.
 
     Attributes

@@ -9,6 +9,7 @@ from ase_geomformer.architectures.base import architecture_class
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.plain import settings_from
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 # Small enough to train in minutes on a CPU.
 SMALL = {
@@ -23,7 +24,7 @@ SMALL = {
 
 
 @dataclass(frozen=True)
-class StudentSettings:
+class StudentSettings(Shown):
     """The potentials that learn.
 
     Attributes

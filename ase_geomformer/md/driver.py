@@ -23,6 +23,7 @@ from ase_geomformer.md.result import MDResult, averages, drift, suggested_equili
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, begin
 from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.report import show
 
 # What ends a run as a run, with its files and its reason.
@@ -32,6 +33,7 @@ STOPS = (guards.RunStopped, NotHeld)
 RAISED = (OSError, MemoryError)
 
 
+@takes_pymatgen()
 def run_md(
     atoms: Atoms | None,
     calculator: Any,

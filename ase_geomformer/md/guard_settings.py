@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class GuardSettings:
+class GuardSettings(Shown):
     """Limits at which a run stops; null (None) disables a limit.
 
     Attributes

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class HarvestSettings:
+class HarvestSettings(Shown):
     """Frames to save for labelling; needs a committee.
 
     Attributes

@@ -10,6 +10,7 @@ from ase_geomformer.md.harvest_settings import HarvestSettings
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.plain import take_groups
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 EnsembleName = Literal[
     "nve", "nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk", "npt-berendsen"
@@ -21,7 +22,7 @@ _FIXED_AXES = ("", "a", "b", "c", "ab", "ac", "bc")
 
 
 @dataclass(frozen=True)
-class MDSettings:
+class MDSettings(Shown):
     """Settings of a molecular dynamics run.
 
     Attributes

@@ -26,6 +26,7 @@ from ase_geomformer.physics.far import FarPairTerm, of_far_pairs
 from ase_geomformer.physics.switch import smooth_switch
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 # The width s of an oscillator as a polynomial of the vdW radius, both in Bohr.
 WIDTH_COEFFICIENTS = (-0.00433008, 0.24428889, 0.04125273, -0.00078893)
@@ -36,7 +37,7 @@ C8_FACTOR, C10_FACTOR = 5.0, 245.0 / 8.0
 
 
 @dataclass(frozen=True)
-class DispersionSettings:
+class DispersionSettings(Shown):
     """Range of the dispersion.
 
     Attributes

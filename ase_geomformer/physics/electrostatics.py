@@ -30,6 +30,7 @@ from ase_geomformer.physics.far import FarPairTerm, of_far_pairs
 from ase_geomformer.physics.switch import smooth_switch
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 # Share of the cutoff from which the shifted potential goes over into the shifted-force one.
 SWITCH_ON = 0.45
@@ -41,7 +42,7 @@ LARGEST_DAMPING = 0.4
 
 
 @dataclass(frozen=True)
-class ElectrostaticsSettings:
+class ElectrostaticsSettings(Shown):
     """Range of the Coulomb interaction.
 
     Attributes

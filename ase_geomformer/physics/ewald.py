@@ -30,6 +30,7 @@ from ase_geomformer.physics.reciprocal import (
 from ase_geomformer.physics.slab import alone, stacked
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 # Nodes of the mesh's interpolation along each axis, and mesh points in one smearing: forces are
 # then within 1e-5 of the direct sum's.
@@ -38,7 +39,7 @@ MESH_POINTS = 6
 
 
 @dataclass(frozen=True)
-class EwaldSettings:
+class EwaldSettings(Shown):
     """How charges of a crystal are summed over.
 
     Attributes

@@ -25,6 +25,7 @@ from ase_geomformer.physics.base import COULOMB, EnergyTerm
 from ase_geomformer.physics.switch import smooth_switch
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 SHORTEST = 1e-6  # Å; closer pairs count as this far apart, so that coincident atoms give numbers
 
@@ -36,7 +37,7 @@ SCREENING_LENGTH = 0.8854 * Bohr  # Å, before division by Z_i^0.23 + Z_j^0.23
 
 
 @dataclass(frozen=True)
-class ZBLSettings:
+class ZBLSettings(Shown):
     """Range of the repulsion.
 
     Attributes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ase_geomformer.runs.notebook import table_html
+from ase_geomformer.machine.notebook import table_html
 
 # A line of the table that a user sees: name, value and unit.
 Row = tuple[str, str, str]

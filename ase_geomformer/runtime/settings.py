@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -18,7 +19,7 @@ MAY_CHANGE = frozenset({"device", "neighbors", "skin", "compile", "keep_memory"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalculatorSettings:
+class CalculatorSettings(Shown):
     """Settings of the calculator.
 
     Attributes

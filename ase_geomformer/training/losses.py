@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 def squared(error: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ class TargetLoss:
 
 
 @dataclass(frozen=True)
-class LossSettings:
+class LossSettings(Shown):
     """Loss function of the training.
 
     Errors are divided by the root mean square force of the training set, in eV/Å (times 1 Å for

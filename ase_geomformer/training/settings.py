@@ -10,11 +10,12 @@ from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.data.splits import SplitSettings
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 from ase_geomformer.training.losses import LossSettings
 
 
 @dataclass(frozen=True)
-class OptimizerSettings:
+class OptimizerSettings(Shown):
     """Optimizer and learning-rate schedule.
 
     Attributes
@@ -69,7 +70,7 @@ class OptimizerSettings:
 
 
 @dataclass(frozen=True)
-class CardSettings:
+class CardSettings(Shown):
     """Contents of the potential's card.
 
     Attributes
@@ -91,7 +92,7 @@ class CardSettings:
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(Shown):
     """Length of the training, hardware and checkpoints.
 
     Attributes
@@ -147,7 +148,7 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
-class ModelSettings:
+class ModelSettings(Shown):
     """Architecture, energy terms and reference energies.
 
     Attributes
@@ -196,7 +197,7 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
-class BatchSettings:
+class BatchSettings(Shown):
     """Batch sizes.
 
     Attributes
@@ -242,7 +243,7 @@ class BatchSettings:
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class TrainSettings(Shown):
     """Settings of a training.
 
     Attributes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ase_geomformer.runs.notebook import table_html
+from ase_geomformer.machine.notebook import table_html
 from ase_geomformer.trust.check import Finding
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from ase import Atoms
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.graph.structure import geometry
 from ase_geomformer.potential import Potential
+from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.report import progress_bar
 from ase_geomformer.trust.check import Check
 from ase_geomformer.trust.limits import LIMITS
@@ -35,6 +36,7 @@ def all_checks() -> dict[str, Check]:
     }
 
 
+@takes_pymatgen(1)
 def selftest(
     potential: str | os.PathLike[str] | Potential | Any,
     atoms: Atoms,

@@ -9,6 +9,7 @@ from ase_geomformer.architectures.est.sphere.attention import KERNELS
 from ase_geomformer.architectures.validation import check_choices, check_numbers
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 # The kinds of experts of each setting.
 BRANCHES = {
@@ -19,7 +20,7 @@ BRANCHES = {
 
 
 @dataclass(frozen=True)
-class EstSettings:
+class EstSettings(Shown):
     """Hyper-parameters of EST.
 
     Attributes

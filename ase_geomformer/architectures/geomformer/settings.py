@@ -9,6 +9,7 @@ from ase_geomformer.architectures.geomformer.cross_attention import Streams
 from ase_geomformer.architectures.validation import check_choices, check_numbers
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 SELF_ATTENTION = ("invariant_self", "equivariant_self")
 CROSS_ATTENTION = {
@@ -64,7 +65,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class GeoMFormerSettings:
+class GeoMFormerSettings(Shown):
     """Hyper-parameters of GeoMFormer; the defaults suit one family of molecules.
 
     Attributes

@@ -29,10 +29,11 @@ from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import EnergyHead
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class So3kratesDenseSettings:
+class So3kratesDenseSettings(Shown):
     """Hyper-parameters of So3krates, dense generation; widths and depth are those of the paper.
 
     Attributes

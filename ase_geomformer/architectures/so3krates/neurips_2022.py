@@ -44,10 +44,11 @@ from ase_geomformer.layers.harmonics import DegreeNorm, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES, FadedBasis
 from ase_geomformer.layers.readout import EnergyHead
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class So3krates2022Settings:
+class So3krates2022Settings(Shown):
     """Hyper-parameters of So3krates, 2022 generation; widths and depth are those of the paper.
 
     Attributes

@@ -33,10 +33,11 @@ from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead, HirshfeldHead
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class So3kratesSettings:
+class So3kratesSettings(Shown):
     """Hyper-parameters of So3krates.
 
     Attributes

@@ -7,10 +7,11 @@ from typing import Literal
 
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class PathIntegralSettings:
+class PathIntegralSettings(Shown):
     """Settings of path-integral molecular dynamics at constant volume.
 
     Attributes

@@ -22,10 +22,12 @@ from ase_geomformer.md.replicas.result import ReplicasResult
 from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.report import show
 from ase_geomformer.runtime.evaluation import as_before
 
 
+@takes_pymatgen()
 def run_replicas(
     atoms: Atoms | list[Atoms],
     calculator: Any,

@@ -8,13 +8,14 @@ from itertools import pairwise
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 # Ensembles of which the probability of a structure is known, which exchanges need.
 CANONICAL = ("nvt-langevin", "nvt-bussi", "nvt-nose-hoover", "npt-mtk")
 
 
 @dataclass(frozen=True)
-class ReplicaSettings:
+class ReplicaSettings(Shown):
     """Settings of a set of replicas, in addition to those of molecular dynamics.
 
     Attributes

@@ -21,11 +21,13 @@ from ase_geomformer.recipes.relaxation.batch import relax_all
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS
 from ase_geomformer.recipes.symmetry import symmetry_dataset
 from ase_geomformer.runs.folder import FINAL_FILES
+from ase_geomformer.runs.foreign import takes_pymatgen
 
 ARRAYS_FILE = "strains.npz"
 FIGURE_FILE = "elastic.png"
 
 
+@takes_pymatgen()
 def elastic(
     atoms: Atoms,
     potential: PotentialLike,

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class ElasticSettings:
+class ElasticSettings(Shown):
     """Settings of elastic constants.
 
     Attributes

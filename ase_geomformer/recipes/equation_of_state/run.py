@@ -16,11 +16,13 @@ from ase_geomformer.recipes.equation_of_state.settings import EOSSettings
 from ase_geomformer.recipes.relaxation.batch import relax_all
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS
 from ase_geomformer.runs.folder import FINAL_FILES
+from ase_geomformer.runs.foreign import takes_pymatgen
 
 SCAN_FILE = "scan.traj"
 FIGURE_FILE = "eos.png"
 
 
+@takes_pymatgen()
 def eos(
     atoms: Atoms,
     potential: PotentialLike,

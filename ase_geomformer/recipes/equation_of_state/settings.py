@@ -8,6 +8,7 @@ from typing import Literal
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 EOSName = Literal[
     "sj",
@@ -23,7 +24,7 @@ EOSName = Literal[
 
 
 @dataclass(frozen=True)
-class EOSSettings:
+class EOSSettings(Shown):
     """Settings of an equation of state.
 
     Attributes

@@ -10,6 +10,7 @@ from ase_geomformer.recipes.lattice.stability import OnImaginary
 from ase_geomformer.recipes.relaxation.settings import CellChange, RelaxSettings
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 PrimitiveCell = Literal["auto", "P", "F", "I", "A", "C", "R"]
 NonAnalyticalTerm = Literal["none", "born", "charges"]
@@ -25,7 +26,7 @@ MOST_Q_POINTS = 10**7
 
 
 @dataclass(frozen=True)
-class LatticeSettings:
+class LatticeSettings(Shown):
     """Settings that calculations of lattice dynamics have in common.
 
     Attributes

@@ -23,6 +23,7 @@ from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryRow, sym
 from ase_geomformer.recipes.relaxation.run import relax
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 from ase_geomformer.runs.folder import FINAL_FILES, RunFolder
+from ase_geomformer.runs.foreign import takes_pymatgen
 
 ARRAYS_FILE = "vibrations.npz"
 FIGURE_FILE = "vibrations.png"
@@ -32,6 +33,7 @@ MODES_FOLDER = "modes"
 AMPLITUDE = 0.4
 
 
+@takes_pymatgen()
 def vibrations(
     atoms: Atoms,
     potential: PotentialLike,

@@ -12,10 +12,11 @@ from ase_geomformer.recipes.modes.normal_modes import WholeMotions
 from ase_geomformer.recipes.modes.thermochemistry import ThermochemistryModel
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import MOST_ROWS, ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class VibrationsSettings:
+class VibrationsSettings(Shown):
     """Settings of vibrations and thermochemistry.
 
     Attributes

@@ -22,6 +22,7 @@ from ase_geomformer.recipes.relaxation.run import relax
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxSettings
 from ase_geomformer.recipes.transition_state.refinement import Saddle, refine_saddle
 from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.foreign import takes_pymatgen
 
 SADDLE_FILE = "saddle.extxyz"
 ARRAYS_FILE = "neb.npz"
@@ -34,6 +35,7 @@ FREE = (
 )  # fmt: skip
 
 
+@takes_pymatgen()
 def neb(
     path: Sequence[Atoms],
     potential: PotentialLike,

@@ -10,12 +10,13 @@ from ase_geomformer.recipes.interpolation import Interpolation
 from ase_geomformer.recipes.modes.derivatives import HessianMethod
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 BandOptimizer = Literal["fire", "ode"]
 
 
 @dataclass(frozen=True)
-class NEBSettings:
+class NEBSettings(Shown):
     """Settings of a nudged elastic band.
 
     Attributes

@@ -21,6 +21,7 @@ from ase_geomformer.recipes.relaxation.run import relax
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 from ase_geomformer.recipes.transition_state.refinement import Saddle, refine_saddle, signed
 from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.report import Advance
 
 POINTS_FILE = "points.npz"
@@ -37,6 +38,7 @@ NAMES = ("backward", "forward")
 _PAST_THE_SLOPE = 0.5
 
 
+@takes_pymatgen()
 def irc(
     atoms: Atoms,
     potential: PotentialLike,

@@ -8,10 +8,11 @@ from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.modes.derivatives import HessianMethod
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class IRCSettings:
+class IRCSettings(Shown):
     """Settings of an intrinsic reaction coordinate.
 
     Attributes

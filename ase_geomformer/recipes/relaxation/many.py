@@ -15,6 +15,7 @@ from ase_geomformer.recipes.relaxation.result import RelaxManyResult, RelaxResul
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxManySettings
 from ase_geomformer.recipes.relaxation.spread import relax_spread
 from ase_geomformer.recipes.relaxation.store import RelaxStore
+from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.structures import StructureSource, read_structures
 
 FINISHED_FILE = "finished.jsonl"
@@ -22,6 +23,7 @@ FINAL_FILE = "relaxed.extxyz"
 FIGURE_FILE = "relax_many.png"
 
 
+@takes_pymatgen()
 def relax_many(
     structures: StructureSource,
     potential: PotentialLike,

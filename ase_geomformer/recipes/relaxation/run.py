@@ -13,6 +13,7 @@ from ase_geomformer.recipes.relaxation.result import RelaxResult
 from ase_geomformer.recipes.relaxation.resume import Replay, StoredFrames, read_frames
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxSettings
 from ase_geomformer.runs.folder import FINAL_FILES
+from ase_geomformer.runs.foreign import takes_pymatgen
 
 TRAJECTORY_FILE = "trajectory.traj"
 FIGURE_FILE = "relax.png"
@@ -20,6 +21,7 @@ FIGURE_FILE = "relax.png"
 FREE = ("steps", "fmax", "smax_GPa")
 
 
+@takes_pymatgen()
 def relax(
     atoms: Atoms,
     potential: PotentialLike,

@@ -7,6 +7,7 @@ from typing import Literal
 
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 OptimizerName = Literal[
     "auto",
@@ -29,7 +30,7 @@ _LARGEST_STEP_A = 1.0
 
 
 @dataclass(frozen=True)
-class RelaxSettings:
+class RelaxSettings(Shown):
     """Settings of a relaxation.
 
     Attributes

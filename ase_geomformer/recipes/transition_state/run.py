@@ -20,6 +20,7 @@ from ase_geomformer.recipes.transition_state.result import SaddleResult
 from ase_geomformer.recipes.transition_state.search import CLIMB, SEARCH_FILE, RanAway, Search
 from ase_geomformer.recipes.transition_state.settings import SaddleSettings
 from ase_geomformer.runs.folder import FINAL_FILES, RunFolder
+from ase_geomformer.runs.foreign import takes_pymatgen
 
 PATH_FILE = "search.traj"
 ARRAYS_FILE = "saddle.npz"
@@ -31,6 +32,7 @@ FREE = ("steps", "fmax", "vibrational_check", "checkpoint_interval")
 SAME = 0.01
 
 
+@takes_pymatgen()
 def saddle(
     atoms: Atoms,
     potential: PotentialLike,

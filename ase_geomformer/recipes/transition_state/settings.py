@@ -9,12 +9,13 @@ from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.modes.derivatives import HessianMethod
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 SearchMethod = Literal["auto", "hessian", "dimer"]
 
 
 @dataclass(frozen=True)
-class SaddleSettings:
+class SaddleSettings(Shown):
     """Settings of the search for a transition state from one structure.
 
     Attributes

@@ -27,6 +27,7 @@ from ase_geomformer.recipes.lattice.conductivity.third_order import (
 from ase_geomformer.recipes.lattice.phonons.force_constants import FORCE_FILES
 from ase_geomformer.recipes.lattice.relaxation import RELAXED_FILE, Relaxed, relaxed_crystal
 from ase_geomformer.recipes.lattice.settings import ANALYSIS_SETTINGS
+from ase_geomformer.runs.foreign import takes_pymatgen
 
 if TYPE_CHECKING:
     from phono3py import Phono3py
@@ -41,6 +42,7 @@ FREE = (
 )  # fmt: skip
 
 
+@takes_pymatgen()
 def thermal_conductivity(
     atoms: Atoms,
     potential: PotentialLike,

@@ -31,6 +31,7 @@ from ase_geomformer.recipes.lattice.phonons.settings import PhononSettings
 from ase_geomformer.recipes.lattice.phonons.thermal import thermal_properties
 from ase_geomformer.recipes.lattice.relaxation import Relaxed, relaxed_crystal
 from ase_geomformer.recipes.lattice.settings import ANALYSIS_SETTINGS
+from ase_geomformer.runs.foreign import takes_pymatgen
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -41,6 +42,7 @@ FREE = (*ANALYSIS_SETTINGS, "band_points", "temperature_max_K", "temperature_ste
 _LOWEST_CUTOFF_THZ = 1e-3
 
 
+@takes_pymatgen()
 def phonons(
     atoms: Atoms,
     potential: PotentialLike,

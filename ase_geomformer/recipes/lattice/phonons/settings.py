@@ -11,12 +11,13 @@ from ase_geomformer.recipes.lattice.settings import LatticeSettings
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.plain import take_groups
 from ase_geomformer.settings.ranges import MOST_ROWS, ranged
+from ase_geomformer.settings.shown import Shown
 
 ForceConstantSource = Literal["displacements", "hessian", "md"]
 
 
 @dataclass(frozen=True)
-class EffectiveSettings:
+class EffectiveSettings(Shown):
     """Molecular dynamics that effective force constants are fitted to.
 
     Attributes

@@ -27,6 +27,7 @@ from ase_geomformer.recipes.lattice.quasiharmonic.result import QHAResult
 from ase_geomformer.recipes.lattice.quasiharmonic.settings import QHASettings
 from ase_geomformer.recipes.lattice.relaxation import relaxed_crystal, relaxed_volumes
 from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.foreign import takes_pymatgen
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -38,6 +39,7 @@ ARRAYS_FILE = "qha.npz"
 FIGURES = {"qha.png": draw_qha, "gruneisen.png": draw_gruneisen}
 
 
+@takes_pymatgen()
 def qha(
     atoms: Atoms,
     potential: PotentialLike,

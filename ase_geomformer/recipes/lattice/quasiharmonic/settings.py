@@ -12,6 +12,7 @@ from ase_geomformer.recipes.relaxation.settings import RelaxManySettings
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.plain import take_groups
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.shown import Shown
 
 EquationOfState = Literal["vinet", "birch_murnaghan", "murnaghan"]
 # phonopy fits four parameters to the volumes.
@@ -19,7 +20,7 @@ _FEWEST_VOLUMES = 5
 
 
 @dataclass(frozen=True)
-class QHASettings:
+class QHASettings(Shown):
     """Settings of a quasi-harmonic calculation.
 
     Attributes
