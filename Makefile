@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 QUIET_THREADS := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs fuzz lint format setup constraints lowest
+.PHONY: help demo test check docs linkcheck fuzz lint format setup constraints lowest
 
 help:  ## show this list
 	@echo "ase-geomformer: machine-learned potentials for ASE"
@@ -45,6 +45,9 @@ docs: $(STAMP)  ## build the documentation site into build/docs; every tutorial 
 	@$(QUIET_THREADS) $(BIN)/sphinx-build -W --keep-going -q docs build/docs
 	@$(BIN)/codespell
 	@echo "open build/docs/index.html"
+
+linkcheck: $(STAMP)  ## try every external link of the documentation (needs the network)
+	@$(BIN)/sphinx-build -b linkcheck -D plot_gallery=False -q docs build/links
 
 format: $(STAMP)  ## apply the style
 	@$(BIN)/ruff check --fix
