@@ -132,9 +132,7 @@ class Potential(nn.Module):
         title = "potential"
         if (card := self.card) is not None:
             title = card.name
-            trained = ", ".join(f"{data.name} ({data.level_of_theory})" for data in card.data)
-            rows = [("", card.description), *rows, ("trained on", trained)]
-            rows += [("licence", card.licence)]
+            rows.append(("trained on", card.level_of_theory))
         return table_html(title, [row for row in rows if row[1]])
 
     def set_reference_energies(self, energies: Mapping[str, float]) -> None:

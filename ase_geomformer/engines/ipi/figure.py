@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms, units
 
 from ase_geomformer.engines.ipi.settings import PathIntegralSettings
-from ase_geomformer.runs.style import BLUE, GREEN, ORANGE, dress, new_figure
+from ase_geomformer.runs.style import BLUE, GREEN, ORANGE, PAGE, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _FEW_ROWS = 10
 
 
+@drawing
 def plot(log: dict[str, np.ndarray], atoms: Atoms, settings: PathIntegralSettings) -> Figure:
     """Energies, kinetic energy of the atoms of each element, and temperature against time.
 
@@ -26,7 +27,7 @@ def plot(log: dict[str, np.ndarray], atoms: Atoms, settings: PathIntegralSetting
     atoms : ase.Atoms
     settings : PathIntegralSettings
     """
-    figure = new_figure(7.0, 7.5)
+    figure = new_figure(PAGE, 7.5)
     energies, kinetic, temperature = figure.subplots(3, 1, sharex=True)
     time_ps = log["time_fs"] / 1000.0
     style: dict[str, Any] = {"lw": 1.1, "ms": 4, "marker": "o" if len(time_ps) < _FEW_ROWS else ""}
