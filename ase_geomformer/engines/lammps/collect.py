@@ -39,7 +39,7 @@ _VELOCITY = 1.0 / (1000.0 * units.fs)
 FILES = (START_FILE, LOG_FILE, TRAJECTORY_FILE, FIGURE_FILE, *FINAL_FILES)
 
 
-def collect(folder: Path, prepared: PreparedPotential, wall_time: float) -> MDResult:
+def collect(folder: Path, prepared: PreparedPotential) -> MDResult:
     """Write log, trajectory, last structure, figure and result into the folder of a run."""
     stored = read_yaml(folder / SETTINGS_FILE)
     known = LammpsSettings.__dataclass_fields__
@@ -47,7 +47,7 @@ def collect(folder: Path, prepared: PreparedPotential, wall_time: float) -> MDRe
         "lammps", LammpsSettings, {name: stored[name] for name in known if name in stored}
     )
     start = read_checked(folder / START_FILE, "-1")[0]
-    log = read_thermo(folder / THERMO_FILE, settings.timestep_fs)
+    log, wall_time = read_thermo(folder / THERMO_FILE, settings.timestep_fs)
     with atomic_file(folder / LOG_FILE) as temporary:
         np.savetxt(
             temporary,
@@ -89,12 +89,16 @@ def collect(folder: Path, prepared: PreparedPotential, wall_time: float) -> MDRe
     return result
 
 
-def read_thermo(path: Path, timestep_fs: float) -> dict[str, np.ndarray]:
-    """The log of a run by column, as those of ``md`` are called."""
-    step, potential, kinetic, total, conserved, temperature, pressure, volume = np.loadtxt(
-        path, skiprows=1, ndmin=2
+def read_thermo(path: Path, timestep_fs: float) -> tuple[dict[str, np.ndarray], float]:
+    """The log of a run by column, as those of ``md`` are called, and the seconds that it took.
+
+    LAMMPS' clock begins anew where a run was resumed.
+    """
+    step, potential, kinetic, total, conserved, temperature, pressure, volume, clock = np.loadtxt(
+        path, ndmin=2
     ).T
-    return {
+    ends = np.append(np.flatnonzero(np.diff(clock) < 0.0), len(clock) - 1)
+    log = {
         "step": step,
         "time_fs": step * timestep_fs,
         "potential_energy_eV": potential,
@@ -105,6 +109,7 @@ def read_thermo(path: Path, timestep_fs: float) -> dict[str, np.ndarray]:
         "pressure_GPa": pressure * units.bar / units.GPa,
         "volume_A3": volume,
     }
+    return log, float(clock[ends].sum())
 
 
 def read_frames(

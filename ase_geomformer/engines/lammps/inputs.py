@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from ase import Atoms, units
@@ -18,7 +19,11 @@ DUMP_FILE = "frames.lammpstrj"
 # Where the potential is attached, in the input.
 HERE = "# the potential is attached here"
 # What is logged: keywords of LAMMPS, in the order of the columns.
-THERMO = ("step", "pe", "ke", "etotal", "econserve", "temp", "press", "vol")
+THERMO = ("step", "pe", "ke", "etotal", "econserve", "temp", "press", "vol", "cpu")
+# LAMMPS' restart files: two in turns, and one at the end, from which a finished run continues.
+RESTART_FILES = ("restart.1", "restart.2", "restart.end")
+_RESTART_END = b"LammpS RestartT\0"
+_TITLE = "# " + " ".join(THERMO)
 # Å around open structures without a cell; the box of LAMMPS follows the atoms.
 _MARGIN = 5.0
 _STYLES = {"isotropic": "iso", "axes": "aniso", "full": "tri"}
@@ -59,36 +64,85 @@ def write_structure(path: Path, atoms: Atoms) -> None:
         )
 
 
-def commands(atoms: Atoms, settings: LammpsSettings) -> str:
-    """The input of a run of these atoms."""
+def last_restart(folder: Path) -> str | None:
+    """The newest restart file that was written to its end; None if there is none."""
+    found = [path for name in RESTART_FILES if (path := folder / name).is_file()]
+    whole = [path for path in found if _ends_well(path)]
+    return max(whole, key=lambda path: path.stat().st_mtime_ns).name if whole else None
+
+
+def _ends_well(path: Path) -> bool:
+    """Whether a restart file ends as LAMMPS ends it, and not where a process was killed."""
+    size = len(_RESTART_END)
+    if path.stat().st_size < 2 * size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-size, 2)
+        return file.read() == _RESTART_END
+
+
+def commands(atoms: Atoms, settings: LammpsSettings, restart: str | None = None) -> str:
+    """The input of a run of these atoms, or of one that continues from a restart file."""
     boundary = " ".join("p" if periodic else "s" for periodic in atoms.pbc)
     picoseconds = settings.timestep_fs / 1000.0
     lines = [
         "units metal",
         "atom_style atomic",
         f"boundary {boundary}",
-        f"read_data {DATA_FILE}",
+        f"read_restart {restart}" if restart else f"read_data {DATA_FILE}",
         HERE,
         f"timestep {picoseconds:.10g}",
     ]
-    if not atoms.has("momenta"):
+    if not restart and not atoms.has("momenta"):
         temperature, seed = settings.temperature_K, settings.seed
         lines.append(f"velocity all create {temperature:.10g} {seed} mom yes rot no loop geom")
     values = " ".join(f"$({name}:%.17g)" for name in THERMO)
     log, frames = settings.log_interval, settings.trajectory_interval
-    title = " ".join(THERMO)
+    kept = "append" if restart else "file"
     lines += [
         f"fix move all {_integrator(settings)}",
         f"thermo {log}",
         "thermo_style custom step temp pe etotal press vol cpu",
         f"thermo_modify flush yes line one{'' if atoms.pbc.all() else ' lost error'}",
-        f'fix log all print {log} "{values}" file {THERMO_FILE} screen no title "{title}"',
+        f'fix log all print {log} "{values}" {kept} {THERMO_FILE} screen no title "{_TITLE}"',
         f"dump frames all custom {frames} {DUMP_FILE} id type xu yu zu vx vy vz fx fy fz",
-        "dump_modify frames sort id format float %.17g flush yes",
-        f"restart {settings.checkpoint_interval} restart.1 restart.2",
-        f"run {settings.steps}",
+        "dump_modify frames sort id format float %.17g flush yes"
+        + (" append yes" if restart else ""),
+        f"restart {settings.checkpoint_interval} {' '.join(RESTART_FILES[:2])}",
+        f"run {settings.steps} upto",
+        f"write_restart {RESTART_FILES[2]}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def cut_back(folder: Path, step: int) -> None:
+    """Drop what was logged and dumped at a step and after it: a resumed run writes it again."""
+    log, dump = folder / THERMO_FILE, folder / DUMP_FILE
+    if log.is_file():
+        kept = [line for line in log.open("rb") if line.endswith(b"\n") and _before(line, step)]
+        with atomic_file(log) as temporary:
+            temporary.write_bytes(b"".join(kept))
+    if dump.is_file():
+        with dump.open("r+b") as file:
+            file.truncate(_length_before(file, step))
+
+
+def _before(line: bytes, step: int) -> bool:
+    """Whether a line of the log is a title or of an earlier step."""
+    return line.startswith(b"#") or float(line.split()[0]) < step
+
+
+def _length_before(file: BinaryIO, step: int) -> int:
+    """Bytes of the frames of a dump before a step; frames begin with a title and their step."""
+    place = 0
+    for line in file:
+        if line.startswith(b"ITEM: TIMESTEP"):
+            number = file.readline()
+            if not number.endswith(b"\n") or int(number) >= step:
+                return place
+            place += len(number)
+        place += len(line)
+    return place
 
 
 def _integrator(settings: LammpsSettings) -> str:

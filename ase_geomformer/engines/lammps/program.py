@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from ase_geomformer.engines.lammps.attach import attach, start
 from ase_geomformer.engines.lammps.collect import collect
-from ase_geomformer.engines.lammps.inputs import HERE, INPUT_FILE
+from ase_geomformer.engines.lammps.inputs import HERE, INPUT_FILE, cut_back
 from ase_geomformer.machine.bounded import read_json
 
 JOB_FILE = "job.json"
@@ -21,15 +20,17 @@ def run(folder: Path) -> None:
     job: dict[str, Any] = read_json(folder / JOB_FILE)
     before, after = (folder / INPUT_FILE).read_text(encoding="utf-8").split(HERE)
     os.chdir(folder)
-    began = time.perf_counter()
     lmp = start(["-screen", "none", "-log", "log.lammps"])
     lmp.commands_string(before)
     attached = attach(lmp, job["potential"], job["elements"], **job["attach"])
-    lmp.commands_string(after)
     first = lmp.extract_setting("world_rank") == 0
+    if job["restart"] and first:
+        cut_back(Path(), lmp.extract_global("ntimestep"))
+    # Its first command that writes waits for the first process, as all that follow do.
+    lmp.commands_string(after)
     lmp.close()
     if first:
-        collect(folder, attached.evaluator.prepared, time.perf_counter() - began)
+        collect(folder, attached.evaluator.prepared)
 
 
 if __name__ == "__main__":

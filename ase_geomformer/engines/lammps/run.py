@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.io import write
 
@@ -20,6 +23,7 @@ from ase_geomformer.engines.lammps import collect, program
 from ase_geomformer.engines.lammps import inputs as written
 from ase_geomformer.engines.lammps.settings import LammpsSettings
 from ase_geomformer.machine.bounded import read_json
+from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.machine.files import atomic_file, write_text
 from ase_geomformer.physics import boundaries_of
 from ase_geomformer.runs.folder import RESULT_FILE, RunFolder
@@ -30,9 +34,15 @@ from ase_geomformer.runtime.settings import CalculatorSettings
 
 FILES = (
     *collect.FILES, written.DATA_FILE, written.INPUT_FILE, written.THERMO_FILE, written.DUMP_FILE,
-    program.JOB_FILE, "log.lammps", "restart.1", "restart.2",
+    program.JOB_FILE, "log.lammps", *written.RESTART_FILES,
 )  # fmt: skip
+# What LAMMPS resumes from and adds to.
+KEPT = (collect.START_FILE, written.THERMO_FILE, written.DUMP_FILE, *written.RESTART_FILES)
+# Settings that may change when a run resumes; the length of a ramp is that of the run.
+FREE = {"processes", "steps", "equilibration_steps", "checkpoint_interval", "mode"}
 _SECONDS_BETWEEN_LOOKS = 0.5
+# Of Linux' prctl.
+_PR_SET_PDEATHSIG = 1
 
 
 def prepare_run(
@@ -42,6 +52,7 @@ def prepare_run(
     calculator: CalculatorSettings | None = None,
     *,
     output: str | os.PathLike[str],
+    resume: bool = False,
     overwrite: bool = False,
     inputs: Mapping[str, Any] | None = None,
 ) -> list[str]:
@@ -60,6 +71,11 @@ def prepare_run(
         How the potential is evaluated.
     output : path
         New or empty folder.
+    resume : bool
+        Resume the run in it from its last restart file, also on another number of processes or to
+        more steps, or start it if there is none. LAMMPS restores positions, velocities and
+        thermostats exactly; as it may order atoms otherwise, the run agrees to rounding with one
+        that was never interrupted.
     overwrite : bool
         Replace the files of an earlier run in it.
     inputs : mapping, optional
@@ -76,7 +92,9 @@ def prepare_run(
         If structure, potential and settings do not fit together.
     """
     settings, calculator = settings or LammpsSettings(), calculator or CalculatorSettings()
-    folder = RunFolder(output, overwrite=overwrite)
+    folder = RunFolder(
+        output, resume=resume, overwrite=overwrite, checkpoint=program.JOB_FILE, own=FILES
+    )
     prepared = prepare(potential, calculator).fitting(boundaries_of(atoms))
     check_divisible(prepared.potential, settings.mode)
     prepared.potential.check_elements(atoms.numbers)
@@ -87,17 +105,25 @@ def prepare_run(
             "constraints are not passed on to LAMMPS: remove them, or write your own input with "
             "fix setforce and ase_geomformer.engines.lammps.attach"
         )
-    folder.start({**(inputs or {}), **asdict(settings)}, files=FILES)
+    restart = None
+    if folder.resumed and folder.path is not None:
+        free = FREE if settings.temperature_end_K is None else FREE - {"steps"}
+        folder.check_settings(settings, inputs=inputs, free=free)
+        check_structure(folder.path, atoms)
+        restart = written.last_restart(folder.path)
+    folder.start({**(inputs or {}), **asdict(settings)}, files=FILES, kept=KEPT if restart else ())
     path = Path(os.path.abspath(folder.path or output))
     whole = written.boxed(atoms)
-    with atomic_file(path / collect.START_FILE) as temporary:
-        write(temporary, atoms, format="traj")
+    if not restart:
+        with atomic_file(path / collect.START_FILE) as temporary:
+            write(temporary, atoms, format="traj")
     written.write_structure(path / written.DATA_FILE, whole)
-    write_text(path / written.INPUT_FILE, written.commands(whole, settings))
+    write_text(path / written.INPUT_FILE, written.commands(whole, settings, restart))
     info = atoms.info
     job = {
         "potential": os.fspath(potential),
         "elements": written.symbols(atoms),
+        "restart": restart,
         "attach": {
             "mode": settings.mode,
             "charge": float(info.get("charge", 0.0)),
@@ -110,6 +136,21 @@ def prepare_run(
     launcher = str(own) if own.is_file() else "mpiexec"
     ranks = ["-n", str(settings.processes)]
     return [launcher, *ranks, sys.executable, "-m", program.__name__, str(path)]
+
+
+def check_structure(folder: Path, atoms: Atoms) -> None:
+    """Refuse to resume a run of other atoms than the given ones."""
+    path = folder / collect.START_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} is missing, without which the run cannot be resumed; start a new one"
+        )
+    before = read_checked(path, "-1")[0]
+    if not np.array_equal(before.numbers, atoms.numbers):
+        raise ValueError(
+            f"the run to resume is of {before.get_chemical_formula()}, and the structure given is "
+            f"{atoms.get_chemical_formula()}, or the same atoms in another order"
+        )
 
 
 def launch(
@@ -133,7 +174,9 @@ def launch(
     errors = folder / "errors.txt"
     with (
         errors.open("wb") as file,
-        subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT) as process,
+        subprocess.Popen(
+            command, stdout=file, stderr=subprocess.STDOUT, preexec_fn=_ends_with_its_parent
+        ) as process,
         progress_bar("lammps", settings.steps, progress) as advance,
     ):
         try:
@@ -150,6 +193,12 @@ def launch(
         raise RuntimeError(f"LAMMPS failed; see {folder / 'log.lammps'}\n{text[-2000:]}")
     found: dict[str, Any] = read_json(folder / RESULT_FILE)
     return found
+
+
+def _ends_with_its_parent() -> None:
+    """On Linux, have the launcher stop when this process is killed: two would write one folder."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _steps_made(folder: Path) -> int:
