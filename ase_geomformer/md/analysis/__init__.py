@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ase_geomformer.md.analysis.diffusion import MSD, mean_square_displacement
+from ase_geomformer.md.analysis.diffusion import (
+    MSD,
+    finite_size_correction,
+    mean_square_displacement,
+)
 from ase_geomformer.md.analysis.dipole import DipoleSpectrum, dipole_spectrum
+from ase_geomformer.md.analysis.fluctuations import Fluctuations, Response, fluctuations
 from ase_geomformer.md.analysis.frames import Frames, load_frames
 from ase_geomformer.md.analysis.rdf import RDF, radial_distribution
 from ase_geomformer.md.analysis.vibrations import VACF, velocity_autocorrelation
@@ -15,9 +20,13 @@ __all__ = [
     "VACF",
     "BlockAverage",
     "DipoleSpectrum",
+    "Fluctuations",
     "Frames",
+    "Response",
     "block_average",
     "dipole_spectrum",
+    "finite_size_correction",
+    "fluctuations",
     "load_frames",
     "mean_square_displacement",
     "radial_distribution",

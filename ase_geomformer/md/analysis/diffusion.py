@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ase import units
 
 from ase_geomformer.md.analysis.frames import Frames
 from ase_geomformer.runs.style import BLUE, COLUMN, drawing, dress, new_figure
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 # The slope is taken where motion is no longer ballistic and the statistics are still good.
 _FIT = (0.2, 0.6)
+# Constant of the lattice sum of a simple cubic lattice.
+_CUBIC = 2.837297
+# One Å^2/ps.
+_SQUARE_METRES_PER_SECOND = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +33,8 @@ class MSD:
         Averaged over atoms and origins.
     diffusion_A2_per_ps : float
         Diffusion coefficient, the slope of msd over twice the dimension (Einstein 1905); 1 Å^2/ps
-        is 1e-4 cm^2/s. In a finite periodic cell it is too low by about 2.84 kT / (6 pi eta L) (Yeh
-        and Hummer, J. Phys. Chem. B 108, 15873 (2004)).
+        is 1e-4 cm^2/s. In a finite periodic cell it is too low by about what
+        :func:`finite_size_correction` gives.
     error_A2_per_ps : float
         Its standard error, from the spread of parts of the trajectory.
     dimension : int
@@ -118,6 +123,35 @@ def mean_square_displacement(
         float(slopes.std(ddof=1) / np.sqrt(parts) / (2.0 * dimension)),
         dimension,
     )
+
+
+def finite_size_correction(temperature_K: float, viscosity_mPa_s: float, side_A: float) -> float:
+    """What is to be added to the diffusion coefficient of a liquid in a cubic cell, Å^2/ps.
+
+    2.837297 kT / (6 pi eta L): hydrodynamic interaction with the periodic images (I.-C. Yeh, G.
+    Hummer, J. Phys. Chem. B 108, 15873 (2004)).
+
+    Parameters
+    ----------
+    temperature_K : float
+    viscosity_mPa_s : float
+        Shear viscosity, which does not depend on the size of the cell.
+    side_A : float
+        Of the cubic cell.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive.
+    """
+    given = {
+        "temperature_K": temperature_K, "viscosity_mPa_s": viscosity_mPa_s, "side_A": side_A
+    }  # fmt: skip
+    for name, value in given.items():
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name} = {value} must be positive")
+    drag = 6.0 * np.pi * 1e-3 * viscosity_mPa_s * 1e-10 * side_A
+    return float(_CUBIC * units._k * temperature_K / drag / _SQUARE_METRES_PER_SECOND)
 
 
 def _axes(frames: Frames, directions: str | None) -> np.ndarray:
