@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import Range, ranged
+from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class SurfaceSettings:
+class SurfaceSettings(Shown):
     """Settings of surface energies.
 
     Attributes
