@@ -19,7 +19,7 @@ ROOT = DOCS.parent
 ROOT_PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s#]+)(#[^)\s]*)?\)")
 # Groups of options that argparse names.
-_UNNAMED = ("options", "positional arguments")
+_UNNAMED = {"options": "Options", "positional arguments": "Arguments"}
 
 
 def generate(folder: Path) -> None:
@@ -99,7 +99,7 @@ def _write_verbs(folder: Path) -> None:
             rows = [row for action in group._group_actions if (row := _row(action))]
             if rows:
                 head = ["| option | default | |", "|---|---|---|"]
-                title = "Options" if group.title in _UNNAMED else group.title
+                title = _UNNAMED.get(str(group.title), group.title)
                 lines += [f"## {title}", "\n".join([*head, *rows])]
         (folder / f"{verb}.md").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
 
@@ -109,7 +109,7 @@ def _row(action: argparse.Action) -> str:
     if action.dest in ("help", "config") or action.help == argparse.SUPPRESS:
         return ""
     spellings = [one for one in action.option_strings if not one.endswith("+")]
-    name = max(spellings, key=len, default=str(action.metavar))
+    name = max(spellings, key=len, default=str(action.metavar or action.dest))
     default = action.default
     shown = "" if default is None or default == argparse.SUPPRESS else f"`{default}`"
     help_text = " ".join((action.help or "").split()).replace("|", "\\|")

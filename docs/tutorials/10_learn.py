@@ -27,11 +27,8 @@ result = learn(copper, EMT(), settings, output=output, progress=False)
 result
 
 # %%
-# It says whether the target was reached, and if not, what was missed and what would help.
-print(result.reason)
-
-# %%
-# The potential is there in any case, with its card and errors.
+# It says whether the target was reached, and if not, what was missed and what would help. The
+# potential is there in any case, with its card and errors.
 from ase_geomformer import PotentialCalculator
 
 copper.calc = PotentialCalculator(output / "potential")
