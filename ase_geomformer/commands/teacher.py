@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ase_geomformer.commands import options as common
@@ -30,6 +30,8 @@ class TeacherVerb:
         Default choice of frames, and what it says of them.
     structures : callable
         What the function is given of the options.
+    fine_tunes : bool
+        Whether it can start from a potential.
     """
 
     function: str
@@ -39,6 +41,7 @@ class TeacherVerb:
     index: str
     index_help: str
     structures: Callable[[Namespace], Any]
+    fine_tunes: bool = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the options: structure, teacher, output, and the settings."""
@@ -48,12 +51,21 @@ class TeacherVerb:
         )
         group.add_argument("--index", default=self.index, help=self.index_help)
         add_teacher(group)
+        if self.fine_tunes:
+            group.add_argument(
+                "--from", type=str | None, default=None, metavar="NAME",
+                help="Name or path of a potential to fine-tune; the same as students.start_from.",
+            )  # fmt: skip
         common.add_output(parser, required=True, resume=True)
+        common.add_cluster(parser)
         parser.add_class_arguments(_learning(self.settings), as_group=True)
 
     def run(self, options: Namespace) -> int:
         """Call the function; the exit code is 1 if it did not reach its goal."""
         settings = common.settings_of(options, _learning(self.settings))
+        if options.get("from") is not None:
+            students = replace(settings.students, start_from=options["from"])
+            settings = replace(settings, students=students)
         result = _learning(self.function)(
             self.structures(options),
             teacher_of(options),
@@ -63,6 +75,7 @@ class TeacherVerb:
             overwrite=options.overwrite,
             progress=options.progress,
             inputs=common.inputs(options),
+            cluster=options.cluster,
         )
         return common.exit_code(options, result)
 
@@ -121,6 +134,7 @@ TEACHER_VERBS = {
         index="-1",
         index_help="Frame to read, as in ase.io.read.",
         structures=lambda options: common.single_structure(options, "learn"),
+        fine_tunes=True,
     ),
     "label": TeacherVerb(
         "label.label",

@@ -17,6 +17,7 @@ from ase_geomformer.learning.label_settings import LabelSettings
 from ase_geomformer.learning.labelling import label_structures
 from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.learning.teacher import Teacher, labeller
+from ase_geomformer.runs.executor import Executor
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.report import show
 from ase_geomformer.runs.result import Row, RunResult
@@ -96,6 +97,7 @@ def label(
     overwrite: bool = False,
     progress: bool = True,
     inputs: Mapping[str, Any] | None = None,
+    cluster: Executor | Any | str | None = None,
 ) -> LabelResult:
     """Label structures with energies, forces and, where the cell has a volume, stresses.
 
@@ -115,6 +117,8 @@ def label(
         again.
     overwrite, progress, inputs
         As in :class:`~ase_geomformer.recipes.base.RunKeywords`.
+    cluster : Executor, dask.distributed.Client or str, optional
+        Has the structures labelled, see :func:`~ase_geomformer.runs.executor.executor_of`.
 
     Returns
     -------
@@ -147,6 +151,7 @@ def label(
         workers=settings.workers,
         folder=folder.path / TEACHER_FOLDER,
         timeout_s=settings.timeout_s,
+        cluster=cluster,
     )
     try:
         labelled = label_structures(structures, asks, store, progress=progress)

@@ -16,6 +16,7 @@ from ase_geomformer.learning.settings import FREE, LearnSettings
 from ase_geomformer.learning.state import STATE_FILE, RunState
 from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.learning.teacher import Teacher, labeller
+from ase_geomformer.runs.executor import Executor
 from ase_geomformer.runs.folder import RESULT_FILE, RunFolder
 from ase_geomformer.runs.report import show
 
@@ -35,6 +36,7 @@ def learn(
     overwrite: bool = False,
     progress: bool = True,
     inputs: Mapping[str, Any] | None = None,
+    cluster: Executor | Any | str | None = None,
 ) -> LearnResult:
     """Train a potential of one system from any ASE calculator.
 
@@ -58,6 +60,8 @@ def learn(
         Continue in the folder: after a kill, or, with more ``minutes``, after its end.
     overwrite, progress, inputs
         As in :class:`~ase_geomformer.recipes.base.RunKeywords`.
+    cluster : Executor, dask.distributed.Client or str, optional
+        Has the structures labelled, see :func:`~ase_geomformer.runs.executor.executor_of`.
 
     Returns
     -------
@@ -74,10 +78,13 @@ def learn(
     # What trains, plots and runs dynamics is large: the public name is there without it.
     from ase_geomformer.learning import export
     from ase_geomformer.learning.learner import Learner
+    from ase_geomformer.registry import load_potential
 
     settings, teacher = settings or LearnSettings(), Teacher.of(teacher)
     if len(atoms) < 2:
         raise ValueError("there is nothing to learn of a single atom; give a structure of several")
+    if settings.students.start_from is not None:
+        load_potential(settings.students.start_from).check_elements(atoms.numbers)
     started = time.monotonic()
     folder = RunFolder(output, resume=resume, overwrite=overwrite, own=(*KEPT, TEACHER_FOLDER))
     assert folder.path is not None
@@ -97,6 +104,7 @@ def learn(
         workers=settings.labels.workers,
         folder=folder.path / TEACHER_FOLDER,
         timeout_s=settings.labels.timeout_s,
+        cluster=cluster,
     )
     learner = Learner(atoms, settings, store, asks, state, folder, started, progress)
     try:

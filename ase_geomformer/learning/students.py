@@ -25,7 +25,9 @@ from ase_geomformer.potential import Potential
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.edges import edge_table
 from ase_geomformer.training.energy_shift import centre
+from ase_geomformer.training.initial import further
 from ase_geomformer.training.losses import LossSettings, TargetLoss
+from ase_geomformer.training.settings import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -67,22 +69,11 @@ class Students:
         self.settings, self.seed = settings, seed
         bonded = [frame for frame in frames if not frame.is_isolated_atom]
         self.scale = force_rms(bonded)
-        self.references = shifted_references(frames)
         loss = loss_of(bonded, settings)
-        given = _with_neighbors(settings, bonded)
-        self.members = []
-        for index in range(settings.members):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed + index)
-                architecture = build(settings.architecture, given)
-            potential = Potential(
-                architecture,
-                elements(frames),
-                reference_energies=self.references,
-                energy_scale=self.scale,
-                terms=build_terms(settings.terms),
-            )
-            self.members.append(Student(potential, settings.learning_rate, loss, self.scale))
+        self.members = [
+            Student(potential, settings.rate, loss, self.scale)
+            for potential in initial_potentials(frames, settings, self.scale, seed)
+        ]
 
     @property
     def steps(self) -> int:
@@ -173,6 +164,33 @@ class Students:
                     found = tensors[f"{index}.{kind}.{name}"]
                     if found.shape != value.shape or found.dtype != value.dtype:
                         raise ValueError(f"{name} is {found.dtype} of shape {list(found.shape)}")
+
+
+def initial_potentials(
+    frames: Sequence[Frame], settings: StudentSettings, scale: float, seed: int
+) -> list[Potential]:
+    """The members before training: new ones, or copies of a potential to fine-tune."""
+    bonded = [frame for frame in frames if not frame.is_isolated_atom]
+    if settings.start_from is not None:
+        model = ModelSettings(start_from=settings.start_from)
+        start, _ = further(settings.start_from, model, bonded)
+        return [start.copy().requires_grad_(True) for _ in range(settings.members)]
+    given, references = _with_neighbors(settings, bonded), shifted_references(frames)
+    found = []
+    for index in range(settings.members):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + index)
+            architecture = build(settings.architecture, given)
+        found.append(
+            Potential(
+                architecture,
+                elements(frames),
+                reference_energies=references,
+                energy_scale=scale,
+                terms=build_terms(settings.terms),
+            )
+        )
+    return found
 
 
 def batches(total: int, size: int, seed: Sequence[int]) -> Iterator[list[int]]:

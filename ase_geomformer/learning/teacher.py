@@ -12,7 +12,9 @@ from ase.calculators.calculator import Calculator
 
 from ase_geomformer.external import calculator_by_name, origin
 from ase_geomformer.learning.answers import Answer, ask
+from ase_geomformer.learning.cluster_labeller import ClusterLabeller
 from ase_geomformer.learning.workers import WorkerPool
+from ase_geomformer.runs.executor import Executor
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,14 @@ class InProcess:
 
 
 def labeller(
-    teacher: Teacher, *, workers: int, folder: Path | None, timeout_s: float | None
+    teacher: Teacher,
+    *,
+    workers: int,
+    folder: Path | None,
+    timeout_s: float | None,
+    cluster: Executor | Any | str | None = None,
 ) -> Labeller:
-    """Who asks the teacher: processes of its own for one by name, else this process.
+    """Who asks the teacher: a cluster or processes for one by name, else this process.
 
     Parameters
     ----------
@@ -102,17 +109,22 @@ def labeller(
         what it prints; a temporary one if left out.
     timeout_s : float or None
         Time after which a call counts as failed, and its process is ended.
+    cluster : Executor, dask.distributed.Client or str, optional
+        Whose workers have the teacher instead.
 
     Raises
     ------
     ValueError
-        If processes or a time limit are asked of a calculator that is an object of this process.
+        If processes, a cluster or a time limit are asked of a calculator that is an object of
+        this process.
     """
+    if teacher.calculator is None and cluster is not None:
+        return ClusterLabeller(teacher.name, teacher.arguments, timeout_s, cluster)
     if teacher.calculator is None:
         return WorkerPool(teacher.name, teacher.arguments, workers, folder, timeout_s)
-    if workers > 1 or timeout_s is not None:
+    if workers > 1 or timeout_s is not None or cluster is not None:
         raise ValueError(
-            "several workers, or a time limit, need a teacher by its name or as "
+            "several workers, a cluster, or a time limit need a teacher by its name or as "
             "'module:factory', which each process can make for itself; an ASE calculator labels "
             "in the present process"
         )

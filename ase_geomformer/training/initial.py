@@ -129,7 +129,7 @@ def initial_potential(
     if settings.model.start_from is None:
         potential, references = _fresh(settings, frames, neighbors, scale)
     else:
-        potential, references = _further(settings.model.start_from, settings.model, frames)
+        potential, references = further(settings.model.start_from, settings.model, frames)
     console.print(references.table())
     potential = _freeze(potential, settings.model.freeze)
     return potential.to(getattr(torch, settings.run.dtype)).train(), scale
@@ -193,9 +193,10 @@ def _built(name: str, settings: dict[str, Any]) -> Architecture:
         ) from None
 
 
-def _further(
+def further(
     name: str, model: ModelSettings, frames: list[Frame]
 ) -> tuple[Potential, ReferenceEnergies]:
+    """A potential to fine-tune, with reference energies that fit the frames."""
     start = load_potential(name)
     start = start.with_terms(neutralised(start.terms_settings))
     check_elements(start, frames)

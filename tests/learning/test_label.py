@@ -9,6 +9,7 @@ import random
 import signal
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,26 @@ def test_a_structure_that_fails_twice_is_set_aside_with_its_reason(
     with pytest.warns(TeacherWarning):
         quiet(alloys, teacher, tmp_path / "out", resume=True)
     assert (tmp_path / "calls").read_text() == calls
+
+
+def test_workers_of_any_executor_label(alloys: list[Atoms], teachers: str, tmp_path: Path) -> None:
+    arguments = {"log": str(tmp_path / "calls"), "share": 0.3, "times": 1, "how": "exit"}
+    teacher = Teacher(f"{teachers}:Faulty", arguments)
+    with ThreadPoolExecutor(2) as pool:
+        result = quiet(alloys, teacher, tmp_path / "out", cluster=pool)
+    assert len(result.frames) == len(alloys)
+    # A teacher that ends its process is a failed call, and is tried again.
+    assert result.failed_calls == result.calls - len(alloys) > 0
+    assert all("ended with exit code" in reason for reason in result.reasons)
+    for atoms, frame in zip(alloys, result.frames, strict=True):
+        assert frame.energy == pytest.approx(ask(EMT(), atoms).energy, abs=1e-9)
+
+
+def test_a_calculator_of_this_process_is_not_sent_to_workers(
+    alloys: list[Atoms], tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="need a teacher by its"):
+        quiet(alloys, EMT(), tmp_path / "out", cluster=pool)
 
 
 def test_a_call_without_end_is_ended(alloys: list[Atoms], teachers: str, tmp_path: Path) -> None:

@@ -6,13 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from ase.build import bulk
+from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from safetensors.torch import load_file, save_file
 
+from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.data.frames import Frame
+from ase_geomformer.learning.side_by_side import Allowance
+from ase_geomformer.learning.student import Student
 from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.learning.students import Students
 
@@ -35,6 +39,39 @@ def students(width: int = 16) -> Students:
 def path(tmp_path: Path) -> Path:
     students().save(tmp_path / "students.safetensors")
     return tmp_path / "students.safetensors"
+
+
+def test_fine_tuning_starts_from_the_potential() -> None:
+    name, frames = "so3krates-rmd17-ethanol", []
+    for seed in range(3):
+        atoms = molecule("CH3CH2OH")
+        atoms.rattle(0.05, seed=seed)
+        atoms.calc = EMT()
+        frames.append(Frame(atoms, energy=atoms.get_potential_energy(), forces=atoms.get_forces()))
+    found = Students(frames, StudentSettings(members=2, start_from=name), seed=0)
+    known = PotentialCalculator(name, dtype="float32").get_property("forces", frames[0].atoms)
+    for potential in found.potentials(frames):
+        forces = PotentialCalculator(potential).get_property("forces", frames[0].atoms)
+        np.testing.assert_allclose(forces, known, atol=1e-4)
+        # EMT counts energies from another zero.
+        energy = PotentialCalculator(potential).get_property("energy", frames[0].atoms)
+        assert energy == pytest.approx(frames[0].energy, abs=2.0)
+    before = [student.potential.get_parameter(moved(student)).clone() for student in found.members]
+    found.train(frames, Allowance(0.0, 1.0, steps=2), lambda progress: 1.0)
+    after = [student.potential.get_parameter(moved(student)) for student in found.members]
+    assert torch.equal(before[0], before[1])
+    assert not torch.equal(after[0], before[0])
+    assert found.settings.rate == 2e-3 < StudentSettings().rate
+
+
+def moved(student: Student) -> str:
+    """Name of its first matrix."""
+    return next(name for name, p in student.potential.named_parameters() if p.ndim == 2)
+
+
+def test_a_potential_to_fine_tune_has_its_own_settings() -> None:
+    with pytest.raises(ValueError, match="exclude one another"):
+        StudentSettings(start_from="so3lr", settings={"cutoff": 4.0})
 
 
 def rewritten(path: Path, change: Callable[[dict[str, torch.Tensor]], Any], steps: str) -> None:
