@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.activation import ACTIVATIONS
+from ase_geomformer.layers.cutoff import Envelope
 from ase_geomformer.layers.dense import HeadLinear, dense
 from ase_geomformer.layers.edge_attention import FEW_EDGES, EdgeAttention, PackedWeights
 from ase_geomformer.layers.harmonics import (
@@ -30,11 +31,17 @@ from ase_geomformer.layers.spline import SplinePoint
 from ase_geomformer.layers.written_gradient import is_by_formula
 
 
+# Below so many edges, to put them in order takes longer than filters of half of them save.
+MIRRORED_FROM = 192
+
+
 @dataclass(frozen=True)
 class Edges:
     """What all layers read of the edges: their ends, basis (E, K), cutoff (E,), Y (E, M).
 
-    Instead of the basis there are places on a grid where the filters are tabulated.
+    Instead of the basis there are places on a grid where the filters are tabulated. Where the
+    second half of the edges are the reverses of the first, basis and cutoff, which are the same for
+    both, may have rows of the first half only.
     """
 
     receivers: Segments
@@ -57,6 +64,41 @@ class Edges:
         return cls.expand(ends, graph.edge_vectors, radial_basis, envelope, harmonics, cutoff)
 
     @classmethod
+    def mirrored(
+        cls,
+        graph: AtomGraph,
+        radial_basis: nn.Module,
+        envelope: Callable[[Tensor, float], Tensor],
+        harmonics: SphericalHarmonics,
+        cutoff: float,
+    ) -> Edges | None:
+        """The same in another order, the edges of one direction and then their reverses.
+
+        None where that does not pay, or not every edge comes with its reverse, as among the ghosts
+        of a padded graph.
+        """
+        if graph.num_edges < MIRRORED_FROM:
+            return None
+        one_way = _one_way(graph)
+        if 2 * one_way.shape[0] != graph.num_edges:
+            return None
+        index = graph.edge_index.index_select(1, one_way)
+        back = index.flip(0)
+        receivers, senders = torch.cat([index, back], dim=1)
+        ends = (Segments.of(own, graph.num_atoms) for own in (receivers, senders))
+        vectors = graph.edge_vectors.index_select(0, one_way)
+        edges = cls.expand(
+            (next(ends), next(ends)), vectors, radial_basis, envelope, harmonics, cutoff
+        )
+        values = edges.harmonics
+        return replace(edges, harmonics=torch.cat([values, values * harmonics.parity]))
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether basis and cutoff have rows of the first half only."""
+        return self.envelope.shape[0] < self.receivers.index.shape[0]
+
+    @classmethod
     def expand(
         cls,
         ends: tuple[Segments, Segments],
@@ -73,9 +115,22 @@ class Edges:
             receivers=receivers,
             senders=senders,
             radial=radial_basis(distances),
-            envelope=envelope(distances, cutoff),
+            envelope=Envelope(envelope, cutoff)(distances)[0],
             harmonics=harmonics(directions),
         )
+
+
+def _one_way(graph: AtomGraph) -> Tensor:
+    """Indices (E / 2,) of one of the two edges between each pair of atoms or images."""
+    first, second = graph.edge_index
+    kept = first < second
+    own = first == second
+    if bool(own.any()):
+        # From an atom to its own images: one of the two opposite directions.
+        x, y, z = graph.edge_vectors.detach().unbind(1)
+        ahead = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
+        kept |= own & ahead
+    return kept.nonzero().squeeze(1)
 
 
 class FilterNetwork(nn.Module):
@@ -185,10 +240,7 @@ class Attention(RadialFunction):
         else:
             radial = self.of_radial(radial)
         inputs = x, ev, edges.envelope, edges.harmonics, radial
-        frozen = not self.feature_query.weight.requires_grad
-        divided = edges.receivers.is_divided or edges.senders.is_divided
-        few = 0 < edges.envelope.shape[0] <= FEW_EDGES
-        if is_by_formula() or not frozen or divided or not few:
+        if not self.is_written_for(edges.receivers, edges.senders):
             return self._formula(*inputs, edges=edges)
         along = EdgeAttention(
             plain=partial(self._formula, edges=edges),
@@ -206,15 +258,22 @@ class Attention(RadialFunction):
         dx, dev = along(*inputs)
         return dx, dev
 
+    def is_written_for(self, receivers: Segments, senders: Segments) -> bool:
+        """Whether the written gradient is used along such edges."""
+        frozen = not self.feature_query.weight.requires_grad
+        divided = receivers.is_divided or senders.is_divided
+        few = 0 < receivers.index.shape[0] <= FEW_EDGES
+        return frozen and few and not divided and not is_by_formula()
+
     def _packed_weights(self) -> PackedWeights:
-        if self._packed is None or not self._packed.is_current(self.feature_query):
+        if self._packed is None or not self._packed.is_current(self.feature_query.weight):
             filters = self.feature_filter, self.geometry_filter
             self._packed = PackedWeights(
                 asked=[self.feature_query, self.geometry_query],
-                sent=[self.feature_key, self.geometry_key, self.feature_value],
+                keys=[self.feature_key, self.geometry_key],
+                values=[self.feature_value],
                 first=[own.spherical_1 for own in filters if own.spherical_1 is not None],
                 second=[own.spherical_2 for own in filters if own.spherical_2 is not None],
-                heads=(self.num_heads, self.num_degrees),
             )
         return self._packed
 
@@ -236,6 +295,8 @@ class Attention(RadialFunction):
         receivers, senders = edges.receivers, edges.senders
         if isinstance(edges.radial, SplinePoint):
             radial = self.radial_values(replace(edges.radial, distances=radial))
+        if edges.is_mirrored:
+            radial, envelope = torch.cat([radial, radial]), torch.cat([envelope, envelope])
         radial_x, radial_ev = radial.chunk(2, dim=1)
         act = self.qk_activation
         query_x, key_x = act(self.feature_query(x)), act(self.feature_key(x))

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ase_geomformer.layers.decay import decaying_exp
+from ase_geomformer.layers.written_gradient import WrittenGradient
 
 
 def cosine_cutoff(distances: Tensor, cutoff: float) -> Tensor:
@@ -47,3 +50,42 @@ CUTOFFS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "quintic": quintic_cutoff,
     "exponential": exponential_cutoff,
 }
+
+
+def value_and_slope(
+    function: Callable[[Tensor, float], Tensor], distances: Tensor, cutoff: float
+) -> tuple[Tensor, Tensor]:
+    """Values (E,) of a cutoff function and their derivatives (E,) in 1/Å; nothing is recorded."""
+    if function is quintic_cutoff:
+        u = distances / cutoff
+        inside = u < 1.0
+        square = u * u
+        values = 1.0 + square * u * (-10.0 + u * (15.0 - 6.0 * u))
+        slopes = square * ((u - 1.0) ** 2 * (-30.0 / cutoff))
+        return values * inside, slopes * inside
+    with torch.enable_grad():
+        leaf = distances.detach().requires_grad_()
+        values = function(leaf, cutoff)
+        (slopes,) = torch.autograd.grad(values.sum(), leaf)
+    return values.detach(), slopes
+
+
+@dataclass(frozen=True)
+class Envelope(WrittenGradient):
+    """A cutoff function of distances (E,)."""
+
+    function: Callable[[Tensor, float], Tensor]
+    cutoff: float
+    weights = ()
+
+    def formula(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return (self.function(*inputs, self.cutoff),)
+
+    def evaluate(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        values, slopes = value_and_slope(self.function, *inputs, self.cutoff)
+        return (values,), slopes
+
+    def gradient(
+        self, inputs: tuple[Tensor, ...], kept: Any, slopes: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        return (slopes[0] * kept,)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.activation import SLOPES, identity
 from ase_geomformer.layers.dense import HeadLinear
-from ase_geomformer.layers.harmonics import DegreeSum
-from ase_geomformer.layers.heads import REGISTER
+from ase_geomformer.layers.harmonics import DegreeSum, few_columns
+from ase_geomformer.layers.packed import Packed
 from ase_geomformer.layers.spline import SplinePoint, SplineTable
 from ase_geomformer.layers.written_gradient import WrittenGradient
 
@@ -23,50 +23,34 @@ from ase_geomformer.layers.written_gradient import WrittenGradient
 FEW_EDGES = 2048
 
 
-class PackedWeights:
+class PackedWeights(Packed):
     """Frozen weights of attention, joined so that each step takes one product.
 
     Parameters
     ----------
-    asked, sent : sequence of HeadLinear
-        To queries of x and ev; to keys of x and ev, and values of x.
+    asked, keys, values : sequence of HeadLinear
+        To queries of x and ev, to keys of both, to values of x.
     first, second : sequence of nn.Linear
         The layers of the spherical filters of x and of ev; empty where there are none.
-    heads : tuple of int
-        Of x and of ev.
     """
 
     def __init__(
         self,
         asked: Sequence[HeadLinear],
-        sent: Sequence[HeadLinear],
+        keys: Sequence[HeadLinear],
+        values: Sequence[HeadLinear],
         first: Sequence[nn.Linear],
         second: Sequence[nn.Linear],
-        heads: tuple[int, int],
     ) -> None:
-        self.origin: list[Tensor] = []
-        for layer in (*asked, *sent, *first, *second):
-            self.origin += layer.parameters(recurse=False)
-        self._versions = self._now()
+        layers = (*asked, *keys, *values, *first, *second)
+        super().__init__(weight for layer in layers for weight in layer.parameters(recurse=False))
         with torch.no_grad():
-            self.asked, self.asked_bias = _dense(asked)
-            self.sent, self.sent_bias = _dense(sent)
+            self.maps = [_dense(layers) for layers in (asked, keys, values)]
             self.first = [torch.cat([getattr(layer, n) for layer in first]) for n in PARTS if first]
             self.second = [layer.weight.T.contiguous() for layer in second]
             self.second_bias = (
                 torch.cat([layer.bias for layer in second]) if second else torch.zeros(0)
             )
-            width = self.asked.shape[0]
-            owner = [h for h in range(heads[0]) for _ in range(width // heads[0])]
-            owner += [heads[0] + h for h in range(heads[1]) for _ in range(width // heads[1])]
-            self.members = torch.eye(sum(heads)).to(self.asked)[owner]
-
-    def is_current(self, layer: nn.Module) -> bool:
-        """Whether no weight has changed since, of which ``layer`` holds the first."""
-        return layer.weight is self.origin[0] and self._now() == self._versions
-
-    def _now(self) -> list[int]:
-        return [weight._version for weight in self.origin]
 
 
 PARTS = ("weight", "bias")
@@ -88,7 +72,8 @@ class Kept(NamedTuple):
 
     difference: Tensor
     query: Tensor
-    sent: Tensor  # keys, then values of x
+    key: Tensor
+    value: Tensor  # of x, F wide
     filters: Tensor
     filtered: Tensor  # query times filter
     sums: Tensor  # by head
@@ -101,8 +86,9 @@ class Kept(NamedTuple):
 class EdgeAttention(WrittenGradient):
     """The updates (N, F) of x and (N, M) of ev; see :class:`~.attention.Attention`.
 
-    Inputs are x (N, F), ev (N, M), the envelope (E,), harmonics (E, M), and what the filters make
-    of the distances (E, 2 F), or with a table the distances (E,).
+    Inputs are x (N, F), ev (N, M), the envelope (R,), harmonics (E, M), and what the filters make
+    of the distances (R, 2 F), or with a table the distances (R,). R is E, or E / 2 where the second
+    half of the edges are the reverses of the first: filters are the same for both.
 
     Attributes
     ----------
@@ -143,80 +129,72 @@ class EdgeAttention(WrittenGradient):
 
     def evaluate(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], Kept]:
         x, ev, envelope, harmonics, radial = inputs
-        width, components = x.shape[1], ev.shape[1]
         own = self._coefficients(x, ev, envelope, radial)
-        message = own.sent.new_empty(own.alpha.shape[0], width + components)
-        self._weighted(own.sent[:, 2 * width :], own.alpha, message[:, :width])
         spread = own.alpha[:, self.heads[0] :] @ self.degree_sum.members.T
-        torch.mul(spread, harmonics, out=message[:, width:])
-        total = self.receivers.sum(message)
-        return (total[:, :width], total[:, width:]), own
+        dx = self.receivers.sum(self._weighted(own.value, own.alpha))
+        return (dx, self.receivers.sum(spread * harmonics)), own
 
     def gradient(
         self, inputs: tuple[Tensor, ...], kept: Kept, slopes: tuple[Tensor, ...]
-    ) -> tuple[Tensor, ...]:
-        x, ev, _, harmonics, _ = inputs
-        width, components = x.shape[1], ev.shape[1]
-        members = self.degree_sum.members
-        on_edge = torch.cat(slopes, dim=1).index_select(0, self.receivers.index)
-        slope_x, slope_ev = on_edge[:, :width], on_edge[:, width:]
-        from_x = self._head_sums(slope_x * kept.sent[:, 2 * width :], self.heads[0])
-        by_alpha = torch.cat([from_x, (slope_ev * harmonics) @ members], dim=1)
+    ) -> tuple[Tensor | None, ...]:
+        x, _, envelope, harmonics, _ = inputs
+        rows, members = envelope.shape[0], self.degree_sum.members
+        slope_x, slope_ev = (slope.index_select(0, self.receivers.index) for slope in slopes)
+        from_x = self._head_sums(slope_x * kept.value)
+        by_alpha = torch.cat([from_x, few_columns(slope_ev * harmonics, members)], dim=1)
         by_harmonics = slope_ev * (kept.alpha[:, self.heads[0] :] @ members.T)
-        by_envelope = torch.mv(by_alpha * kept.sums, self.norms)
-        by_sums = (by_alpha * kept.scale) @ self.packed.members.T
-        for_receivers = by_sums.new_empty(by_sums.shape[0], 2 * width + components)
-        for_senders = by_sums.new_empty(by_sums.shape[0], 3 * width + components)
-        torch.mul(by_sums, kept.filtered, out=for_senders[:, : 2 * width])
-        self._weighted(slope_x, kept.alpha, for_senders[:, 2 * width : 3 * width])
-        by_sums *= kept.sent[:, : 2 * width]
-        torch.mul(by_sums, kept.filters, out=for_receivers[:, : 2 * width])
-        by_filters = by_sums.mul_(kept.query)
-        by_difference = self._by_difference(kept, by_filters, for_senders[:, 3 * width :])
-        torch.neg(by_difference, out=for_receivers[:, 2 * width :])
-        by_asked, by_sent = self.receivers.sum(for_receivers), self.senders.sum(for_senders)
-        by_x = self._by_x(x, by_asked[:, : 2 * width], by_sent[:, : 3 * width])
-        by_ev = by_asked[:, 2 * width :] + by_sent[:, 3 * width :]
+        by_envelope = torch.mv(by_alpha * kept.sums, self.norms).view(-1, rows).sum(dim=0)
+        by_sums = by_alpha.view(-1, *kept.scale.shape).mul_(kept.scale).flatten(0, 1)
+        by_value = self.senders.sum(self._weighted(slope_x, kept.alpha))
+        by_key = self.senders.sum(self._weighted(kept.filtered, by_sums))
+        through = self._weighted(kept.key, by_sums)
+        by_query = self.receivers.sum(_filtered(through, kept.filters))
+        by_filters = through[:rows] * kept.query[:rows]
+        is_mirrored = rows < through.shape[0]
+        if is_mirrored:
+            by_filters.addcmul_(through[rows:], kept.query[rows:])
+        by_ev = None
+        if kept.hidden is not None:
+            by_difference = self._by_difference(kept, by_filters, kept.hidden)
+            if is_mirrored:
+                by_ev = self.senders.sum(torch.cat([by_difference, -by_difference]))
+            else:
+                by_ev = self.senders.sum(by_difference) - self.receivers.sum(by_difference)
+        by_x = self._by_x(x, by_query, by_key, by_value)
         by_radial = by_filters
         if self.point is not None and self.table is not None:
             steepness = self.point.read(self.table.coefficients, 1)
             by_radial = by_filters.mul_(steepness).sum(dim=1)
         return by_x, by_ev, by_envelope, by_harmonics, by_radial
 
-    def _tables(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What atoms ask for (N, 2 F), and what they send (N, 3 F)."""
-        asked, sent = self._linear(x)
-        if self.activation is not identity:
-            keys = 2 * x.shape[1]
-            asked = self.activation(asked)
-            sent = torch.cat([self.activation(sent[:, :keys]), sent[:, keys:]], dim=1)
-        return asked, sent
+    def _tables(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys (N, 2 F), and values of x (N, F), of the atoms."""
+        query, key, value = self._linear(x)
+        return self.activation(query), self.activation(key), value
 
-    def _linear(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        packed = self.packed
-        if packed.asked_bias is None or packed.sent_bias is None:
-            return x @ packed.asked, x @ packed.sent
-        return (
-            torch.addmm(packed.asked_bias, x, packed.asked),
-            torch.addmm(packed.sent_bias, x, packed.sent),
-        )
+    def _linear(self, x: Tensor) -> list[Tensor]:
+        return [
+            x @ weight if bias is None else torch.addmm(bias, x, weight)
+            for weight, bias in self.packed.maps
+        ]
 
-    def _by_x(self, x: Tensor, by_asked: Tensor, by_sent: Tensor) -> Tensor:
-        """From gradients with respect to both tables to that with respect to x."""
+    def _by_x(self, x: Tensor, *by_tables: Tensor) -> Tensor:
+        """From gradients with respect to queries, keys and values to that with respect to x."""
+        by_query, by_key, by_value = by_tables
         if self.activation is not identity:
-            keys = 2 * x.shape[1]
-            asked, sent = self._linear(x)
+            query, key, _ = self._linear(x)
             slope = SLOPES[self.activation]
-            by_asked = slope(by_asked, asked)
-            by_keys = slope(by_sent[:, :keys], sent[:, :keys])
-            by_sent = torch.cat([by_keys, by_sent[:, keys:]], dim=1)
-        return torch.addmm(by_asked @ self.packed.asked.T, by_sent, self.packed.sent.T)
+            by_query, by_key = slope(by_query, query), slope(by_key, key)
+        (asked, _), (keys, _), (values, _) = self.packed.maps
+        return torch.addmm(by_query @ asked.T, by_key, keys.T).addmm_(by_value, values.T)
 
     def _coefficients(self, x: Tensor, ev: Tensor, envelope: Tensor, radial: Tensor) -> Kept:
         receivers, senders = self.receivers.index, self.senders.index
-        asked, sent = self._tables(x)
-        query, sent = asked.index_select(0, receivers), sent.index_select(0, senders)
-        difference = ev.index_select(0, senders).sub_(ev.index_select(0, receivers))
+        rows = envelope.shape[0]
+        query, key, value = self._tables(x)
+        query = query.index_select(0, receivers)
+        key, value = key.index_select(0, senders), value.index_select(0, senders)
+        difference = ev.index_select(0, senders[:rows]).sub_(ev.index_select(0, receivers[:rows]))
         if self.point is None or self.table is None:
             filters = radial.clone()
         else:
@@ -232,28 +210,45 @@ class EdgeAttention(WrittenGradient):
             ):
                 to.addmm_(own, weight)
             filters += self.packed.second_bias
-        filtered = query * filters
-        sums = self._head_sums(filtered * sent[:, : query.shape[1]], sum(self.heads))
+        filtered = _filtered(query, filters)
+        sums = self._head_sums(filtered * key)
         scale = envelope[:, None] * self.norms
-        return Kept(difference, query, sent, filters, filtered, sums, scale, sums * scale, hidden)
+        alpha = (sums.view(-1, *scale.shape) * scale).flatten(0, 1)
+        return Kept(difference, query, key, value, filters, filtered, sums, scale, alpha, hidden)
 
-    def _head_sums(self, values: Tensor, heads: int) -> Tensor:
+    def _by_head(self, values: Tensor) -> list[Tensor]:
+        """Features (E, F) of x, or (E, 2 F) of both, as blocks (E, heads, features of a head)."""
+        rows, width = values.shape
+        own = self.packed.maps[2][0].shape[1]
+        heads = self.heads if width > own else self.heads[:1]
+        if len(set(heads)) == 1:
+            return [values.view(rows, sum(heads), -1)]
+        parts = zip(values.split(own, dim=1), heads, strict=True)
+        return [part.view(rows, count, -1) for part, count in parts]
+
+    def _head_sums(self, values: Tensor) -> Tensor:
         """Sums over features by head: (E, F) of x, or (E, 2 F) of both, to (E, heads)."""
-        if self.heads[0] == self.heads[1] and values.shape[1] >= heads * REGISTER:
-            return values.view(values.shape[0], heads, -1).sum(dim=2)
-        return values @ self.packed.members[: values.shape[1], :heads]
+        sums = [block.sum(dim=2) for block in self._by_head(values)]
+        return sums[0] if len(sums) == 1 else torch.cat(sums, dim=1)
 
-    def _weighted(self, values: Tensor, alpha: Tensor, out: Tensor) -> None:
-        """Features (E, F) of x times the coefficient of their head."""
-        heads = self.heads[0]
-        shape = (values.shape[0], heads, values.shape[1] // heads)
-        torch.mul(values.view(shape), alpha[:, :heads, None], out=out.view(shape))
+    def _weighted(self, values: Tensor, weights: Tensor) -> Tensor:
+        """Features times the number of their head, of (E, heads)."""
+        weighted = torch.empty_like(values)
+        start = 0
+        for block, to in zip(self._by_head(values), self._by_head(weighted), strict=True):
+            torch.mul(block, weights[:, start : start + block.shape[1], None], out=to)
+            start += block.shape[1]
+        return weighted
 
-    def _by_difference(self, own: Kept, by_filters: Tensor, out: Tensor) -> Tensor:
-        """Gradient (E, M) with respect to the differences of ev."""
-        if own.hidden is None:
-            return out.zero_()
+    def _by_difference(self, own: Kept, by_filters: Tensor, hidden: Tensor) -> Tensor:
+        """Gradient (R, M) with respect to the differences of ev."""
         parts = zip(by_filters.chunk(2, dim=1), self.packed.second, strict=True)
         active = torch.cat([by_own @ weight.T for by_own, weight in parts], dim=1)
-        by_invariants = SLOPES[self.filter_activation](active, own.hidden) @ self.packed.first[0]
-        return out.copy_(self.degree_sum.gradient(own.difference, by_invariants))
+        by_hidden = SLOPES[self.filter_activation](active, hidden)
+        by_invariants = few_columns(by_hidden, self.packed.first[0])
+        return self.degree_sum.gradient(own.difference, by_invariants)
+
+
+def _filtered(values: Tensor, filters: Tensor) -> Tensor:
+    """Values (E, 2 F) times filters (R, 2 F)."""
+    return (values.view(-1, *filters.shape) * filters).flatten(0, 1)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.dense import dense
+from ase_geomformer.layers.written_gradient import is_by_formula
 
 NUM_ELEMENTS = 119  # rows of a table indexed by atomic number, 0 .. 118
 
@@ -36,6 +37,10 @@ class ElectronEmbedding(nn.Module):
 
     def forward(self, graph: AtomGraph, total: Tensor) -> Tensor:
         """``total`` (B,) is the charge in e or the number of unpaired electrons."""
+        if total.is_cpu and not is_by_formula() and not self.query.weight.requires_grad:
+            # Nothing to share out, as nearly always: all that follows is zero.
+            if not total.requires_grad and not bool(total.any()):
+                return total.new_zeros(graph.num_atoms, self.query.embedding_dim)
         silu = nn.functional.silu
         sign = (total < 0).long()[graph.batch]
         query, key = self.query(graph.atomic_numbers), self.key(sign)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.layers.written_gradient import WrittenGradient
+from ase_geomformer.layers.written_gradient import WrittenGradient, is_by_formula
 
 
 class Polar(WrittenGradient):
@@ -87,11 +87,14 @@ class SphericalHarmonics(nn.Module):
         self.register_buffer("steepness", steepness, persistent=False)
         self.register_buffer("shares", shares, persistent=False)
         self.register_buffer("constants", constants, persistent=False)
+        parity = (-1.0) ** owner.double()
+        self.register_buffer("parity", parity, persistent=False)
 
     coefficients: Tensor
     steepness: Tensor
     shares: Tensor
     constants: Tensor
+    parity: Tensor
 
     def forward(self, directions: Tensor) -> Tensor:
         """Unit vectors (E, 3) to harmonics (E, sum of 2l+1)."""
@@ -144,6 +147,16 @@ def products(directions: Tensor, degree: int) -> Tensor:
     return torch.cat(powers, dim=1) if degree > 1 else powers[0]
 
 
+def few_columns(values: Tensor, weights: Tensor) -> Tensor:
+    """The product of (E, M) and (M, d), for many rows and few columns.
+
+    On a CPU the transposed product takes a quarter to a tenth of the time for d of 4 to 8.
+    """
+    if is_by_formula():
+        return values @ weights
+    return (weights.T @ values.T).T
+
+
 class DegreeSum(nn.Module):
     """Sums and copies over the 2l+1 components of each degree.
 
@@ -177,7 +190,7 @@ class DegreeSum(nn.Module):
 
         This is the l x l -> 0 Clebsch-Gordan trace; without a root it is smooth at zero.
         """
-        return (values * values) @ self.contraction
+        return few_columns(values * values, self.contraction)
 
     def gradient(self, values: Tensor, slopes: Tensor) -> Tensor:
         """Gradient of :meth:`invariants` (..., M) from slopes (..., number of degrees)."""
@@ -206,11 +219,12 @@ class DegreeNorm(DegreeSum):
 
     def invariants(self, values: Tensor) -> Tensor:
         """Norm of each degree: (..., M) to (..., number of degrees)."""
-        return softened_root((values * values) @ self.members, self.softening) - self.softening
+        squares = few_columns(values * values, self.members)
+        return softened_root(squares, self.softening) - self.softening
 
     def gradient(self, values: Tensor, slopes: Tensor) -> Tensor:
         """Gradient of :meth:`invariants` (..., M) from slopes (..., number of degrees)."""
-        roots = softened_root((values * values) @ self.members, self.softening)
+        roots = softened_root(few_columns(values * values, self.members), self.softening)
         shares = torch.where(roots > 0.0, slopes / torch.where(roots > 0.0, roots, 1.0), 0.0)
         return values * (shares @ self.members.T)
 

@@ -1,8 +1,14 @@
-"""Readout of atomic energies, charges and Hirshfeld ratios."""
+"""Readout of atomic energies, charges and Hirshfeld ratios.
+
+Each head is a network of the features and a function of what that gives, whose gradient is
+written out as well: ``written`` takes the values (N, width) of the network, and returns the output
+(N,) and the function that takes slopes (N,) back to (N, width).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +17,9 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
+
+# An output, and the way back from its slopes to those of the values it was made of.
+Written = tuple[Tensor, Callable[[Tensor], Tensor]]
 
 
 class EnergyHead(nn.Module):
@@ -52,6 +61,19 @@ class EnergyHead(nn.Module):
             energies = energies + self.shifts[atomic_numbers]
         return energies
 
+    def written(self, values: Tensor, graph: AtomGraph) -> Written:
+        energies, scales = values[:, 0], None
+        if self.scales is not None:
+            scales = self.scales.index_select(0, graph.atomic_numbers)
+            energies = energies * scales
+        if self.shifts is not None:
+            energies = energies + self.shifts.index_select(0, graph.atomic_numbers)
+
+        def back(slopes: Tensor) -> Tensor:
+            return (slopes if scales is None else slopes * scales)[:, None]
+
+        return energies, back
+
 
 class ChargeHead(nn.Module):
     """Partial charges (N,) in e from features, which sum to the charge of their structure.
@@ -77,6 +99,17 @@ class ChargeHead(nn.Module):
         structures = graph.structures
         missing = graph.charge - structures.sum(own)
         return own + structures.gather(missing / structures.sum(torch.ones_like(own)))
+
+    def written(self, values: Tensor, graph: AtomGraph) -> Written:
+        structures = graph.structures
+        own = values[:, 0] + self.shifts.index_select(0, graph.atomic_numbers)
+        counts = structures.sum(torch.ones_like(own))
+        missing = (graph.charge - structures.sum(own)) / counts
+
+        def back(slopes: Tensor) -> Tensor:
+            return (slopes - structures.gather(structures.sum(slopes) / counts))[:, None]
+
+        return own + structures.gather(missing), back
 
 
 class HirshfeldHead(nn.Module):
@@ -105,3 +138,13 @@ class HirshfeldHead(nn.Module):
         elements = self.elements(graph.atomic_numbers)
         change = (elements * features).sum(dim=-1) / math.sqrt(features.shape[-1])
         return torch.abs(self.shifts[graph.atomic_numbers] + change)
+
+    def written(self, values: Tensor, graph: AtomGraph) -> Written:
+        numbers = graph.atomic_numbers
+        elements = self.elements.weight.index_select(0, numbers) / math.sqrt(values.shape[-1])
+        ratios = (elements * values).sum(dim=-1) + self.shifts.index_select(0, numbers)
+
+        def back(slopes: Tensor) -> Tensor:
+            return (slopes * ratios.sign())[:, None] * elements
+
+        return ratios.abs(), back

@@ -68,8 +68,11 @@ class WrittenGradient(ABC):
     @abstractmethod
     def gradient(
         self, inputs: tuple[Tensor, ...], kept: Any, slopes: tuple[Tensor, ...]
-    ) -> tuple[Tensor, ...]:
-        """Gradients with respect to all inputs, from those with respect to the outputs."""
+    ) -> tuple[Tensor | None, ...]:
+        """Gradients with respect to all inputs, from those with respect to the outputs.
+
+        None stands for zero.
+        """
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         if is_by_formula() or any(weight.requires_grad for weight in self.weights):

@@ -10,7 +10,6 @@ scaled by their Hirshfeld ratios (A. Tkatchenko, M. Scheffler, Phys. Rev. Lett. 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
@@ -19,11 +18,9 @@ from ase.data import atomic_numbers
 from ase.units import Bohr, Hartree, alpha
 from torch import Tensor
 
-from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.embedding import NUM_ELEMENTS
-from ase_geomformer.layers.harmonics import distances_and_directions
-from ase_geomformer.physics.far import FarPairTerm, of_far_pairs
-from ase_geomformer.physics.switch import smooth_switch
+from ase_geomformer.physics.far import FarPairTerm, PairSlopes
+from ase_geomformer.physics.switch import smooth_switch, switch_with_slope
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
 from ase_geomformer.settings.shown import Shown
@@ -83,12 +80,9 @@ class Dispersion(FarPairTerm):
         self.register_buffer("free_polarizability", polarizability, persistent=False)
         self.register_buffer("free_c6", c6, persistent=False)
 
-    def pair_energies(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
+    def pair_energies(self, distances: Tensor, numbers: Tensor, values: Tensor) -> Tensor:
         settings = self.settings
-        distances = distances_and_directions(graph.far_vectors)[0]
-        numbers = of_far_pairs(graph.atomic_numbers, graph)
-        ratios = of_far_pairs(outputs["hirshfeld_ratios"], graph)
-        polarizability, c6 = mixed(self.free_polarizability[numbers], self.free_c6[numbers], ratios)
+        polarizability, c6 = mixed(self.free_polarizability[numbers], self.free_c6[numbers], values)
         energies = Hartree * qdo_energy(
             distances / Bohr, polarizability, c6, settings.damping_scale
         )
@@ -97,6 +91,26 @@ class Dispersion(FarPairTerm):
         end = settings.long_range_cutoff
         return energies * smooth_switch(distances, end - settings.switch_width, end)
 
+    def pair_slopes(self, distances: Tensor, numbers: Tensor, values: Tensor) -> PairSlopes:
+        settings = self.settings
+        free = self.free_polarizability.take(numbers)
+        polarizability = 0.5 * (free * values).sum(dim=0)
+        series, by_distance, by_polarizability = qdo_slopes(
+            distances / Bohr, polarizability, settings.damping_scale
+        )
+        by_distance = by_distance / Bohr
+        if settings.long_range_cutoff is not None:
+            end = settings.long_range_cutoff
+            near, slope = switch_with_slope(distances, end - settings.switch_width, end)
+            by_distance = by_distance * near + series * slope
+            series, by_polarizability = series * near, by_polarizability * near
+        first, second = values * (-Hartree * free_pairs(free, self.free_c6.take(numbers)))
+        c6 = values[0] * second
+        shares = free * (0.5 * c6 * by_polarizability)
+        return PairSlopes(
+            c6 * series, c6 * by_distance, shares[0] + second * series, shares[1] + first * series
+        )
+
 
 def mixed(polarizability: Tensor, c6: Tensor, ratios: Tensor) -> tuple[Tensor, Tensor]:
     """Polarizability and C6 of pairs (P,) from those of the free atoms (2, P) and their ratios.
@@ -104,10 +118,15 @@ def mixed(polarizability: Tensor, c6: Tensor, ratios: Tensor) -> tuple[Tensor, T
     An atom has its polarizability times the ratio and its C6 times the ratio squared. In the
     Slater-Kirkwood formula for C6 the ratios then factor out, and a ratio of zero does no harm.
     """
+    free = free_pairs(polarizability, c6)
+    return 0.5 * (polarizability * ratios).sum(dim=0), free * ratios.prod(dim=0)
+
+
+def free_pairs(polarizability: Tensor, c6: Tensor) -> Tensor:
+    """C6 of pairs (P,) of free atoms (2, P) by the formula of Slater and Kirkwood."""
     a_i, a_j = polarizability
     c_i, c_j = c6
-    free = 2.0 * c_i * c_j * a_i * a_j / (a_i * a_i * c_j + a_j * a_j * c_i)
-    return 0.5 * (polarizability * ratios).sum(dim=0), free * ratios.prod(dim=0)
+    return 2.0 * c_i * c_j * a_i * a_j / (a_i * a_i * c_j + a_j * a_j * c_i)
 
 
 def qdo_energy(distances: Tensor, polarizability: Tensor, c6: Tensor, scale: float) -> Tensor:
@@ -122,6 +141,32 @@ def qdo_energy(distances: Tensor, polarizability: Tensor, c6: Tensor, scale: flo
     series = series + C8_FACTOR * inverse_gamma / (d**4 + p**4)
     series = series + C10_FACTOR * inverse_gamma**2 / (d**5 + p**5)
     return -c6 * series
+
+
+def qdo_slopes(
+    distances: Tensor, polarizability: Tensor, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Energies of pairs by -C6, and their derivatives by distance and polarizability, all (P,)."""
+    root = polarizability ** (1.0 / 7.0)
+    radius = VDW_RADIUS * root
+    width, widening = torch.zeros_like(root), torch.zeros_like(root)
+    for coefficient in reversed(WIDTH_COEFFICIENTS):
+        widening = torch.addcmul(width, widening, radius)
+        width = width * radius + coefficient
+    gamma = 2.0 * width * width  # its inverse
+    d, p = distances * distances, (2.0 * DAMPING_RADIUS * scale * root) ** 2
+    d4, p4 = d * d, p * p
+    d6, p6 = d4 * d, p4 * p
+    d8, p8 = d4 * d4, p4 * p4
+    one, two, three = 1.0 / (d6 + p6), 1.0 / (d8 + p8), 1.0 / (d8 * d + p8 * p)
+    second, third = C8_FACTOR * gamma * two, C10_FACTOR * gamma * gamma * three
+    series = one + second + third
+    one, two, three = 3.0 * one * one, 4.0 * second * two, 5.0 * third * three
+    by_d = one * d4 + two * d6 + three * d8
+    by_p = one * p4 + two * p6 + three * p8
+    # Relative changes: of p, and of the inverse gamma, by that of the root.
+    by_root = (second + 2.0 * third) * (2.0 * widening * radius / width) - 2.0 * p * by_p
+    return series, -2.0 * distances * by_d, by_root / (7.0 * polarizability)
 
 
 def free_atoms() -> tuple[Tensor, Tensor]:

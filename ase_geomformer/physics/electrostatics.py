@@ -23,11 +23,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.harmonics import distances_and_directions
 from ase_geomformer.physics.base import COULOMB
-from ase_geomformer.physics.far import FarPairTerm, of_far_pairs
-from ase_geomformer.physics.switch import smooth_switch
+from ase_geomformer.physics.far import FarPairTerm, PairSlopes
+from ase_geomformer.physics.switch import smooth_switch, switch_with_slope
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
 from ase_geomformer.settings.shown import Shown
@@ -76,15 +74,47 @@ class Electrostatics(FarPairTerm):
     settings: ElectrostaticsSettings
     requires = ("charges",)
 
-    def pair_energies(self, graph: AtomGraph, outputs: Mapping[str, Tensor]) -> Tensor:
+    def pair_energies(self, distances: Tensor, numbers: Tensor, values: Tensor) -> Tensor:
         settings = self.settings
-        distances = distances_and_directions(graph.far_vectors)[0]
-        first, second = of_far_pairs(outputs["charges"], graph)
         if settings.truncation == "neutral" and settings.long_range_cutoff is not None:
             potential = neutral(distances, settings.damping_length, settings.long_range_cutoff)
         else:
             potential = coulomb(distances, settings.damping_length, settings.long_range_cutoff)
-        return COULOMB * first * second * potential
+        return COULOMB * values[0] * values[1] * potential
+
+    def pair_slopes(self, distances: Tensor, numbers: Tensor, values: Tensor) -> PairSlopes:
+        first, second = COULOMB * values
+        potential, slope = self._potential(distances)
+        by_first, by_second = second * potential, first * potential
+        return PairSlopes(values[0] * by_first, values[0] * second * slope, by_first, by_second)
+
+    def _potential(self, distances: Tensor) -> tuple[Tensor, Tensor]:
+        """Potential of a unit charge in 1/Å and its derivative, in the form of the settings."""
+        length, cutoff = self.settings.damping_length, self.settings.long_range_cutoff
+        potential, slope = _damped_with_slope(distances, length)
+        if cutoff is None:
+            return potential, slope
+        value, steepness, curvature = _at(cutoff, length)
+        if self.settings.truncation == "neutral":
+            width = 1.0 / _damping(length)
+            left_out, left_out_slope = _damped_with_slope(distances, width)
+            potential, slope = potential - left_out, slope - left_out_slope
+            there = _at(cutoff, width)
+            value, steepness, curvature = (
+                value - there[0],
+                steepness - there[1],
+                curvature - there[2],
+            )
+        else:
+            curvature = 0.0
+        near, near_slope = switch_with_slope(distances, SWITCH_ON * cutoff, cutoff)
+        inward, away = distances - cutoff, 1.0 - near
+        end = inward * (steepness + 0.5 * curvature * inward)
+        end_slope = steepness + curvature * inward
+        outside = distances >= cutoff
+        potential = potential - value - away * end
+        slope = slope + near_slope * end - away * end_slope
+        return potential.masked_fill_(outside, 0.0), slope.masked_fill_(outside, 0.0)
 
     def self_energies(self, outputs: Mapping[str, Tensor]) -> Tensor | None:
         settings = self.settings
@@ -163,3 +193,14 @@ def _damped(distances: Tensor, length: float) -> Tensor:
     safe = torch.where(apart, distances, length)
     limit = 2.0 / (math.sqrt(math.pi) * length)
     return torch.where(apart, torch.erf(safe / length) / safe, limit)
+
+
+def _damped_with_slope(distances: Tensor, length: float) -> tuple[Tensor, Tensor]:
+    """:func:`_damped` and its derivative, which is zero for atoms on one spot."""
+    together = distances == 0.0
+    inverse = 1.0 / distances.masked_fill(together, 1.0)
+    scaled = distances / length
+    limit = 2.0 / (math.sqrt(math.pi) * length)
+    values = torch.erf(scaled).mul_(inverse).masked_fill_(together, limit)
+    gaussian = torch.exp(-scaled * scaled).mul_(limit)
+    return values, ((gaussian - values) * inverse).masked_fill_(together, 0.0)

@@ -21,3 +21,16 @@ def smooth_switch(distances: Tensor, on: float, off: float) -> Tensor:
     safe = torch.where(inside, c, 0.5)
     values = torch.sigmoid(1.0 / safe - 1.0 / (1.0 - safe))
     return torch.where(inside, values, (c < 0.5).to(values.dtype))
+
+
+def switch_with_slope(distances: Tensor, on: float, off: float) -> tuple[Tensor, Tensor]:
+    """:func:`smooth_switch` and its derivative, 1/Å."""
+    c = (distances - on) / (off - on)
+    inside = (c > MARGIN) & (c < 1.0 - MARGIN)
+    safe = torch.where(inside, c, 0.5)
+    rest = 1.0 - safe
+    values = torch.sigmoid(1.0 / safe - 1.0 / rest)
+    steepness = (1.0 / (safe * safe) + 1.0 / (rest * rest)) / (on - off)
+    slopes = values * (1.0 - values) * steepness
+    values = torch.where(inside, values, (c < 0.5).to(values.dtype))
+    return values, slopes.masked_fill_(~inside, 0.0)

@@ -7,8 +7,9 @@ there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from ase.data import covalent_radii
@@ -17,12 +18,12 @@ from torch import Tensor, nn
 
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.segments import Segments
-from ase_geomformer.layers.cutoff import CUTOFFS
+from ase_geomformer.layers.cutoff import CUTOFFS, value_and_slope
 from ase_geomformer.layers.decay import decaying_exp
 from ase_geomformer.layers.harmonics import distances_and_directions
-from ase_geomformer.layers.written_gradient import is_by_formula
+from ase_geomformer.layers.written_gradient import WrittenGradient, is_by_formula
 from ase_geomformer.physics.base import COULOMB, EnergyTerm
-from ase_geomformer.physics.switch import smooth_switch
+from ase_geomformer.physics.switch import smooth_switch, switch_with_slope
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
 from ase_geomformer.settings.shown import Shown
@@ -73,6 +74,15 @@ class ZBLSettings(Shown):
             )
 
 
+class PairConstants(NamedTuple):
+    """Charges (E,) in eV Å, 1/a (E,) in 1/Å, exponents (4,) and coefficients (4,) of screening."""
+
+    charges: Tensor
+    inverse_length: Tensor
+    exponents: Tensor
+    coefficients: Tensor
+
+
 class ZBL(EnergyTerm):
     """Screened nuclear repulsion; half of each pair's energy on either atom.
 
@@ -105,41 +115,49 @@ class ZBL(EnergyTerm):
         divided = receivers.is_divided or senders.is_divided
         frozen = not self.exponents.requires_grad
         if vectors.is_cpu and frozen and not divided and not is_by_formula():
-            # Hardly ever is a pair within reach.
+            # Only few pairs are within reach, if any.
             near = self._near(graph)
             if not near.shape[0]:
                 return vectors.new_zeros(graph.num_atoms)
             index, vectors = graph.edge_index.index_select(1, near), vectors.index_select(0, near)
             receivers, senders = (Segments.of(ends, graph.num_atoms) for ends in index)
-        return 0.5 * receivers.sum(
-            self._energies(graph.atomic_numbers, receivers, senders, vectors)
-        )
+        repulsion = Repulsion(self, graph.atomic_numbers, receivers, senders)
+        return repulsion(vectors)[0]
 
     def _near(self, graph: AtomGraph) -> Tensor:
         """Indices of the edges along which there is repulsion."""
         with torch.no_grad():
             squares = (graph.edge_vectors * graph.edge_vectors).sum(dim=1)
-            ends = self._ends(graph.atomic_numbers, graph.receivers, graph.senders)
-            return (squares < ends.square()).nonzero().squeeze(1)
+            if self.settings.covalent_fraction is None:
+                near = squares < self.settings.switch_off**2
+            else:
+                ends = self._ends(graph.atomic_numbers, graph.receivers, graph.senders)
+                near = squares < ends.square()
+            return near.nonzero().squeeze(1)
 
-    def _energies(
+    def constants(self, numbers: Tensor, receivers: Segments, senders: Segments) -> PairConstants:
+        """What the energies of edges depend on besides distances."""
+        softplus = nn.functional.softplus
+        numbers = numbers.to(self.covalent_radii.dtype)
+        powers = numbers ** softplus(self.charge_exponent)
+        sums = receivers.gather(powers) + senders.gather(powers)
+        coefficients = softplus(self.coefficients)
+        return PairConstants(
+            charges=COULOMB * receivers.gather(numbers) * senders.gather(numbers),
+            inverse_length=softplus(self.inverse_length) * sums,
+            exponents=softplus(self.exponents),
+            coefficients=coefficients / coefficients.sum(),
+        )
+
+    def energies(
         self, atomic_numbers: Tensor, receivers: Segments, senders: Segments, vectors: Tensor
     ) -> Tensor:
         """Energies (E,) of edges in eV."""
         settings = self.settings
-        softplus = nn.functional.softplus
         distances = distances_and_directions(vectors)[0].clamp(min=SHORTEST)
-        numbers = atomic_numbers.to(distances.dtype)
-
-        powers = numbers ** softplus(self.charge_exponent)
-        sums = receivers.gather(powers) + senders.gather(powers)
-        length = 1.0 / (softplus(self.inverse_length) * sums)
-        decay = softplus(self.exponents) * (distances / length)[:, None]
-        coefficients = softplus(self.coefficients)
-        screening = decaying_exp(-decay) @ (coefficients / coefficients.sum())
-
-        charges = COULOMB * receivers.gather(numbers) * senders.gather(numbers)
-        energies = charges / distances * screening
+        pairs = self.constants(atomic_numbers, receivers, senders)
+        decay = pairs.exponents * (distances * pairs.inverse_length)[:, None]
+        energies = pairs.charges / distances * (decaying_exp(-decay) @ pairs.coefficients)
         # Each pair's range ends where its radii say, and all distances shrink with it.
         stretch = settings.switch_off / self._ends(atomic_numbers, receivers, senders)
         switched = smooth_switch(distances * stretch, settings.switch_on, settings.switch_off)
@@ -161,3 +179,56 @@ class ZBL(EnergyTerm):
 def _positive(values: float | tuple[float, ...]) -> nn.Parameter:
     """A parameter whose softplus has the given values."""
     return nn.Parameter(torch.tensor(values, dtype=torch.float64).expm1().log())
+
+
+@dataclass(frozen=True, eq=False)
+class Repulsion(WrittenGradient):
+    """Energies of atoms (N,) from the vectors of edges (E, 3): half of each edge's."""
+
+    term: ZBL
+    numbers: Tensor
+    receivers: Segments
+    senders: Segments
+
+    @property
+    def weights(self) -> Sequence[Tensor]:
+        term = self.term
+        return term.exponents, term.coefficients, term.charge_exponent, term.inverse_length
+
+    def formula(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        energies = self.term.energies(self.numbers, self.receivers, self.senders, *inputs)
+        return (0.5 * self.receivers.sum(energies),)
+
+    def evaluate(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], Any]:
+        (vectors,) = inputs
+        settings = self.term.settings
+        lengths = (vectors * vectors).sum(dim=1).sqrt_()
+        distances = lengths.clamp(min=SHORTEST)
+        pairs = self.term.constants(self.numbers, self.receivers, self.senders)
+        parts = decaying_exp(-pairs.exponents * (distances * pairs.inverse_length)[:, None])
+        # Screening, and by what the logarithm of the energy falls with the distance.
+        screening = parts @ pairs.coefficients
+        steepness = (parts @ (pairs.coefficients * pairs.exponents)) * pairs.inverse_length
+        bare = pairs.charges / distances
+        stretch = settings.switch_off / self.term._ends(
+            self.numbers, self.receivers, self.senders
+        )
+        switched, slope = switch_with_slope(
+            distances * stretch, settings.switch_on, settings.switch_off
+        )
+        slope = slope * stretch
+        if settings.cutoff_function is not None:
+            cut, cut_slope = value_and_slope(
+                CUTOFFS[settings.cutoff_function], distances, settings.cutoff
+            )
+            switched, slope = switched * cut, slope * cut + switched * cut_slope
+        energies = bare * screening
+        by_distance = energies * slope - (energies / distances + bare * steepness) * switched
+        by_vector = (by_distance / distances).masked_fill_(lengths < SHORTEST, 0.0)
+        return (0.5 * self.receivers.sum(energies * switched),), by_vector
+
+    def gradient(
+        self, inputs: tuple[Tensor, ...], kept: Any, slopes: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        share = self.receivers.gather(slopes[0]).mul_(0.5)
+        return ((share * kept)[:, None] * inputs[0],)

@@ -10,6 +10,7 @@ products are needed, which is what makes it fast.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.base import Architecture
+from ase_geomformer.architectures.so3krates.readout import PackedHeads, Readout
+from ase_geomformer.architectures.so3krates.update import Norm, ResidualNetwork, Step, Update
 from ase_geomformer.architectures.validation import (
     check_attention_widths,
     check_choices,
@@ -27,11 +30,11 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.attention import Attention, Edges, Exchange, FilterNetwork
 from ase_geomformer.layers.cutoff import CUTOFFS
-from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
 from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
 from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead, HirshfeldHead
+from ase_geomformer.layers.written_gradient import is_by_formula
 from ase_geomformer.settings.ranges import ranged
 from ase_geomformer.settings.shown import Shown
 
@@ -134,20 +137,6 @@ class So3kratesSettings(Shown):
         return math.sqrt(head_width) if self.message_normalization == "sqrt_num_features" else 1.0
 
 
-class ResidualNetwork(nn.Module):
-    """x + B a(A a(x))."""
-
-    def __init__(self, settings: So3kratesSettings) -> None:
-        super().__init__()
-        self.activation = ACTIVATIONS[settings.activation]
-        self.dense_1 = dense(settings.num_features, settings.num_features)
-        self.dense_2 = dense(settings.num_features, settings.num_features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        act = self.activation
-        return x + self.dense_2(act(self.dense_1(act(x))))
-
-
 def _filter_network(settings: So3kratesSettings) -> FilterNetwork:
     return FilterNetwork(
         settings.num_features,
@@ -175,20 +164,20 @@ class Layer(nn.Module):
         )
         self.exchange = Exchange(width, degree_sum)
 
-        def norm(wanted: bool) -> nn.Module:
-            return nn.LayerNorm(width, eps=LAYER_NORM_EPS) if wanted else nn.Identity()
+        def norm(wanted: bool) -> Step:
+            return Norm(width) if wanted else Step()
 
-        def network(wanted: bool) -> nn.Module:
-            return ResidualNetwork(settings) if wanted else nn.Identity()
+        def network(wanted: bool) -> Step:
+            return ResidualNetwork(width, settings.activation) if wanted else Step()
 
         self.norm_1, self.network_1 = norm(settings.layer_norm_1), network(settings.residual_mlp_1)
         self.network_2, self.norm_2 = network(settings.residual_mlp_2), norm(settings.layer_norm_2)
 
     def forward(self, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
         dx, dev = self.attention(x, ev, edges)
-        x, ev = self.network_1(self.norm_1(x + dx)), ev + dev
-        dx, dev = self.exchange(x, ev)
-        return self.norm_2(self.network_2(x + dx)), ev + dev
+        before, after = (self.norm_1, self.network_1), (self.network_2, self.norm_2)
+        x, ev = Update(before, self.exchange, after)(x, ev, dx, dev)
+        return x, ev
 
 
 class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
@@ -221,6 +210,7 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
             scales=settings.atomic_scales,
             shifts=settings.atomic_shifts,
         )
+        self._packed: PackedHeads | None = None
         # Heads of further outputs, by the name of what they give.
         self.heads = nn.ModuleDict()
         activation = settings.energy_activation
@@ -245,18 +235,45 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
         ev = x.new_zeros(graph.num_atoms, self.harmonics.dim)
         for layer in self.layers:
             x, ev = layer(x, ev, edges)
-        further = {name: head(x, graph) for name, head in self.heads.items()}
-        return {"energies": self.energy_head(x, graph.atomic_numbers), **further}
+        readout = Readout(self.energy_head, tuple(self.heads.values()), self._packed_heads, graph)
+        return dict(zip(self.outputs, readout(x), strict=True))
+
+    @property
+    def _packed_heads(self) -> PackedHeads | None:
+        """The weights of the heads, joined where they are frozen and each has a hidden layer."""
+        hidden = self.energy_head.hidden
+        if hidden is None or hidden.weight.requires_grad or is_by_formula():
+            return None
+        if self._packed is None or not self._packed.is_current(hidden.weight):
+            self._packed = PackedHeads((self.energy_head, *self.heads.values()))
+        return self._packed
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> So3krates:
+        self._packed = None  # Another device or dtype.
+        super()._apply(fn, recurse)
+        return self
 
     def embed(self, graph: AtomGraph) -> Tensor:
         """Initial features (N, F): elements, and charge and spin where asked for."""
-        parts = [self.element_embedding(graph.atomic_numbers)]
-        if self.charge_embedding is not None:
-            parts.append(self.charge_embedding(graph, graph.charge))
-        if self.spin_embedding is not None:
-            parts.append(self.spin_embedding(graph, graph.spin - 1.0))
-        return torch.stack(parts).sum(dim=0) / math.sqrt(len(parts))
+        x = self.element_embedding(graph.atomic_numbers)
+        count = 1
+        for embedding, total in (
+            (self.charge_embedding, graph.charge),
+            (self.spin_embedding, graph.spin - 1.0),
+        ):
+            if embedding is not None:
+                count += 1
+                x = x + embedding(graph, total)
+        return x / math.sqrt(count)
 
     def edge_features(self, graph: AtomGraph) -> Edges:
         """Basis, cutoff and harmonics of every edge, common to all layers."""
-        return Edges.of(graph, self.radial_basis, self.envelope, self.harmonics, self.cutoff)
+        way = self.radial_basis, self.envelope, self.harmonics, self.cutoff
+        ends = graph.receivers, graph.senders
+        if graph.edge_vectors.is_cpu and all(
+            layer.attention.is_written_for(*ends) for layer in self.layers
+        ):
+            mirrored = Edges.mirrored(graph, *way)
+            if mirrored is not None:
+                return mirrored
+        return Edges.of(graph, *way)
