@@ -30,7 +30,6 @@ from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplinePoint
 from ase_geomformer.layers.written_gradient import is_by_formula
 
-
 # Below so many edges, to put them in order takes longer than filters of half of them save.
 MIRRORED_FROM = 192
 

@@ -79,10 +79,12 @@ class Envelope(WrittenGradient):
     weights = ()
 
     def formula(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        return (self.function(*inputs, self.cutoff),)
+        (distances,) = inputs
+        return (self.function(distances, self.cutoff),)
 
     def evaluate(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], Any]:
-        values, slopes = value_and_slope(self.function, *inputs, self.cutoff)
+        (distances,) = inputs
+        values, slopes = value_and_slope(self.function, distances, self.cutoff)
         return (values,), slopes
 
     def gradient(

@@ -37,10 +37,10 @@ class ElectronEmbedding(nn.Module):
 
     def forward(self, graph: AtomGraph, total: Tensor) -> Tensor:
         """``total`` (B,) is the charge in e or the number of unpaired electrons."""
-        if total.is_cpu and not is_by_formula() and not self.query.weight.requires_grad:
+        fixed = not (total.requires_grad or self.query.weight.requires_grad or is_by_formula())
+        if fixed and total.is_cpu and not bool(total.any()):
             # Nothing to share out, as nearly always: all that follows is zero.
-            if not total.requires_grad and not bool(total.any()):
-                return total.new_zeros(graph.num_atoms, self.query.embedding_dim)
+            return self.query.weight.new_zeros(graph.num_atoms, self.query.embedding_dim)
         silu = nn.functional.silu
         sign = (total < 0).long()[graph.batch]
         query, key = self.query(graph.atomic_numbers), self.key(sign)

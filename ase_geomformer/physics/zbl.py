@@ -210,9 +210,7 @@ class Repulsion(WrittenGradient):
         screening = parts @ pairs.coefficients
         steepness = (parts @ (pairs.coefficients * pairs.exponents)) * pairs.inverse_length
         bare = pairs.charges / distances
-        stretch = settings.switch_off / self.term._ends(
-            self.numbers, self.receivers, self.senders
-        )
+        stretch = settings.switch_off / self.term._ends(self.numbers, self.receivers, self.senders)
         switched, slope = switch_with_slope(
             distances * stretch, settings.switch_on, settings.switch_off
         )

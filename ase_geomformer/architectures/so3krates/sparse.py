@@ -12,13 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
-import torch
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.base import Architecture
-from ase_geomformer.architectures.so3krates.readout import PackedHeads, Readout
+from ase_geomformer.architectures.so3krates.readout import Further, PackedHeads, Readout
 from ase_geomformer.architectures.so3krates.update import Norm, ResidualNetwork, Step, Update
 from ase_geomformer.architectures.validation import (
     check_attention_widths,
@@ -235,8 +234,12 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
         ev = x.new_zeros(graph.num_atoms, self.harmonics.dim)
         for layer in self.layers:
             x, ev = layer(x, ev, edges)
-        readout = Readout(self.energy_head, tuple(self.heads.values()), self._packed_heads, graph)
+        readout = Readout(self.energy_head, self._further, self._packed_heads, graph)
         return dict(zip(self.outputs, readout(x), strict=True))
+
+    @property
+    def _further(self) -> tuple[Further, ...]:
+        return tuple(cast(Further, head) for head in self.heads.values())
 
     @property
     def _packed_heads(self) -> PackedHeads | None:
@@ -245,7 +248,7 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
         if hidden is None or hidden.weight.requires_grad or is_by_formula():
             return None
         if self._packed is None or not self._packed.is_current(hidden.weight):
-            self._packed = PackedHeads((self.energy_head, *self.heads.values()))
+            self._packed = PackedHeads((self.energy_head, *self._further))
         return self._packed
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> So3krates:
@@ -271,7 +274,7 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
         way = self.radial_basis, self.envelope, self.harmonics, self.cutoff
         ends = graph.receivers, graph.senders
         if graph.edge_vectors.is_cpu and all(
-            layer.attention.is_written_for(*ends) for layer in self.layers
+            cast(Layer, layer).attention.is_written_for(*ends) for layer in self.layers
         ):
             mirrored = Edges.mirrored(graph, *way)
             if mirrored is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,9 @@ class Norm(Step):
         return self.weight, self.bias
 
     def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.layer_norm(x, self.weight.shape, self.weight, self.bias, LAYER_NORM_EPS)
+        return nn.functional.layer_norm(
+            x, self.weight.shape, self.weight, self.bias, LAYER_NORM_EPS
+        )
 
     def evaluate(self, x: Tensor) -> tuple[Tensor, Any]:
         values, mean, inverse = torch.native_layer_norm(
