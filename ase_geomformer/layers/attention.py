@@ -19,7 +19,7 @@ from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.cutoff import Envelope
 from ase_geomformer.layers.dense import HeadLinear, dense
-from ase_geomformer.layers.edge_attention import FEW_EDGES, EdgeAttention, PackedWeights
+from ase_geomformer.layers.edge_attention import FEW_MIRRORED, EdgeAttention, PackedWeights
 from ase_geomformer.layers.harmonics import (
     DegreeSum,
     SphericalHarmonics,
@@ -259,10 +259,12 @@ class Attention(RadialFunction):
 
     def is_written_for(self, receivers: Segments, senders: Segments) -> bool:
         """Whether the written gradient is used along such edges."""
+        if is_by_formula():
+            return False
         frozen = not self.feature_query.weight.requires_grad
         divided = receivers.is_divided or senders.is_divided
-        few = 0 < receivers.index.shape[0] <= FEW_EDGES
-        return frozen and few and not divided and not is_by_formula()
+        few = 0 < receivers.index.shape[0] <= FEW_MIRRORED
+        return frozen and few and not divided
 
     def _packed_weights(self) -> PackedWeights:
         if self._packed is None or not self._packed.is_current(self.feature_query.weight):

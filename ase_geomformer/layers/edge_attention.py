@@ -20,7 +20,9 @@ from ase_geomformer.layers.written_gradient import WrittenGradient
 # Up to so many edges, the fixed cost of operations counts, and a written gradient takes 20 to 30 %
 # less time. More edges take 15 % longer so: what is joined for fewer operations no longer fits
 # into the cache.
-FEW_EDGES = 4096
+FEW_EDGES = 2048
+# The same where filters are computed once for both directions of a pair.
+FEW_MIRRORED = 2 * FEW_EDGES
 
 
 class PackedWeights(Packed):

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # torch's notes name
 from torch.utils._pytree import tree_leaves
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.edge_attention import FEW_EDGES
+from ase_geomformer.layers.edge_attention import FEW_MIRRORED
 from ase_geomformer.machine.allocator import give_freed_memory_back
 from ase_geomformer.machine.memory import budget_bytes, free_memory
 from ase_geomformer.potential import Potential
@@ -47,7 +47,11 @@ NOTHING = GraphSize(0, 0, 0)
 PROBES = (GraphSize(32, 256, 0), GraphSize(32, 1024, 0), GraphSize(128, 256, 0))
 LARGE_PROBES = tuple(
     GraphSize(4 * atoms, edges, 0)
-    for atoms, edges in ((32, FEW_EDGES + 256), (32, 2 * FEW_EDGES + 256), (128, FEW_EDGES + 256))
+    for atoms, edges in (
+        (32, FEW_MIRRORED + 256),
+        (32, 2 * FEW_MIRRORED + 256),
+        (128, FEW_MIRRORED + 256),
+    )
 )
 PROBE_FAR_PAIRS = 1024
 # Of the probes, as in a liquid, Å^3.
@@ -120,7 +124,9 @@ class MemoryModel:
 
     def __call__(self, size: GraphSize) -> float:
         """Bytes that evaluating a graph of this size takes at its peak, besides the weights."""
-        shares = self.bytes_per_item if size.num_edges <= FEW_EDGES else self.bytes_per_item_of_many
+        shares = (
+            self.bytes_per_item if size.num_edges <= FEW_MIRRORED else self.bytes_per_item_of_many
+        )
         return OVERHEAD * sum(number * share for number, share in zip(size, shares, strict=True))
 
     @cached_property
