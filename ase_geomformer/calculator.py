@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import CalculatorSetupError, all_changes
 
 from ase_geomformer.acceleration import TableErrors
+from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.kept import KeptGraph
 from ase_geomformer.graph.structure import ELECTRON_DEFAULTS, changes, electrons
 from ase_geomformer.neighbors import VerletList
 from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
+from ase_geomformer.runtime.descriptors import descriptors
+from ase_geomformer.runtime.domain import DomainCheck, confidence_of
+from ase_geomformer.runtime.features import atom_features, captured
 from ase_geomformer.runtime.locked import LockedCalculator
 from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import (
@@ -25,6 +30,8 @@ from ase_geomformer.runtime.results import (
     has_volume,
 )
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
+from ase_geomformer.runtime.uncertainty import PROPERTIES as UNCERTAINTIES
+from ase_geomformer.runtime.uncertainty import uncertainties
 
 
 @takes_settings
@@ -79,11 +86,14 @@ class PotentialCalculator(LockedCalculator):
         # A crystal's sum over the reciprocal lattice gives least.
         crystal = self.prepared.fitting((True, True, True))
         self.implemented_properties = list(crystal.ase_properties)
+        if confidence_of(self.potential) is not None:
+            self.implemented_properties += UNCERTAINTIES
+        self._domain = DomainCheck(chosen.domain)
         place = self.prepared.device, self.prepared.dtype
         self.graphs = KeptGraph(self.potential.cutoff, chosen.skin, chosen.neighbors, *place)
         # The requests that have been checked, with all that they are answered with; they change
         # only when more than positions does.
-        self._granted: dict[tuple[str, ...], Collection[str]] = {}
+        self._granted: dict[tuple[str, ...], Set[str]] = {}
         self.parameters.update(potential=self.prepared.name, **asdict(chosen))
 
     @property
@@ -161,18 +171,46 @@ class PotentialCalculator(LockedCalculator):
             self.atoms, self._granted = None, {}
             self.graphs.forget()
         prepared = self.prepared.fitting(boundaries_of(atoms))
-        wanted = self._wanted(atoms, prepared, properties)
+        special = [name for name in properties if name in UNCERTAINTIES]
+        asked = tuple(name for name in properties if name not in UNCERTAINTIES)
+        wanted = self._wanted(atoms, prepared, asked)
         graph = self.graphs.of(atoms, prepared.potential.far_cutoff)
-        (converted,) = prepared.results(graph, [atoms], wanted)
+        is_new = bool(set(system_changes) & {"numbers", "pbc"})
+        checked = self._domain.due(prepared.potential, new=is_new)
+        if special or checked:
+            converted = self._with_features(atoms, prepared, graph, wanted, special, checked)
+        else:
+            (converted,) = prepared.results(graph, [atoms], wanted)
         self.results.update(converted)
         self.atoms = atoms.copy()
         # The copy shares the values in info, and an array there could be changed in place.
         given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
         self.atoms.info.update({key: electrons(atoms)[key] for key in given})
 
+    def _with_features(
+        self,
+        atoms: Atoms,
+        prepared: PreparedPotential,
+        graph: AtomGraph,
+        wanted: Set[str],
+        special: list[str],
+        checked: bool,
+    ) -> dict[str, Any]:
+        """Results, and what follows from the features of the same evaluation."""
+        potential = prepared.potential
+        converted: dict[str, Any] = {}
+        with captured(potential) as found:
+            if not wanted <= self.results.keys():
+                (converted,) = prepared.results(graph, [atoms], wanted)
+        # Compiled code does not give them.
+        features = found[-1].detach() if found else atom_features(potential, graph)
+        if checked:
+            self._domain.check(potential, graph, [atoms], features)
+        return {**converted, **uncertainties(potential, graph, features, special)}
+
     def _wanted(
         self, atoms: Atoms, prepared: PreparedPotential, properties: tuple[str, ...]
-    ) -> Collection[str]:
+    ) -> Set[str]:
         """All that a request is answered with; refused where the potential cannot give it."""
         if properties in self._granted:
             return self._granted[properties]
@@ -186,6 +224,32 @@ class PotentialCalculator(LockedCalculator):
             wanted -= set() if has_volume(atoms) else {"stress"}
         self._granted[properties] = wanted
         return wanted
+
+    def get_descriptors(self, atoms: Atoms | None = None, *, mean: bool = False) -> np.ndarray:
+        """Features of atoms that enter the last, linear layer of the energy.
+
+        They are invariant to translation, rotation, reflection and permutation, smooth, and the
+        same in every process on a machine. Energies of atoms are a linear function of them.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms, optional
+            Those of the last calculation when left out.
+        mean : bool
+            Give the mean over the atoms, which describes the structure.
+
+        Returns
+        -------
+        ndarray, shape (N, D) or (D,)
+            In the dtype of the calculator; D is the width of that layer, 64 or 128 in the shipped
+            potentials.
+        """
+        atoms = self.atoms if atoms is None else atoms
+        if atoms is None:
+            raise CalculatorSetupError("no structure to describe: pass atoms")
+        with self._lock:
+            (found,) = descriptors(self.prepared, [atoms])
+        return found.mean(axis=0) if mean else found
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{key}={value!r}" for key, value in self.parameters.items())

@@ -21,6 +21,8 @@ from ase_geomformer.machine.text import printable
 if TYPE_CHECKING:
     from jsonargparse import Namespace
 
+    from ase_geomformer.settings.parser import SettingsParser
+
 PROGRAM = "ase-geomformer"
 # What is wrong with the user's input, and is told in one line; all else is ours to mend.
 USER_ERRORS = (argparse.ArgumentError, ValueError, OSError, ImportError, NotImplementedError)
@@ -134,14 +136,21 @@ class _Version(argparse.Action):
 
 def _run_verb(verb: str, arguments: list[str]) -> int:
     from ase_geomformer.runs.style import figures_as
-    from ase_geomformer.settings.parser import (
-        FLAGS_HELP,
-        SettingsParser,
-        instantiate,
-        spell_out_flags,
-    )
+    from ase_geomformer.settings.parser import instantiate
 
     module = load(verb)
+    parser = verb_parser(verb, module)
+    words = _named_config(arguments)
+    contents = _read_configs(words)
+    options = instantiate(parser, _parse(parser, words, contents))
+    with figures_as(options.get("figure_format", "png")):
+        return _run_with_page(module, options) if options.get("report") else module.run(options)
+
+
+def verb_parser(verb: str, module: Verb) -> SettingsParser:
+    """The parser of a verb's options."""
+    from ase_geomformer.settings.parser import FLAGS_HELP, SettingsParser
+
     parser = SettingsParser(
         prog=f"{PROGRAM} {verb}",
         usage=f"{PROGRAM} {verb} {module.USAGE}",
@@ -155,11 +164,34 @@ def _run_verb(verb: str, arguments: list[str]) -> int:
         help="File of options, under the same names.",
     )  # fmt: skip
     module.add_arguments(parser)
-    arguments = _named_config(spell_out_flags(parser, arguments))
-    _check_configs(arguments)
-    options = instantiate(parser, parser.parse_args(arguments))
-    with figures_as(options.get("figure_format", "png")):
-        return _run_with_page(module, options) if options.get("report") else module.run(options)
+    parser.rename(**getattr(module, "RENAMED", {}))
+    return parser
+
+
+def _parse(parser: SettingsParser, words: list[str], contents: Mapping[Path, Any]) -> Namespace:
+    """The options, with former names understood and hints for those that there are not."""
+    from ase_geomformer.settings.parser import spell_out_flags
+    from ase_geomformer.settings.renamed import current_names
+    from ase_geomformer.settings.words import hint, join_lists, rename_options
+
+    names = getattr(parser, "renamed", {})
+    former = {
+        path: current_names(names, content, _note)
+        for path, content in contents.items()
+        if isinstance(content, Mapping) and names.keys() & content.keys()
+    }
+    spelled = _with_contents(rename_options(words, names, _note), former)
+    try:
+        return parser.parse_args(join_lists(parser, spell_out_flags(parser, spelled)))
+    except argparse.ArgumentError as error:
+        meant = hint(parser, spelled, {**contents, **former}.values())
+        if not meant:
+            raise
+        raise ValueError(f"{error}; {meant}") from error
+
+
+def _note(old: str, new: str) -> None:
+    print(f"{PROGRAM}: note: {old} is called {new} now", file=sys.stderr)
 
 
 def _run_with_page(module: Verb, options: Namespace) -> int:
@@ -180,23 +212,45 @@ def _named_config(arguments: list[str]) -> list[str]:
     for place, word in enumerate(arguments):
         before = arguments[place - 1] if place else ""
         is_value = before.startswith("-") and "=" not in before
-        if word.endswith((".yaml", ".yml")) and not is_value:
+        if word.endswith((".yaml", ".yml")) and not is_value and not word.startswith("-"):
             return ["--config", word, *arguments[:place], *arguments[place + 1 :]]
     return arguments
 
 
-def _check_configs(arguments: list[str]) -> None:
-    """Refuse files of options that the parser would not finish reading."""
+def _read_configs(arguments: list[str]) -> dict[Path, Any]:
+    """What files of options hold; those that the parser would not finish reading are refused."""
     from ase_geomformer.machine.bounded import read_yaml
     from ase_geomformer.machine.files import expanded
 
+    found: dict[Path, Any] = {}
     for place, word in enumerate(arguments):
         name, equals, value = word.partition("=")
         if name == "--config":
             given = value if equals else "".join(arguments[place + 1 : place + 2])
             path = expanded(given)
             if path.exists():
-                _check_code(read_yaml(path), path, arguments)
+                found[path] = read_yaml(path)
+                _check_code(found[path], path, arguments)
+    return found
+
+
+def _with_contents(words: list[str], contents: Mapping[Path, Any]) -> list[str]:
+    """Words in which the contents of some files of options stand for the files."""
+    import yaml
+
+    from ase_geomformer.machine.files import expanded
+
+    found: list[str] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        is_whole = name == "--config" and equals
+        is_file = is_whole or found[-1:] == ["--config"]
+        content = contents.get(expanded(value if is_whole else word)) if is_file else None
+        if content is None:
+            found.append(word)
+        else:
+            found += [*(["--config"] if is_whole else []), yaml.safe_dump(content)]
+    return found
 
 
 def _check_code(content: Any, path: Path, arguments: list[str]) -> None:

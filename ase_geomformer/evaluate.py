@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from ase import Atoms
@@ -21,10 +21,15 @@ from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.report import tracked
+from ase_geomformer.runtime.domain import DomainCheck
+from ase_geomformer.runtime.features import captured
 from ase_geomformer.runtime.memory_model import NOTHING, GraphSize, MemoryGuard
 from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import check_request
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
+
+# What a potential is evaluated from.
+_SOURCES = (str, os.PathLike, Potential, PreparedPotential, PotentialCalculator)
 
 
 @runtime_checkable
@@ -75,6 +80,7 @@ class BatchEvaluator:
             raise ValueError(f"max_edges must be at least 1, not {max_edges}")
         self.prepared = prepare(potential, settings, **keywords)
         self._max_edges = max_edges
+        self._domain = DomainCheck(self.prepared.settings.domain)
 
     @property
     def potential(self) -> Potential:
@@ -119,9 +125,26 @@ class BatchEvaluator:
                 for graph in self._batches(prepared, found_graphs) if several else found_graphs:
                     own = order[len(results) : len(results) + graph.num_structures]
                     members = [structures[index] for index in own]
-                    results += prepared.results(graph.to(prepared.device), members, properties)
+                    here = graph.to(prepared.device)
+                    results += self._results(prepared, here, members, properties)
         next(ordered, None)  # so that a progress bar is seen to end
         return [result for _, result in sorted(zip(order, results, strict=True), key=_first)]
+
+    def _results(
+        self,
+        prepared: PreparedPotential,
+        graph: AtomGraph,
+        members: list[Atoms],
+        properties: Sequence[str],
+    ) -> list[dict[str, Any]]:
+        """Results of a batch, whose domain is looked at first now and then."""
+        potential = prepared.potential
+        if not self._domain.due(potential, new=not prepared.is_compiled):
+            return prepared.results(graph, members, properties)
+        with captured(potential) as found:
+            results = prepared.results(graph, members, properties)
+        self._domain.check(potential, graph, members, found[-1].detach() if found else None)
+        return results
 
     def _graphs(
         self, prepared: PreparedPotential, structures: Iterable[Atoms]
@@ -210,7 +233,7 @@ def as_evaluator(
     """
     if isinstance(source, Evaluator):
         return source
-    if isinstance(source, str | os.PathLike | Potential | PreparedPotential | PotentialCalculator):
+    if isinstance(source, _SOURCES):
         return BatchEvaluator(source, settings, **keywords)
     if not hasattr(source, "get_property"):
         raise TypeError(
@@ -221,10 +244,10 @@ def as_evaluator(
 
 
 @takes_settings
-@takes_pymatgen(1)
+@takes_pymatgen()
 def evaluate_many(
-    potential: Source | PotentialCalculator,
     structures: Iterable[Atoms],
+    potential: Source | PotentialCalculator,
     properties: Sequence[str] = ("energy", "forces"),
     *,
     max_edges: int | None = None,
@@ -235,11 +258,11 @@ def evaluate_many(
 
     Parameters
     ----------
+    structures : iterable of ase.Atoms
+        Left as they are, their calculators too.
     potential : str, path, Potential, PreparedPotential or PotentialCalculator
         A calculator lends the potential that it has prepared, with its device, dtype, radial
         tables and compiled code, so that one call costs no more than a step of the calculator.
-    structures : iterable of ase.Atoms
-        Left as they are, their calculators too.
     properties : sequence of str
         ASE's names: energy, free_energy, energies, forces, stress, stresses; charges and dipole
         where the potential has them.
@@ -261,6 +284,11 @@ def evaluate_many(
         If a structure cannot be evaluated; the message says which. All structures are checked
         before the first is evaluated.
     """
+    if isinstance(structures, _SOURCES):  # the order of earlier versions
+        return evaluate_many(
+            cast(Iterable[Atoms], potential), structures, properties,
+            max_edges=max_edges, progress=progress, **keywords,
+        )  # fmt: skip
     evaluate = BatchEvaluator(potential, max_edges=max_edges, **keywords)
     return evaluate(structures, properties, progress=progress)
 

@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.base import Architecture, build
+from ase_geomformer.confidence.statistics import Confidence
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.derivatives import FROM_SLOPE, Slope, strained
 from ase_geomformer.layers.written_gradient import by_formula
@@ -78,6 +79,8 @@ class Potential(nn.Module):
         Further energies by registered name, see :func:`ase_geomformer.physics.build_terms`.
     card : Card, optional
         Where the potential comes from; filled in by loading.
+    confidence : Confidence, optional
+        Statistics of its training data; filled in by loading.
     """
 
     reference_table: Tensor
@@ -91,6 +94,7 @@ class Potential(nn.Module):
         energy_scale: float = 1.0,
         terms: Mapping[str, EnergyTerm] | None = None,
         card: PotentialCard | None = None,
+        confidence: Confidence | None = None,
     ) -> None:
         super().__init__()
         self.architecture = architecture
@@ -111,7 +115,7 @@ class Potential(nn.Module):
                     f"the term {name!r} needs {', '.join(missing)}, and {architecture.name} with "
                     f"these settings gives {', '.join(architecture.outputs)}"
                 )
-        self.card = card
+        self.card, self.confidence = card, confidence
         self.set_reference_energies(reference_energies or {})
 
     def _repr_html_(self) -> str:
@@ -361,6 +365,7 @@ class Potential(nn.Module):
             energy_scale=self.energy_scale,
             terms={name: cast(EnergyTerm, term) for name, term in terms.items()},
             card=self.card,
+            confidence=self.confidence,
         )
         return other.to(self.dtype).train(self.training)
 
@@ -397,6 +402,7 @@ class Potential(nn.Module):
             energy_scale=self.energy_scale,
             terms=build_terms(terms),
             card=self.card,
+            confidence=self.confidence,
         )
         copy.load_state_dict(self.state_dict())
         copy.to(device=device or self.device, dtype=dtype or self.dtype)

@@ -93,7 +93,7 @@ def measure(name: str, elements: list[str], cutoff_A: float) -> list[Curve]:
     curves = []
     for pair in combinations_with_replacement(elements, 2):
         structures = [Atoms(pair, [[0.0, 0.0, 0.0], [r, 0.0, 0.0]]) for r in distances]
-        results = evaluate_many(name, structures, device="cpu", dtype="float64")
+        results = evaluate_many(structures, name, device="cpu", dtype="float64")
         energies = np.array([found["energy"] for found in results])
         radii = sum(covalent_radii[atomic_numbers[element]] for element in pair)
         curves.append(

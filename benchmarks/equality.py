@@ -117,7 +117,7 @@ def of_potential(potential: str, folder: Path) -> Numbers:
                 if atoms.cell.rank == 3 or not name.startswith("stress"):
                     value = calculator.get_property(name, atoms)
                     numbers[f"{potential}/{dtype}/{place}/{name}"] = floats(value)
-        for place, result in enumerate(evaluate_many(calculator, structures)):
+        for place, result in enumerate(evaluate_many(structures, calculator)):
             for name in ("energy", "forces"):
                 numbers[f"{potential}/{dtype}/batch/{place}/{name}"] = floats(result[name])
     print(f"{potential}: {len(structures)} structures", flush=True)
@@ -272,7 +272,7 @@ def runs() -> dict[str, list[str]]:
         ],
         "selftest": [f"selftest {si}"],
         "selftest-ethanol": [f"selftest {ethanol} so3krates-rmd17-ethanol"],
-        "evaluate": ["evaluate --potential so3krates-mlearn-cu --data {work}/copper.extxyz"],
+        "evaluate": ["evaluate --potential so3krates-mlearn-cu --structure {work}/copper.extxyz"],
         "train": ["train {work}/train.yaml"],
         "finetune": ["finetune --potential so3krates-mlearn-cu {work}/finetune.yaml"],
     }

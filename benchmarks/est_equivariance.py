@@ -197,7 +197,7 @@ def whole(kernel: str, rule: str, degree: int, lmax: int) -> Whole:
     potential = spherical_potential(kernel, rule, degree, lmax)
     atoms, thermal = cluster()
     turned = [rotated(atoms, turn) for turn in turns()]
-    found = evaluate_many(potential, [atoms, *turned, *thermal], ("energy", "forces"))
+    found = evaluate_many([atoms, *turned, *thermal], potential, ("energy", "forces"))
     energies = np.array([result["energy"] for result in found])
     forces = found[0]["forces"]
     wrong = [

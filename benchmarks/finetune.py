@@ -154,7 +154,7 @@ def training(case: Case, form: str, frames: int, steps: int) -> TrainSettings:
 
 def errors(potential: Any, frames: list[Frame], other_zero: bool) -> dict[str, float]:
     """Mean absolute errors of energies, forces and dipoles."""
-    found = evaluate_many(potential, [f.atoms for f in frames], ("energy", "forces", "dipole"))
+    found = evaluate_many([f.atoms for f in frames], potential, ("energy", "forces", "dipole"))
     energy = np.array(
         [
             (one["energy"] - frame.energy) / len(frame.atoms)

@@ -31,7 +31,7 @@ def ethanol_settings(folder: Path, frames: int) -> TrainSettings:
     structures = [molecule("CH3CH2OH") for _ in range(frames)]
     for atoms in structures:
         atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
-    for atoms, results in zip(structures, evaluate_many(NAME, structures), strict=True):
+    for atoms, results in zip(structures, evaluate_many(structures, NAME), strict=True):
         atoms.calc = SinglePointCalculator(atoms, **results)
     file = folder / "ethanol.extxyz"
     write(file, structures)

@@ -68,7 +68,7 @@ def main() -> None:
     rows = []
     for name, settings in MODELS.items():
         folder = trained(name, settings, data, options.runs, options.steps)
-        found = evaluate_many(folder / "potential", scan, ("energy",))
+        found = evaluate_many(scan, folder / "potential", ("energy",))
         curves[name] = np.array([result["energy"] for result in found])
         errors = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["test"]
         keys = ("energy_mae_meV", "forces_mae_meV_per_A")

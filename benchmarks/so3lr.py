@@ -107,7 +107,7 @@ def interaction_energies(
         for part, charge in ((atoms, one + other), (atoms[:first], one), (atoms[first:], other)):
             part = Atoms(part.numbers, part.positions, info={"charge": charge})
             structures.append(part)
-    found = evaluate_many(potential, structures, ("energy",), dtype="float64", **settings)
+    found = evaluate_many(structures, potential, ("energy",), dtype="float64", **settings)
     energies = np.array([entry["energy"] for entry in found]).reshape(-1, 3)
     return (energies[:, 0] - energies[:, 1] - energies[:, 2]) * KCAL
 
@@ -219,7 +219,7 @@ def conformers(potential: str, data: Path) -> dict[str, Any]:
         if atoms.info["set"] == "Neutral_jobs" and "E_dlpno" in atoms.info and known(atoms)
     ]
     structures = [Atoms(atoms.numbers, atoms.positions) for atoms in frames]
-    found = evaluate_many(potential, structures, ("energy",), dtype="float32")
+    found = evaluate_many(structures, potential, ("energy",), dtype="float32")
     by_molecule: dict[str, list[int]] = {}
     for index, atoms in enumerate(frames):
         by_molecule.setdefault(atoms.info["molecule"], []).append(index)

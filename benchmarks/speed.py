@@ -78,7 +78,7 @@ def step(name: str, kind: str, atoms: Atoms, device: str) -> Callable[[], Sample
         calculator.get_property("forces", atoms)
 
     def evaluate() -> object:
-        return evaluate_many(calculator, [moving]) if kind == LIST else moving.get_forces()
+        return evaluate_many([moving], calculator) if kind == LIST else moving.get_forces()
 
     def timed() -> Sample:
         moving.positions += rng.normal(scale=STEP_A, size=moving.positions.shape)

@@ -35,7 +35,7 @@ if number != 2:
 parts = [np.flatnonzero(molecule_of == molecule) for molecule in (0, 1)]
 
 KCAL = units.kcal / units.mol
-as_given = evaluate_many(options.potential, [dimer, *(dimer[part] for part in parts)], ["energy"])
+as_given = evaluate_many([dimer, *(dimer[part] for part in parts)], options.potential, ["energy"])
 pair, *single = (one["energy"] for one in as_given)
 print(f"interaction in the given geometry  {(pair - sum(single)) / KCAL:8.3f} kcal/mol")
 if not options.structure:
@@ -51,7 +51,7 @@ relaxed = relax_many(
 ).results
 together, *apart = (one.energy for one in relaxed)
 whole = relaxed[0].atoms
-bent = evaluate_many(options.potential, [whole[part] for part in parts], ["energy"])
+bent = evaluate_many([whole[part] for part in parts], options.potential, ["energy"])
 deformation = sum(one["energy"] for one in bent) - sum(apart)
 print(f"binding energy, all relaxed        {(together - sum(apart)) / KCAL:8.3f} kcal/mol")
 print(f"  of it, deformation               {deformation / KCAL:8.3f} kcal/mol")

@@ -75,7 +75,7 @@ run = run_md(
 )
 frames = read(run.output / "trajectory.traj", index=":")
 frames = frames[len(frames) // 4 :]  # the first quarter is for equilibration
-dipoles = [one["dipole"] for one in evaluate_many(options.potential, frames, ["dipole"])]
+dipoles = [one["dipole"] for one in evaluate_many(frames, options.potential, ["dipole"])]
 spectrum = dipole_spectrum(
     np.array(dipoles), 2.0, 300.0, max_time_fs=min(2000.0, 0.5 * len(frames))
 )

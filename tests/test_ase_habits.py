@@ -227,7 +227,7 @@ def test_selective_dynamics_under_pressure_is_refused(poscar: Callable) -> None:
 def test_selective_dynamics_along_a_path(poscar: Callable) -> None:
     ends = poscar(0.25), poscar(0.70)
     settings = NEBSettings(
-        images=3, interpolation="linear", relax_ends=False, steps=3, refine=False,
+        images=3, interpolation="linear", relax=False, steps=3, refine=False,
         vibrational_check=False,
     )  # fmt: skip
     result = neb(ends, EMT(), settings, progress=False)

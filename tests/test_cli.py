@@ -131,7 +131,7 @@ def options_of(verb: str) -> dict[str, argparse.Action]:
 @pytest.mark.parametrize("verb", VERBS)
 def test_verbs_that_evaluate_take_every_setting_of_the_calculator(verb: str) -> None:
     others = {"models", "data", "cache", "train", "finetune", "convert", "report"}
-    others |= {"learn", "label", "sample", "select"}
+    others |= {"learn", "label", "sample", "select", "completion"}
     missing = {field.name for field in fields(CalculatorSettings)} - options_of(verb).keys()
     assert not missing or verb in others
 
@@ -294,7 +294,7 @@ def test_a_run_is_resumed_with_the_calculator_that_results_depend_on(
     resumed = [*command, "--resume"]
     message = error_of(*resumed, "--dtype", "float64")
     assert "cannot resume: dtype was 'auto' in the run in" in message
-    assert "Only compile, device, keep_memory, neighbors, skin may change" in message
+    assert "Only compile, device, domain, keep_memory, neighbors, skin may change" in message
     # Folders of earlier versions lack settings, which then had their defaults.
     del stored["ewald"], stored["skin"]
     (output / "settings.yaml").write_text(yaml.safe_dump(stored))

@@ -67,7 +67,7 @@ def test_forces_are_the_prediction_in_units_of_the_scale(direct: Potential, pair
     calculator = PotentialCalculator(direct, device="cpu")
     expected = [[0.6, 0, 0], [-0.6, 0, 0]]  # scale 2 times strength 0.5 times 0.6 Å
     np.testing.assert_allclose(calculator.get_property("forces", pair), expected, atol=1e-14)
-    (many,) = evaluate_many(direct, [pair], device="cpu")
+    (many,) = evaluate_many([pair], direct, device="cpu")
     np.testing.assert_allclose(many["forces"], expected, atol=1e-14)
 
 

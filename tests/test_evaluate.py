@@ -56,7 +56,7 @@ def batch_sizes(potential: Potential, monkeypatch: pytest.MonkeyPatch) -> list[i
 def test_equals_one_by_one_in_order(
     max_edges: int | None, potential: Potential, structures: list[Atoms]
 ) -> None:
-    results = evaluate_many(potential, structures, ALL, max_edges=max_edges, device="cpu")
+    results = evaluate_many(structures, potential, ALL, max_edges=max_edges, device="cpu")
     calculator = PotentialCalculator(potential, device="cpu")
     assert len(results) == len(structures)
     for atoms, found in zip(structures, results, strict=True):
@@ -73,7 +73,7 @@ def test_batches_keep_the_budget(
 ) -> None:
     sizes = batch_sizes(potential, monkeypatch)
     # Ethanol: 9 atoms and 72 edges; the crystal is far over the budget and goes alone.
-    evaluate_many(potential, [ethanol] * 5 + [silicon] + [ethanol] * 2, max_edges=170, device="cpu")
+    evaluate_many([ethanol] * 5 + [silicon] + [ethanol] * 2, potential, max_edges=170, device="cpu")
     assert sizes == [2, 2, 1, 1, 2]
 
 
@@ -137,16 +137,16 @@ def test_energies_alone_take_no_gradient(
         raise AssertionError("a gradient was taken")
 
     monkeypatch.setattr(torch.autograd, "grad", refuse)
-    results = evaluate_many(potential, structures, properties, max_edges=500, device="cpu")
+    results = evaluate_many(structures, potential, properties, max_edges=500, device="cpu")
     names = {properties} if isinstance(properties, str) else set(properties)
     assert all(set(found) == names for found in results)
     with pytest.raises(AssertionError, match="gradient"):
-        evaluate_many(potential, structures, ("forces",), max_edges=500, device="cpu")
+        evaluate_many(structures, potential, ("forces",), max_edges=500, device="cpu")
 
 
 def test_generators_and_nothing(potential: Potential, structures: list[Atoms]) -> None:
-    assert len(evaluate_many(potential, (atoms for atoms in structures), device="cpu")) == 6
-    assert evaluate_many(potential, [], device="cpu") == []
+    assert len(evaluate_many((atoms for atoms in structures), potential, device="cpu")) == 6
+    assert evaluate_many([], potential, device="cpu") == []
 
 
 def test_calculators_lend_their_potential(
@@ -161,17 +161,17 @@ def test_calculators_lend_their_potential(
         return find_pairs(problem)
 
     monkeypatch.setitem(BACKENDS, "matscipy", replace(BACKENDS["matscipy"], find=counting))
-    results = evaluate_many(calculator, structures)
+    results = evaluate_many(structures, calculator)
     assert len(used) >= len(structures)
     for atoms, found in zip(structures, results, strict=True):
         expected = calculator.get_property("forces", atoms)
         np.testing.assert_allclose(found["forces"], expected, atol=2e-5)
-    exact = evaluate_many(calculator, structures, dtype="float64")
+    exact = evaluate_many(structures, calculator, dtype="float64")
     assert abs(exact[0]["energy"] - results[0]["energy"]) > 0.0
 
 
 def test_results_share_no_memory(potential: Potential, ethanol: Atoms) -> None:
-    first, second = evaluate_many(potential, [ethanol, ethanol], device="cpu")
+    first, second = evaluate_many([ethanol, ethanol], potential, device="cpu")
     first["forces"][:] = 7.0
     assert abs(second["forces"]).max() < 7.0
     assert first["forces"].base is None
@@ -182,7 +182,7 @@ def test_atoms_and_their_calculators_are_left_alone(
 ) -> None:
     structures[0].calc = PotentialCalculator(potential, device="cpu")
     before = pickle.dumps(structures[1:])
-    evaluate_many(potential, structures, device="cpu")
+    evaluate_many(structures, potential, device="cpu")
     assert structures[0].calc.results == {}
     assert pickle.dumps(structures[1:]) == before
 
@@ -192,27 +192,27 @@ def test_structures_are_checked_before_any_is_evaluated(
 ) -> None:
     sizes = batch_sizes(potential, monkeypatch)
     with pytest.raises(PropertyNotImplementedError, match=r"structure 1 \(C2OH6\): stress needs"):
-        evaluate_many(potential, [bulk("Si"), ethanol], ("stress",), device="cpu")
+        evaluate_many([bulk("Si"), ethanol], potential, ("stress",), device="cpu")
     with pytest.raises(PropertyNotImplementedError, match="dipole cannot be computed"):
-        evaluate_many(potential, [ethanol], ("dipole",), device="cpu")
+        evaluate_many([ethanol], potential, ("dipole",), device="cpu")
     assert sizes == []
 
 
 def test_refusals(potential: Potential, ethanol: Atoms) -> None:
     with pytest.raises(ValueError, match="max_edges must be at least 1, not 0"):
-        evaluate_many(potential, [ethanol], max_edges=0)
+        evaluate_many([ethanol], potential, max_edges=0)
     with pytest.raises(ValueError, match="device 'gpu' is not available"):
-        evaluate_many(potential, [ethanol], device="gpu")
+        evaluate_many([ethanol], potential, device="gpu")
     with pytest.raises(FileNotFoundError, match="no potential 'nothing'"):
-        evaluate_many("nothing", [ethanol])
+        evaluate_many([ethanol], "nothing")
 
 
 def test_progress_is_shown_only_when_asked(
     potential: Potential, ethanol: Atoms, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    evaluate_many(potential, [ethanol] * 3, device="cpu")
+    evaluate_many([ethanol] * 3, potential, device="cpu")
     assert tuple(capfd.readouterr()) == ("", "")
-    evaluate_many(potential, [ethanol] * 3, device="cpu", progress=True)
+    evaluate_many([ethanol] * 3, potential, device="cpu", progress=True)
     assert "3/3" in capfd.readouterr().out
 
 
@@ -266,7 +266,7 @@ def compilations(evaluate: BatchEvaluator) -> int:
 def test_compiled_batches_give_the_same(potential: Potential, structures: list[Atoms]) -> None:
     evaluate = compiling(potential, max_edges=400)
     for names in (ALL, ("energy",), ("forces",)):
-        plain = evaluate_many(potential, structures, names, device="cpu")
+        plain = evaluate_many(structures, potential, names, device="cpu")
         for found, expected in zip(evaluate(structures, names), plain, strict=True):
             assert set(found) == set(names)
             for name in names:
@@ -296,7 +296,7 @@ def test_what_a_calculator_compiled_serves_all_lists(
     compiled = calculator.prepared.function
     assert isinstance(compiled, CompiledPotential)
     for _ in range(3):
-        evaluate_many(calculator, structures)
+        evaluate_many(structures, calculator)
     assert compiled.compilations == 1
     other = BatchEvaluator(calculator, dtype="float32").prepared.function
     assert other is not compiled
@@ -308,3 +308,12 @@ def test_relaxing_many_compiles_once(potential: Potential, silicon: Atoms) -> No
     for number in range(30, 0, -1):
         evaluate([silicon] * number, ("energy", "forces", "stress"))
     assert compilations(evaluate) == 1
+
+
+def test_both_orders_of_arguments(potential: Potential, ethanol: Atoms) -> None:
+    first = evaluate_many([ethanol], potential, ("energy",), device="cpu")
+    former = evaluate_many(potential, [ethanol], ("energy",), device="cpu")  # type: ignore[arg-type]
+    named = evaluate_many(
+        potential=potential, structures=[ethanol], properties=("energy",), device="cpu"
+    )
+    assert first == former == named

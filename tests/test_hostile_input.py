@@ -63,7 +63,7 @@ def test_hostile_structures_in_a_batch(case: str, potential: Potential) -> None:
     make, message = HOSTILE[case]
     good = Atoms("H2", [[0, 0, 0], [0, 0, 0.8]])
     with pytest.raises(ValueError, match=f"structure 2 .*{message}"):
-        evaluate_many(potential, [good, good, make(), good], device="cpu")
+        evaluate_many([good, good, make(), good], potential, device="cpu")
 
 
 def test_huge_coordinates_cost_nothing(potential: Potential) -> None:
@@ -148,7 +148,7 @@ def test_atoms_a_tenth_of_an_angstrom_apart(potential: Potential) -> None:
     np.testing.assert_allclose(forces.sum(axis=0), 0.0, atol=1e-9 * np.abs(forces).max())
 
 
-@pytest.mark.parametrize("evaluate", [results, lambda p, a: evaluate_many(p, [a], device="cpu")])
+@pytest.mark.parametrize("evaluate", [results, lambda p, a: evaluate_many([a], p, device="cpu")])
 def test_neighbours_beyond_memory_are_refused_with_numbers(
     evaluate: Callable, potential: Potential
 ) -> None:
@@ -196,7 +196,7 @@ def test_read_only_and_strided_arrays(potential: Potential, silicon: Atoms) -> N
     energy, forces = results(potential, other)
     assert energy == expected[0]
     np.testing.assert_array_equal(forces, expected[1])
-    (found,) = evaluate_many(potential, [other], device="cpu")
+    (found,) = evaluate_many([other], potential, device="cpu")
     np.testing.assert_allclose(found["forces"], expected[1], atol=1e-12)
 
 
@@ -209,7 +209,7 @@ def test_inputs_are_left_as_they_are(potential: Potential, silicon: Atoms) -> No
     calculator = PotentialCalculator(potential, device="cpu")
     for name in ("energy", "forces", "stress", "stresses"):
         calculator.get_property(name, silicon)
-    evaluate_many(potential, [silicon, silicon], device="cpu")
+    evaluate_many([silicon, silicon], potential, device="cpu")
     assert pickle.dumps(silicon.todict()) == before
     assert silicon.calc is None
 

@@ -39,14 +39,14 @@ ACTIONS = {
     "evaluation": """
 water.calc = calculator
 water.get_forces()
-evaluate_many(potential, [water, water], device="cpu")
+evaluate_many([water, water], potential, device="cpu")
 """,
     "failures": """
 from ase_geomformer.checkpoint.folder import CheckpointError, load_folder
 for call in (
     lambda: calculator.get_property("energy", molecule("CH4")),
     lambda: calculator.get_property("stress", water),
-    lambda: evaluate_many(potential, [water, molecule("CH4")], device="cpu"),
+    lambda: evaluate_many([water, molecule("CH4")], potential, device="cpu"),
     lambda: PotentialCalculator("no such potential"),
     lambda: PotentialCalculator(potential, dtype="float16"),
     lambda: load_folder("nowhere"),

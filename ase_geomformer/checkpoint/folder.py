@@ -29,6 +29,7 @@ from ase_geomformer.checkpoint.card import (
     read_part,
 )
 from ase_geomformer.checkpoint.consistency import building, check_card_settings, check_weights
+from ase_geomformer.confidence.file import read_confidence
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.machine.files import atomic_folder, recover_folder
 from ase_geomformer.machine.memory import free_memory
@@ -130,6 +131,10 @@ def load_folder(folder: str | Path) -> Potential:
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
     potential.load_state_dict(state)
+    try:
+        potential.confidence = read_confidence(folder)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     return potential.to(getattr(torch, card.dtype)).requires_grad_(False).eval()
 
 

@@ -53,6 +53,7 @@ VERBS = {
     "qha": "thermal expansion and Grüneisen parameters, from phonons at several volumes",
     "conductivity": "lattice thermal conductivity, from third-order force constants",
     "evaluate": "errors of a potential on labelled structures",
+    "descriptors": "invariant features of atoms and structures, and a map of them",
     "learn": "train a potential of one system from any ASE calculator",
     "sample": "structures around one, to be labelled",
     "select": "choose the structures that are worth a label",
@@ -63,6 +64,7 @@ VERBS = {
     "report": "a page of a run, or of several side by side, for a browser",
     "cache": "list and clear compiled code and tables of potentials",
     "convert": "convert a published checkpoint to a potential",
+    "completion": "completion of verbs, options and potentials for your shell",
 }
 
 

@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
     from ase_geomformer.accuracy.evaluation import Evaluation
 
-USAGE = "--potential NAME --data FILE --output DIR [OPTION ...]"
+USAGE = "--potential NAME --structure FILE --output DIR [OPTION ...]"
 DESCRIPTION = (
     "Errors of a potential on labelled structures: energies, forces and stresses, as far as FILE "
     "has them; of several potentials, of their mean and each of them, and how well their spread "
     "tells the error. Writes result.json, predictions.npz, parity.png, errors_by_element.png and "
     "settings.yaml."
 )
-# The path is --data, and potentials give neither charges nor dipoles to compare.
+# The path is --structure, and potentials give neither charges nor dipoles to compare.
 NOT_OPTIONS = {"path", "charges_key", "dipole_key"}
+# Former names of options.
+RENAMED = {"data": "structure"}
 FILES = ("predictions.npz", "parity.png", "errors_by_element.png")
 
 
@@ -31,9 +33,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("Input")
     common.add_source(group, committee=True)
     group.add_argument(
-        "--data", required=True, type=str | list[str], metavar="FILE",
+        "--structure", required=True, type=str | list[str], metavar="FILE",
         help="Labelled structures: extended XYZ, ASE db, npz, or any other format that ASE reads; "
-        "several as [FILE, ...].",
+        "several as FILE FILE ...",
     )  # fmt: skip
     common.add_calculator(parser)
     common.add_output(parser, required=True)
@@ -56,7 +58,7 @@ def run(options: Namespace) -> int:
     from ase_geomformer.runs.style import save_figure
 
     keys = [field.name for field in fields(DataSettings) if field.name not in NOT_OPTIONS]
-    data = DataSettings(options.data, **{key: options[key] for key in keys})
+    data = DataSettings(options.structure, **{key: options[key] for key in keys})
     folder = check_folder(options.output, overwrite=options.overwrite)
     calculator = common.calculator_or_committee(options)
     members: list[Any] = getattr(calculator, "members", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,22 +11,27 @@ if TYPE_CHECKING:
 
     from jsonargparse import ArgumentParser, Namespace
 
+    from ase_geomformer.checkpoint.card import Card
     from ase_geomformer.machine.display import Table, Text
 
 USAGE = (
     "[list | show NAME | verify [NAME ...] | get NAME [--from FILE] | compile NAME ...] [--json]"
 )
 DESCRIPTION = (
-    "Available potentials. 'list' (the default) shows all of them in a table, 'show NAME' the card "
-    "of one, and 'verify [NAME ...]' recomputes the reference results stored on the cards; its "
-    "exit code is 1 if one differs. 'get NAME' downloads a potential that is published elsewhere, "
-    "checks it, and adds it to your own folder of potentials, where it is found by its name. "
-    "'compile NAME ...' compiles potentials for this machine, for one to three minutes each "
+    "Available potentials. 'list' (the default) shows all of them in a table: mean absolute error "
+    "of the forces on test data, and time of energy and forces on one CPU thread. 'show NAME' "
+    "shows the card of one, and 'verify [NAME ...]' recomputes the reference results stored on the "
+    "cards; its exit code is 1 if one differs. 'get NAME' downloads a potential that is published "
+    "elsewhere, checks it, and adds it to your own folder of potentials, where it is found by its "
+    "name. 'compile NAME ...' compiles potentials for this machine, for one to three minutes each "
     "(twice that with electrostatics: for molecules, and for crystals); every later evaluation "
     "uses the code. On a cluster do that once, on a node with the CPU of those that will compute."
 )
 # Largest difference in eV/atom, eV/Å and eV/Å^3 between machines, in float64.
 VERIFY_TOLERANCE = 1e-8
+# What the list tells of a card's figures.
+ERROR = "test_forces_mae_meV_per_A"
+CHECKS_FILE = "checks.json"
 # Boundaries of structures to compile for.
 MOLECULE, CRYSTAL = (False, False, False), (True, True, True)
 
@@ -142,23 +148,24 @@ def _list(names: list[str], as_json: bool) -> int:
         return 0
     from ase_geomformer.machine.display import SIMPLE_HEAD, Table
 
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(
+        box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, expand=True
+    )
     table.add_column("potential", no_wrap=True, style="bold")
     table.add_column("elements", overflow="fold")
-    table.add_column("what it is", overflow="fold")
+    for heading in ("error\nmeV/Å", "time\nms/atom"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("for", no_wrap=True, overflow="ellipsis", ratio=1)
     for name, entry in entries.items():
         if "error" in entry:
-            table.add_row(_cell(name), "", _cell(f"damaged: {entry['error']}", "red"))
+            damaged = _cell(f"damaged: {entry['error']}", "red")
+            table.add_row(_cell(name), "", "", "", damaged)
             continue
-        about = [
-            f"{entry['architecture']}, {entry['num_parameters']:,} parameters, "
-            f"cutoff {entry['cutoff_A']:g} Å",
-            *entry["data"],
-            *([] if entry["conservative"] else ["not conservative: forces are predicted directly"]),
-            *(f"{figure} {value:.4g}" for figure, value in entry["figures"].items()),
-        ]
-        about_cell = _cell("\n".join(about))
-        table.add_row(_cell(name), _cell(" ".join(entry["elements"])), about_cell)
+        numbers = (entry["figures"].get(ERROR), entry["ms_per_atom"])
+        shown = ["" if value is None else f"{value:.3g}" for value in numbers]
+        elements = entry["elements"]
+        known = " ".join(elements) if len(elements) <= 4 else str(len(elements))
+        table.add_row(_cell(name), _cell(known), *shown, _cell(entry["purpose"]))
     _print(table)
     for name in OBTAINABLE.keys() - entries.keys():
         row = OBTAINABLE[name]
@@ -176,16 +183,38 @@ def _overview(folder: Path) -> dict[str, Any]:
         return {"path": folder, "error": str(error)}
     return {
         "path": folder,
+        "purpose": _purpose(card),
         "architecture": card.architecture,
         "elements": card.elements,
         "cutoff_A": card.cutoff_A,
         "conservative": card.conservative,
         "data": [f"{source.name} ({source.level_of_theory})" for source in card.data],
         "figures": card.figures,
+        "ms_per_atom": _ms_per_atom(folder),
         "num_parameters": card.num_parameters,
         "licence": card.licence,
         "sha256": card.sha256,
     }
+
+
+def _purpose(card: Card) -> str:
+    """What a potential is for, in a few words: its description up to the first stop."""
+    words = re.split(r"\. | - ", card.description)[0].rstrip(".")
+    words = words or ", ".join(source.name for source in card.data)
+    return words if card.conservative else f"{words}; not conservative"
+
+
+def _ms_per_atom(folder: Path) -> float | None:
+    """Time of energy and forces per atom where it was measured, by compiled code if there is."""
+    from ase_geomformer.machine.bounded import read_json
+
+    try:
+        measured = read_json(folder / CHECKS_FILE)["speed_cpu"]
+        times = measured["values"]
+        atoms = re.search(r"of (\d+) atoms", measured["conditions"])
+        return None if atoms is None else min(map(float, times.values())) / int(atoms[1])
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError):
+        return None  # potentials of others have no such checks
 
 
 def _show(names: list[str], as_json: bool) -> int:

@@ -10,11 +10,12 @@ from ase_geomformer.commands import options as common
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-USAGE = "--structure FILE --number N --output FRAMES.extxyz [--potential [A, B]] [OPTION ...]"
+USAGE = "--structure FILE --number N --output FRAMES.extxyz [--potential A B] [OPTION ...]"
 DESCRIPTION = (
     "Choose structures to label from many. With several potentials, such as the committee of "
     "learn, those with the largest spread of the forces are preferred; among these, or among all "
-    "without potentials, the ones that differ most from one another and from those of --known. "
+    "without a committee, the ones that differ most from one another and from those of --known: in "
+    "distances of their atoms, or in the descriptors of a single potential. "
     "'max_forces_spread_eV_per_A' tells the spread."
 )
 
@@ -35,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument(
         "--potential", type=list[str] | str | None, default=None, metavar="NAMES",
-        help="Two or more potentials as [A, B], or a folder of several.",
+        help="Two or more potentials as A B, or a folder of several; one for its descriptors.",
     )  # fmt: skip
     group.add_argument(
         "--output", required=True, metavar="FILE", help="File of the structures, extended XYZ."

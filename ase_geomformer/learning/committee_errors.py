@@ -46,7 +46,7 @@ def predict(potentials: Sequence[Potential], structures: Sequence[Atoms]) -> lis
     """Energies and forces of structures by every potential, in batches."""
     if not structures:
         return []
-    results = [evaluate_many(potential, structures) for potential in potentials]
+    results = [evaluate_many(structures, potential) for potential in potentials]
     return [
         Predicted(
             np.array([result["forces"] for result in found]),

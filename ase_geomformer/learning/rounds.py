@@ -81,9 +81,9 @@ class Exploration:
         wanted = self.settings.explore_fs
         if self.seconds is None:
             return wanted
-        evaluate_many(potential, starts)
+        evaluate_many(starts, potential)
         started = time.perf_counter()
-        evaluate_many(potential, starts)
+        evaluate_many(starts, potential)
         # Integrators and guards take about as long again.
         per_step = 2.0 * (time.perf_counter() - started)
         return float(np.clip(step_fs * self.seconds / per_step, min(SHORTEST_FS, wanted), wanted))

@@ -9,8 +9,15 @@ from ase import Atoms
 
 from ase_geomformer.committee import folders, is_committee
 from ase_geomformer.learning.committee_errors import predict
-from ase_geomformer.learning.selection import diverse, select_uncertain, uncertainty
+from ase_geomformer.learning.selection import (
+    diverse,
+    farthest_points,
+    select_uncertain,
+    uncertainty,
+)
 from ase_geomformer.registry import load_potential
+from ase_geomformer.runtime.descriptors import descriptors, structure_rows
+from ase_geomformer.runtime.prepared import prepare
 
 
 def select(
@@ -29,26 +36,30 @@ def select(
         How many to choose; all, if there are no more.
     known : sequence of ase.Atoms
         Structures that have labels already.
-    potentials : sequence of str, or path, optional
+    potentials : str, path or sequence of str, optional
         Two or more potentials, or a folder of several: structures whose forces they disagree on
-        are preferred.
+        are preferred. One potential: structures are told apart by its descriptors, not by
+        distances of atoms.
 
     Returns
     -------
     list of int
         Indices, in the order in which they were chosen.
     list of float or None
-        Largest spread of an atom's force in each structure, eV/Å; None without potentials.
+        Largest spread of an atom's force in each structure, eV/Å; None without a committee.
 
     Raises
     ------
     ValueError
-        If there is only one potential.
+        If a list holds a single potential.
     """
     if potentials is None:
         return diverse(structures, known, number), None
-    if not is_committee(potentials):
-        raise ValueError(f"{potentials!r} is a single potential, which has no spread; give several")
+    if isinstance(potentials, str | os.PathLike) and not is_committee(potentials):
+        prepared = prepare(potentials, device="cpu")
+        rows = [structure_rows(descriptors(prepared, part)) for part in (structures, known)]
+        width = rows[0].shape[-1]
+        return farthest_points(rows[0], rows[1].reshape(-1, width), number), None
     names = folders(potentials) if isinstance(potentials, str | os.PathLike) else potentials
     if len(names) < 2:
         raise ValueError(f"a spread needs two potentials at least, not {potentials!r}")

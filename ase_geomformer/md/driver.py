@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ase import Atoms
-
 from ase_geomformer.md import guards, report, restart
 from ase_geomformer.md.constraints import NotHeld
 from ase_geomformer.md.observer import Observer
@@ -25,6 +23,7 @@ from ase_geomformer.md.simulation import Simulation, begin
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.report import show
+from ase_geomformer.runs.structures import StructureLike, as_structure
 
 # What ends a run as a run, with its files and its reason.
 STOPS = (guards.RunStopped, NotHeld)
@@ -35,7 +34,7 @@ RAISED = (OSError, MemoryError)
 
 @takes_pymatgen()
 def run_md(
-    atoms: Atoms | None,
+    atoms: StructureLike | None,
     calculator: Any,
     settings: MDSettings | None = None,
     *,
@@ -60,7 +59,7 @@ def run_md(
 
     Parameters
     ----------
-    atoms : ase.Atoms or None
+    atoms : ase.Atoms, path or None
         Starting structure; left as it is. A resumed run has its own, and the one given is only
         checked to be of the same elements.
     calculator : ASE calculator, str or path
@@ -100,6 +99,7 @@ def run_md(
         If structure and ensemble do not fit each other, or a resumed run is given another
         structure, potential or settings.
     """
+    atoms = None if atoms is None else as_structure(atoms)
     folder = run_folder(output, resume=resume, overwrite=overwrite)
     checkpoint = find_checkpoint(folder)
     if checkpoint:

@@ -39,8 +39,12 @@ class GuardSettings(Shown):
         the start; detects lost atoms.
     max_forces_spread_eV_per_A : float or None
         Maximum standard deviation of a committee's forces on an atom.
+    max_extrapolation : float or None
+        Maximum extrapolation grade of an atom, for a potential with statistics of its training
+        data: 1 is the limit of what is known.
     pair_interval : int
-        Number of steps between checks of interatomic distances, the most expensive of the checks.
+        Number of steps between checks of interatomic distances and of the extrapolation grade, the
+        most expensive of the checks.
 
     Raises
     ------
@@ -61,6 +65,7 @@ class GuardSettings(Shown):
     drift_window_fs: float = ranged(1000.0, 0, 1e12, "fs", above=True)
     max_gap_A: float | None = ranged(6.0, 0, 1000.0, "Å", above=True)
     max_forces_spread_eV_per_A: float | None = ranged(None, 0, 1e9, "eV/Å", above=True)
+    max_extrapolation: float | None = ranged(None, 0, 1e9, above=True)
     pair_interval: int = ranged(10, 1, 10**12)
 
     def __post_init__(self) -> None:

@@ -137,6 +137,20 @@ def _forces_spread(simulation: Simulation, _: dict[str, Any]) -> str | None:
     )
 
 
+def _extrapolation(simulation: Simulation, _: dict[str, Any]) -> str | None:
+    limit = simulation.settings.guards.max_extrapolation
+    if limit is None or simulation.step % simulation.settings.guards.pair_interval:
+        return None
+    atoms = simulation.atoms
+    grades = atoms.calc.get_property("extrapolation", atoms)
+    if grades.max() <= limit:
+        return None
+    return (
+        f"the surroundings of {_name(atoms, grades.argmax())} are unlike the training data: "
+        f"extrapolation grade {grades.max():.3g}, more than guards.max_extrapolation = {limit:g}"
+    )
+
+
 def _window(simulation: Simulation, quantity: str, unit: str, value: float) -> str | None:
     name = f"{quantity}_{unit}"
     low = getattr(simulation.settings.guards, f"min_{name}")
@@ -170,6 +184,7 @@ GUARDS: tuple[Callable[[Simulation, dict[str, Any]], str | None], ...] = (
     _closest_pair,
     _largest_force,
     _forces_spread,
+    _extrapolation,
     _temperature,
     _pressure,
     _drift,

@@ -203,7 +203,7 @@ def as_calculator(calculator: Any) -> Any:
 
 
 def check_spread(calculator: Any, settings: MDSettings) -> None:
-    """Refuse limits of the spread for a calculator that has none."""
+    """Refuse limits of what a calculator does not give: spread, extrapolation grade."""
     limits = {
         "guards.max_forces_spread_eV_per_A": settings.guards.max_forces_spread_eV_per_A,
         "harvest.min_forces_spread_eV_per_A": settings.harvest.min_forces_spread_eV_per_A,
@@ -213,6 +213,15 @@ def check_spread(calculator: Any, settings: MDSettings) -> None:
             raise ValueError(
                 f"{name} = {value} needs a committee, and {type(calculator).__name__} is a single "
                 "potential; give several"
+            )
+    grades = {
+        "guards.max_extrapolation": settings.guards.max_extrapolation,
+        "harvest.min_extrapolation": settings.harvest.min_extrapolation,
+    }
+    for name, value in grades.items():
+        if value is not None and "extrapolation" not in calculator.implemented_properties:
+            raise ValueError(
+                f"{name} = {value} needs a single potential with statistics of its training data"
             )
 
 

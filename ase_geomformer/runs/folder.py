@@ -21,6 +21,7 @@ from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import provenance
 from ase_geomformer.runs.result import RunResult
 from ase_geomformer.runs.style import save_figure, vector_files
+from ase_geomformer.settings.renamed import current_names, former_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -341,6 +342,7 @@ def _compared(
     stored: Mapping[str, Any], settings: Any, prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
     """Name of each setting, with its stored and its present value."""
+    stored = current_names(former_names(type(settings)), stored)
     for entry in fields(settings):
         name, now = f"{prefix}{entry.name}", getattr(settings, entry.name)
         then = stored.get(entry.name, _default(entry, now))

@@ -13,6 +13,7 @@ from ase_geomformer.machine.files import expanded
 from ase_geomformer.runs.reader import read_atoms
 
 StructureSource = str | os.PathLike[str] | Iterable[Atoms]
+StructureLike = Atoms | str | os.PathLike[str]
 
 
 def read_structures(source: StructureSource, index: str = ":") -> tuple[list[Atoms], list[str]]:
@@ -73,6 +74,23 @@ def read_structure(source: str | os.PathLike[str], index: str, verb: str) -> Ato
             f"{str(source)!r}; choose one with --index"
         )
     return structures[0]
+
+
+def as_structure(source: StructureLike) -> Atoms:
+    """A structure as it is, or the last one in a file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As :func:`read_structures`.
+    TypeError
+        If it is neither a structure nor a path.
+    """
+    if isinstance(source, Atoms):
+        return source
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"give a structure or the path of its file, not {type(source).__name__}")
+    return read_structures(source, "-1")[0][-1]
 
 
 def _files(folder: Path) -> list[Path]:

@@ -37,6 +37,8 @@ from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
 from ase_geomformer.runtime.results import CHARGE_PROPERTIES, ase_properties, needed, to_ase
 from ase_geomformer.runtime.settings import CalculatorSettings
 
+# Settings that nothing depends on which is prepared.
+_SHAREABLE = ("neighbors", "skin", "keep_memory", "domain")
 # Evaluates a graph: a potential, or its compiled form.
 Function = Callable[[AtomGraph, Collection[str]], dict[str, Tensor]]
 
@@ -261,7 +263,7 @@ class PreparedPotential:
             if given.radial_tables == self._given.radial_tables
             else given.radial_tables,
         )
-        shareable = {name: getattr(resolved, name) for name in ("neighbors", "skin", "keep_memory")}
+        shareable = {name: getattr(resolved, name) for name in _SHAREABLE}
         if resolved != replace(self.settings, **shareable):
             return PreparedPotential(self.potential.with_terms(self._own_terms), given)
         if resolved == self.settings:

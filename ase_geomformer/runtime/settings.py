@@ -15,7 +15,7 @@ from ase_geomformer.settings.shown import Shown
 T = TypeVar("T", bound=Callable[..., Any])
 
 # What a resumed run may change: results depend on these by rounding at most.
-MAY_CHANGE = frozenset({"device", "neighbors", "skin", "compile", "keep_memory"})
+MAY_CHANGE = frozenset({"device", "neighbors", "skin", "compile", "keep_memory", "domain"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,9 @@ class CalculatorSettings(Shown):
     radial_tables : bool or "auto"
         Read filters of the distance from tables instead of evaluating them, within 1e-6 eV/atom
         and 1e-5 eV/Å; auto: in float32 on a CPU, where the filters are networks.
+    domain : str
+        What to do about structures that are unlike the potential's training data: warn (once),
+        error, or ignore. They are looked at when they are new, and every 100 evaluations.
     keep_memory : bool
         Let the process keep up to 2 GB of freed memory on a CPU, which saves up to half the time
         of hundreds of atoms. Applies to the whole process from the first evaluation on.
@@ -74,6 +77,7 @@ class CalculatorSettings(Shown):
     dispersion: str | None = None
     compile: bool | Literal["auto"] = "auto"
     radial_tables: bool | Literal["auto"] = "auto"
+    domain: Literal["warn", "error", "ignore"] = "warn"
     keep_memory: bool = True
 
     def __post_init__(self) -> None:

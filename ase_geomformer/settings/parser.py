@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 
 from ase_geomformer.settings.ranges import Range, range_of
+from ase_geomformer.settings.renamed import former_names
 
 _WORDS = {"true": "true", "yes": "true", "false": "false", "no": "false"}
 
@@ -22,15 +24,19 @@ class SettingsParser(ArgumentParser):
     ----------
     setting_groups : list of str
         Dotted names of the groups of settings.
+    renamed : dict of str to str
+        The present name of each former name of an option.
     """
 
     setting_groups: list[str]
+    renamed: dict[str, str]
 
     def add_class_arguments(self, theclass: type, *args: Any, **kwargs: Any) -> Any:
         added = super().add_class_arguments(theclass, *args, **kwargs)
         nested = args[0] if args else kwargs.get("nested_key")
         found = _groups(theclass, f"{nested}." if nested else "")
         self.setting_groups = [*getattr(self, "setting_groups", []), *found]
+        self.rename(**former_names(theclass))
         ranges = dict(_ranges(theclass))
         for action in self._actions:
             if action.dest in ranges:
@@ -40,6 +46,10 @@ class SettingsParser(ArgumentParser):
                 text = text.replace(f" ({ranges[action.dest].unit})", "")
                 action.help = text if allowed in text else f"{text} ({allowed}).".lstrip()
         return added
+
+    def rename(self, **names: str) -> None:
+        """Understand former names of options, each given with the present one."""
+        self.renamed = {**getattr(self, "renamed", {}), **names}
 
 
 def _ranges(settings: type, prefix: str = "") -> Iterator[tuple[str, Range]]:
@@ -109,6 +119,14 @@ def spell_out_flags(parser: ArgumentParser, arguments: Sequence[str]) -> list[st
         else:
             found.append(word)
     return found
+
+
+def choices_of(action: Any) -> list[str]:
+    """The words that an option of the parser may be given; none where it takes other values."""
+    kinds = [kind for kind in _kinds(action) if kind is not Literal and kind is not NoneType]
+    named = bool in kinds or any(get_origin(kind) is Literal for kind in kinds)
+    listed = [*_choices(action)] if bool in kinds else [*_choices(action)][len(_WORDS) :]
+    return [word for word in listed if word not in ("yes", "no")] if named else []
 
 
 def _kinds(action: Any) -> tuple[Any, ...]:

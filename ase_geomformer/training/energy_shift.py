@@ -49,7 +49,7 @@ def centre(potential: Potential, frames: Sequence[Frame]) -> dict[str, float]:
     if not told:
         return {}
     structures = [frame.atoms for frame, _ in told]
-    found = evaluate_many(potential, structures, ("energy",), device=potential.device)
+    found = evaluate_many(structures, potential, ("energy",), device=potential.device)
     errors = [
         (frame, energy - result["energy"])
         for (frame, energy), result in zip(told, found, strict=True)

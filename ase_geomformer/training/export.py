@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 
+from ase_geomformer.accuracy.calibration import fit_confidence
 from ase_geomformer.accuracy.evaluation import Evaluation, evaluate_frames
 from ase_geomformer.accuracy.figures import learning_curve
 from ase_geomformer.accuracy.readme.page import write_evaluations, write_readme
 from ase_geomformer.accuracy.rotation import rotation_error
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.checkpoint.folder import Card, save_potential
+from ase_geomformer.checkpoint.folder import Card, load_folder, save_potential
+from ase_geomformer.confidence.file import write_confidence
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.folder import SETTINGS_FILE, write_result
@@ -21,6 +24,8 @@ from ase_geomformer.training.trainer import LOG_FILE
 
 POTENTIAL_FOLDER = "potential"
 NUM_GOLDEN = 2
+# Frames that statistics of the training data are calibrated with.
+FEWEST_HELD_OUT, MOST_HELD_OUT = 10, 200
 
 
 def finish(
@@ -66,9 +71,31 @@ def finish(
     if judged and evaluation:
         write_evaluations(shipped, {judged: evaluation})
         evaluation.save(folder / "predictions.npz")
+    _write_confidence(settings, shipped, parts)
     write_readme(shipped)
     content = {judged: evaluation.to_dict()} if judged and evaluation else {}
     calculator = PotentialCalculator(shipped, device="cpu", dtype=settings.run.dtype)
     origin = provenance(calculator, seed=settings.run.seed)
     write_result(folder, {"potential": settings.name, **content, "provenance": origin})
     return evaluation
+
+
+def _write_confidence(
+    settings: TrainSettings, shipped: Path, parts: dict[str, list[Frame]]
+) -> None:
+    """Statistics of the training data, calibrated on frames held out, where there are enough."""
+    held_out = [
+        frame
+        for part in ("validation", "test")
+        for frame in parts[part]
+        if frame.energy is not None and frame.forces is not None
+    ][:MOST_HELD_OUT]
+    if len(held_out) < FEWEST_HELD_OUT:
+        return
+    potential = load_folder(shipped)
+    try:
+        made = fit_confidence(potential, parts["train"], held_out, progress=settings.run.progress)
+    except (ValueError, RuntimeError) as error:  # of an architecture without such a layer
+        warnings.warn(f"no statistics for domain and uncertainty: {error}", stacklevel=2)
+        return
+    write_confidence(shipped, made)

@@ -223,7 +223,7 @@ def further(
 def _energies_left(potential: Potential, frames: list[Frame]) -> list[tuple[Frame, float]]:
     """What a potential leaves of labelled energies, eV, by frame."""
     labelled = [frame for frame in frames if frame.energy is not None]
-    predicted = evaluate_many(potential, [frame.atoms for frame in labelled], ("energy",))
+    predicted = evaluate_many([frame.atoms for frame in labelled], potential, ("energy",))
     return [
         (frame, float(frame.energy or 0.0) - result["energy"])
         for frame, result in zip(labelled, predicted, strict=True)

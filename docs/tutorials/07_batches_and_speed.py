@@ -20,7 +20,7 @@ for seed in range(40):
     structures.append(crystal)
 
 calculator = PotentialCalculator("so3krates-mlearn-si")
-evaluate_many(calculator, structures[:2])  # the first call prepares tables
+evaluate_many(structures[:2], calculator)  # the first call prepares tables
 
 # %%
 # One by one, and together:
@@ -31,7 +31,7 @@ for atoms in structures:
 alone = time.process_time() - start
 
 start = time.process_time()
-results = evaluate_many(calculator, structures)
+results = evaluate_many(structures, calculator)
 together = time.process_time() - start
 print(f"one by one {1e3 * alone / 40:.1f} ms, in batches {1e3 * together / 40:.1f} ms for each")
 

@@ -195,7 +195,7 @@ def test_batches_use_it(
     calculator = PotentialCalculator(potential, device="cpu", radial_tables=False)
     last = []
     for atoms in (ethanol, silicon.repeat(2)):
-        evaluate_many(calculator, [atoms])  # memory is predicted by evaluations before
+        evaluate_many([atoms], calculator)  # memory is predicted by evaluations before
         last.append(seen[-1])
     assert last == [1, 2]
     assert torch.get_num_threads() == 2

@@ -115,7 +115,7 @@ def test_batches_and_a_calculator_at_once(potential: Potential, work: list[list[
     single, batches = together(
         [
             lambda: ask(calculator, work[0]),
-            lambda: [evaluate_many(calculator, work[1][:10]) for _ in range(5)],
+            lambda: [evaluate_many(work[1][:10], calculator) for _ in range(5)],
         ]
     )
     assert_same(single, expected[0])

@@ -51,7 +51,7 @@ def test_writes_and_prints_the_errors(
     name: str, labelled: list[Atoms], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write("frames.xyz", labelled, format="extxyz")
-    assert evaluate(name, "--data", "frames.xyz", "--output", "out") == 0
+    assert evaluate(name, "--structure", "frames.xyz", "--output", "out") == 0
     assert sorted(path.name for path in Path("out").iterdir()) == OUTPUTS
     result = json.loads(Path("out/result.json").read_text())
     assert result["frames"] == 2
@@ -69,9 +69,9 @@ def test_writes_and_prints_the_errors(
 
 def test_settings_repeat_the_evaluation(name: str, labelled: list[Atoms]) -> None:
     write("frames.xyz", labelled, format="extxyz")
-    evaluate(name, "--data", "frames.xyz", "--output", "out", "--progress", "false")
+    evaluate(name, "--structure", "frames.xyz", "--output", "out", "--progress", "false")
     settings = yaml.safe_load(Path("out/settings.yaml").read_text())
-    assert settings["data"] == "frames.xyz"
+    assert settings["structure"] == "frames.xyz"
     assert main(["evaluate", "--config", "out/settings.yaml", "--output", "again"]) == 0
     first, second = (
         json.loads(Path(folder, "result.json").read_text()) for folder in ("out", "again")
@@ -91,7 +91,7 @@ def test_data_may_be_explained(name: str, labelled: list[Atoms]) -> None:
     )
     keys = {"positions_key": "R_test", "energy_key": "E_test", "forces_key": "F_test"}
     options = [f"--{key}={value}" for key, value in keys.items()]
-    data = ["--data", "md17.npz", "--energy_unit", "kcal/mol", *options]
+    data = ["--structure", "md17.npz", "--energy_unit", "kcal/mol", *options]
     assert evaluate(name, *data, "--output", "out") == 0
     result = json.loads(Path("out/result.json").read_text())
     assert result["energy_mae_meV"] == pytest.approx(18.0, rel=0.01)
@@ -101,7 +101,7 @@ def test_data_may_be_explained(name: str, labelled: list[Atoms]) -> None:
 def test_several_files_are_one_evaluation(name: str, labelled: list[Atoms]) -> None:
     for file, atoms in zip(("one.xyz", "two.xyz"), labelled, strict=True):
         write(file, atoms, format="extxyz")
-    assert evaluate(name, "--data", "[one.xyz, two.xyz]", "--output", "out") == 0
+    assert evaluate(name, "--structure", "[one.xyz, two.xyz]", "--output", "out") == 0
     worst = json.loads(Path("out/result.json").read_text())["worst_frames"]
     files = [frame["source"] for frame in worst["energy_error_meV_per_atom"]]
     assert files == ["one.xyz", "two.xyz"]
@@ -111,7 +111,7 @@ def test_without_progress_the_result_is_one_line(
     name: str, labelled: list[Atoms], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write("frames.xyz", labelled, format="extxyz")
-    evaluate(name, "--data", "frames.xyz", "--output", "out", "--progress", "false")
+    evaluate(name, "--structure", "frames.xyz", "--output", "out", "--progress", "false")
     shown = capsys.readouterr().out
     assert shown.count("\n") == 1
     assert shown.endswith("; files in out\n")
@@ -123,13 +123,13 @@ def test_faults_of_the_data_are_told_before_anything_is_written(
     copper = Atoms("Cu", info={"REF_energy": 0.0}, cell=np.eye(3) * 3.6, pbc=True)
     copper.arrays["REF_forces"] = np.zeros((1, 3))
     write("frames.xyz", [*labelled, copper], format="extxyz")
-    assert evaluate(name, "--data", "frames.xyz", "--output", "out") == 2
+    assert evaluate(name, "--structure", "frames.xyz", "--output", "out") == 2
     message = capsys.readouterr().err
     assert "frames.xyz, frame 2" in message
     assert "Cu" in message
-    assert evaluate(name, "--data", "nowhere.xyz", "--output", "out") == 2
+    assert evaluate(name, "--structure", "nowhere.xyz", "--output", "out") == 2
     assert "nowhere.xyz" in capsys.readouterr().err
-    options = ["--data", "frames.xyz", "--energy_unit", "furlong", "--output", "out"]
+    options = ["--structure", "frames.xyz", "--energy_unit", "furlong", "--output", "out"]
     assert evaluate(name, *options) == 2
     assert capsys.readouterr().err == (
         "ase-geomformer: error: energy_unit is 'furlong'; known are eV, meV, kcal/mol, kJ/mol, "
@@ -148,7 +148,7 @@ def test_several_potentials_are_a_committee(
         energies = {s: potential.reference_energies.get(s, 0.0) for s in potential.symbols}
         other.set_reference_energies({s: e + 0.01 * sign for s, e in energies.items()})
         save_potential(other, Path(f"committee/member_{index}"), Card(name=f"member {index}"))
-    assert evaluate("committee", "--data", "frames.xyz", "--output", "out") == 0
+    assert evaluate("committee", "--structure", "frames.xyz", "--output", "out") == 0
     result = json.loads(Path("out/result.json").read_text())
     # The labels lie 2 and 1 meV per atom below the potential.
     assert result["energy_mae_meV_per_atom"] == pytest.approx(1.5, abs=1e-3)

@@ -20,7 +20,7 @@ from ase_geomformer.trust.check import Check, Figure
 FAILURES = {
     "relax": (["--steps", "1"], "the largest force is"),
     "relax-many": (["--steps", "1"], "0 of 1 structures converged"),
-    "eos": (["--relax_first", "false", "--relax_ions", "false"], "no minimum"),
+    "eos": (["--relax", "false", "--relax_ions", "false"], "no minimum"),
     "vibrations": (["--fmax", "1e9", "--expected_imaginary", "9"], "expected_imaginary is 9"),
     "md": (["--steps", "3", "--guards.max_force_eV_per_A", "1e-9"], "force"),
 }  # fmt: skip

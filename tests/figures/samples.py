@@ -15,6 +15,7 @@ from phonopy.physical_units import get_physical_units
 from phonopy.qha.core import get_eos
 
 from ase_geomformer.accuracy import figures as accuracy
+from ase_geomformer.accuracy import map as descriptor_map
 from ase_geomformer.accuracy.comparison import Comparison
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.data.frames import Frame
@@ -51,6 +52,9 @@ KELVIN = np.arange(0.0, 1001.0, 50.0)
 def samples(folder: Path) -> dict[str, Callable[[], Figure]]:
     """By a name that begins with that in FIGURES; some figures have several samples."""
     found: dict[str, Callable[[], Figure]] = {
+        "accuracy.map.descriptor_map": lambda: descriptor_map.descriptor_map(
+            RNG.normal(size=(60, 8)), ["C2H6O", "H2O", "Si"] * 20
+        ),
         "md.figure.plot": lambda: md.plot(_md_log(), MDSettings()),
         "md.figure.plot: pressure": lambda: md.plot(
             {**_md_log(), "pressure_GPa": RNG.normal(size=500)}, MDSettings()

@@ -91,7 +91,7 @@ def test_evaluation_on_a_cpu_keeps_memory_unless_told_not_to(
     made = PotentialCalculator(potential, device="cpu", keep_memory=keep)
     assert not calls
     made.get_forces(ethanol)
-    evaluate_many(made, [ethanol, ethanol])
+    evaluate_many([ethanol, ethanol], made)
     assert bool(calls) == keep
 
 

@@ -198,7 +198,7 @@ def test_forces_and_stress_are_slopes_of_the_energy(salt: Atoms) -> None:
 def test_batches_equal_single_structures(salt: Atoms) -> None:
     model = potential({"ewald": {}})
     structures = [salt, salt.repeat((1, 2, 1)), bulk("NaCl", "rocksalt", a=5.7)]
-    found = evaluate_many(model, structures, ("energy", "forces", "stress"), device="cpu")
+    found = evaluate_many(structures, model, ("energy", "forces", "stress"), device="cpu")
     calculator = PotentialCalculator(model, device="cpu")
     for atoms, results in zip(structures, found, strict=True):
         for name, value in results.items():

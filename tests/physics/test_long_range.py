@@ -373,7 +373,7 @@ def test_structures_of_all_kinds_in_one_list(saved: Path) -> None:
     structures = [crystal(), ion(), slab(), molecule("H2O"), wire(), crystal(), molecule("CO")]
     structures[5].rattle(0.05, seed=1)
     calculator = PotentialCalculator(saved, device="cpu")
-    for found, atoms in zip(evaluate_many(calculator, structures), structures, strict=True):
+    for found, atoms in zip(evaluate_many(structures, calculator), structures, strict=True):
         expected = calculator.get_property("energy", atoms)
         assert found["energy"] == pytest.approx(expected, abs=1e-10)
         np.testing.assert_allclose(
@@ -423,7 +423,7 @@ def test_cutoff_of_the_calculator(
 
 def test_evaluate_many_gives_charges_and_dipoles(saved: Path, potential: Potential) -> None:
     structures = [ion(), crystal(), molecule("CH3CH2OH")]
-    found = evaluate_many(saved, structures, ("energy", "charges", "dipole"), device="cpu")
+    found = evaluate_many(structures, saved, ("energy", "charges", "dipole"), device="cpu")
     for atoms, results in zip(structures, found, strict=True):
         expected = evaluate(fitting(potential, atoms), atoms, ("energy", "charges"))
         assert results["energy"] == pytest.approx(expected["energy"][0], abs=1e-11)

@@ -18,6 +18,7 @@ from ase_geomformer.recipes import (
     EOSSettings,
     elastic,
     eos,
+    relax,
 )
 from tests.recipes.pair import Morse
 
@@ -47,7 +48,7 @@ def test_eos_and_elasticity_of_a_pair_crystal_agree_with_its_lattice_sums(tmp_pa
 
 
 def test_a_start_that_is_not_relaxed_is_refused(tmp_path: Path) -> None:
-    settings = ElasticSettings(relax_first=False)
+    settings = ElasticSettings(relax=False)
     with pytest.raises(ValueError, match="not relaxed: its largest force .* stress"):
         elastic(bulk("Cu", a=3.7), EMT(), settings, output=tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
@@ -60,7 +61,7 @@ def test_commands(potential: Potential, silicon: Atoms, tmp_path: Path) -> None:
     save_potential(potential, tmp_path / "p", Card("random"), [silicon])
     write(tmp_path / "si.extxyz", bulk("Si"))
     words = ["--potential", str(tmp_path / "p"), "--structure", str(tmp_path / "si.extxyz")]
-    words += ["--relax_first", "false", "--relax_ions", "false", "--progress", "false"]
+    words += ["--relax", "false", "--relax_ions", "false", "--progress", "false"]
     code = main(["eos", *words, "--points", "5", "--output", str(tmp_path / "eos")])
     assert code == 1  # random weights have no minimum to find
     content = json.loads((tmp_path / "eos" / "result.json").read_text())
@@ -73,3 +74,16 @@ def test_commands(potential: Potential, silicon: Atoms, tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "elastic").iterdir()} == {
         "settings.yaml", "result.json", "elastic.png", "strains.npz", "final.extxyz", "final.traj",
     }  # fmt: skip
+
+
+def test_recipes_take_the_path_of_a_structure(tmp_path: Path) -> None:
+    copper = bulk("Cu", cubic=True)
+    write(tmp_path / "copper.cif", copper)
+    settings = EOSSettings(points=5, relax_ions=False, relax=False)
+    given = read(tmp_path / "copper.cif")
+    found = [eos(one, EMT(), settings, progress=False) for one in (given, tmp_path / "copper.cif")]
+    assert (found[0].energies == found[1].energies).all()
+    with pytest.raises(FileNotFoundError, match=r"no structure file or folder 'nowhere\.cif'"):
+        relax("nowhere.cif", EMT())
+    with pytest.raises(TypeError, match="give a structure or the path of its file, not list"):
+        relax([copper], EMT())  # type: ignore[arg-type]

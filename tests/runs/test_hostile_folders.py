@@ -54,7 +54,7 @@ def hopping(folder: Path, resume: bool) -> Path:
     first.set_constraint(FixAtoms([0]))
     last = first.copy()
     last.positions[1, 2] += 0.5
-    settings = NEBSettings(images=3, steps=1, relax_ends=False)
+    settings = NEBSettings(images=3, steps=1, relax=False)
     neb([first, last], EMT(), settings, output=folder, resume=resume, progress=False)
     return folder / "images.traj"
 

@@ -74,8 +74,8 @@ def test_the_correction_is_that_of_the_library(potential: Potential, name: str, 
     atoms = STRUCTURES[kind]
     names = ["energy", "forces", *(["stress"] if kind == "crystal" else [])]
     library = DFTD3(method="PBE", damping=name, realspace_cutoff=CUTOFFS)
-    (bare,) = evaluate_many(potential, [atoms], names)
-    (corrected,) = evaluate_many(potential, [atoms], names, dispersion=f"{name}:pbe")
+    (bare,) = evaluate_many([atoms], potential, names)
+    (corrected,) = evaluate_many([atoms], potential, names, dispersion=f"{name}:pbe")
     for quantity in names:
         expected = library.get_property(quantity, atoms)
         assert np.abs(expected).max() > 1e-4

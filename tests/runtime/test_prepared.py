@@ -56,7 +56,7 @@ def test_a_calculator_lends_what_it_prepared(
     calculator = PotentialCalculator(potential, device="cpu", dtype="float32", radial_tables=True)
     assert work.count("tables") == 1
     with nothing_but(["evaluation"], work):  # not even to predict the memory of one structure
-        (found,) = evaluate_many(calculator, [ethanol], ("energy", "forces"))
+        (found,) = evaluate_many([ethanol], calculator, ("energy", "forces"))
     with nothing_but(["evaluation"] * 3, work):
         as_evaluator(calculator)([ethanol], ("energy",))
         BatchEvaluator(calculator, dtype="float32", device="cpu")([ethanol])
@@ -109,7 +109,7 @@ def test_long_range_terms_are_kept_by_other_dtypes(
     again = prepare(short, dtype="float32")
     assert again.potential.far_cutoff == short.potential.far_cutoff == 5.0
     assert again.settings.long_range_cutoff == 5.0
-    (found,) = evaluate_many(short, [silicon], long_range_cutoff=8.0)
+    (found,) = evaluate_many([silicon], short, long_range_cutoff=8.0)
     eight = PotentialCalculator(charged, device="cpu", long_range_cutoff=8.0)
     expected = eight.get_property("energy", silicon)
     assert found["energy"] == expected != short.get_property("energy", silicon)

@@ -15,7 +15,7 @@ from ase_geomformer.training.energy_shift import MOST_FRAMES, centre
 
 
 def energies(potential: Potential, frames: list[Frame]) -> np.ndarray:
-    found = evaluate_many(potential, [frame.atoms for frame in frames], ("energy",), device="cpu")
+    found = evaluate_many([frame.atoms for frame in frames], potential, ("energy",), device="cpu")
     return np.array([result["energy"] for result in found])
 
 
@@ -42,13 +42,13 @@ def test_one_molecule_is_left_without_a_mean_error(
         atoms.positions += rng.normal(scale=0.05, size=atoms.positions.shape)
     scatter = rng.normal(scale=2e-4, size=8)
     frames = labelled(potential, structures, [7e-4 + one for one in scatter])
-    forces = evaluate_many(potential, structures, ("forces",), device="cpu")
+    forces = evaluate_many(structures, potential, ("forces",), device="cpu")
     moves = centre(potential, frames)
     assert set(moves) == {"H", "C", "O"}
     assert list(moves.values()) == pytest.approx(3 * [-7e-4 - scatter.mean()], abs=1e-12)
     assert mean_error(potential, frames) == pytest.approx(0.0, abs=1e-11)
     for before, after in zip(
-        forces, evaluate_many(potential, structures, ("forces",), device="cpu"), strict=True
+        forces, evaluate_many(structures, potential, ("forces",), device="cpu"), strict=True
     ):
         np.testing.assert_array_equal(before["forces"], after["forces"])
 

@@ -64,7 +64,7 @@ def finetune(settings: Callable[..., TrainSettings], start: Path, tmp_path: Path
 
 def energies(potential: Potential | Path, data: TrainSettings) -> np.ndarray:
     frames = read_frames(data.data)[:5]
-    results = evaluate_many(potential, [frame.atoms for frame in frames], ("energy",))
+    results = evaluate_many([frame.atoms for frame in frames], potential, ("energy",))
     return np.array([result["energy"] for result in results])
 
 
@@ -204,13 +204,13 @@ def test_so3lr_keeps_its_long_range(
     for charge in (0, 1):
         for atoms in structures:
             atoms.info["charge"] = charge
-        found = evaluate_many(tuned, structures, ("charges",), dtype="float64", device="cpu")
+        found = evaluate_many(structures, tuned, ("charges",), dtype="float64", device="cpu")
         np.testing.assert_allclose([one["charges"].sum() for one in found], charge, atol=1e-9)
     for atoms in structures:
         atoms.info["charge"] = 0
 
     def errors(potential: Potential) -> list[float]:
-        found = evaluate_many(potential, structures, ("energy", "forces", "dipole"), device="cpu")
+        found = evaluate_many(structures, potential, ("energy", "forces", "dipole"), device="cpu")
         return [
             float(
                 np.mean(

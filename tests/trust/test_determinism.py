@@ -43,7 +43,7 @@ def test_evaluation_repeats_to_the_bit(
 
 def test_a_batch_repeats_to_the_bit(threads: int, potential: Potential, silicon: Atoms) -> None:
     structures = [silicon.repeat((4, 1, 1)), silicon, silicon.repeat((2, 2, 2))]
-    first, second = (evaluate_many(potential, structures, device="cpu") for _ in range(2))
+    first, second = (evaluate_many(structures, potential, device="cpu") for _ in range(2))
     for one, other in zip(first, second, strict=True):
         assert one["energy"] == other["energy"]
         np.testing.assert_array_equal(one["forces"], other["forces"])

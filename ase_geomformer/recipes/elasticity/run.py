@@ -22,6 +22,7 @@ from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS
 from ase_geomformer.recipes.symmetry import symmetry_dataset
 from ase_geomformer.runs.folder import FINAL_FILES
 from ase_geomformer.runs.foreign import takes_pymatgen
+from ase_geomformer.runs.structures import StructureLike, as_structure
 
 ARRAYS_FILE = "strains.npz"
 FIGURE_FILE = "elastic.png"
@@ -29,7 +30,7 @@ FIGURE_FILE = "elastic.png"
 
 @takes_pymatgen()
 def elastic(
-    atoms: Atoms,
+    atoms: StructureLike,
     potential: PotentialLike,
     settings: ElasticSettings | None = None,
     **keywords: Unpack[RunKeywords],
@@ -42,7 +43,7 @@ def elastic(
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms or path
         A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64.
@@ -58,17 +59,18 @@ def elastic(
     ValueError
         If the structure is no crystal, or is not relaxed and was not to be.
     """
+    atoms = as_structure(atoms)
     settings = settings or ElasticSettings()
     run = Run(potential, settings, resumes=False, **keywords)
     start = free_crystal(atoms, run, "a tensor of elastic constants")
-    if not settings.relax_first:
+    if not settings.relax:
         _check_relaxed(start, run.evaluator, settings)
     run.foresee([start] * 6 * settings.points, USUAL_STEPS)
     evaluator = run.evaluator
     folder = run.start((ARRAYS_FILE, *FINAL_FILES, FIGURE_FILE))
     problems: list[str] = []
     with run.bar("strains", 6 * settings.points) as advance:
-        if settings.relax_first:
+        if settings.relax:
             start, problems = relaxed_start(start, evaluator, settings.first)
         strained = _strained(start, settings)
         found = relax_all(strained, evaluator, settings.at_strain, advance)
@@ -93,7 +95,7 @@ def _check_relaxed(atoms: Atoms, evaluator: Evaluator, settings: ElasticSettings
         raise ValueError(
             f"the crystal is not relaxed: its largest force is {fmax:.2g} eV/Å and its largest "
             f"stress {smax:.2g} GPa, above fmax = {settings.fmax:g} eV/Å or smax_GPa = "
-            f"{settings.smax_GPa:g} GPa; relax it, or set relax_first"
+            f"{settings.smax_GPa:g} GPa; relax it, or set relax"
         )
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.renamed import renamed
 from ase_geomformer.settings.shown import Shown
 
 
+@renamed(relax_first="relax")
 @dataclass(frozen=True)
 class ElasticSettings(Shown):
     """Settings of elastic constants.
@@ -20,7 +22,7 @@ class ElasticSettings(Shown):
         Largest strain.
     points : int
         Number of strains of each of the six components, zero included; odd.
-    relax_first : bool
+    relax : bool
         Relax the structure and its cell first. Without it, a structure above fmax or smax_GPa is
         refused.
     relax_ions : bool
@@ -37,7 +39,7 @@ class ElasticSettings(Shown):
 
     max_strain: float = ranged(0.005, 1e-6, 0.1)
     points: int = ranged(5, 3, 201)
-    relax_first: bool = True
+    relax: bool = True
     relax_ions: bool = True
     fmax: float = ranged(1e-4, 0, 1e9, "eV/Å", above=True)
     smax_GPa: float = ranged(1e-2, 0, 1e6, "GPa", above=True)

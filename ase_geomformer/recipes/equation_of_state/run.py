@@ -17,6 +17,7 @@ from ase_geomformer.recipes.relaxation.batch import relax_all
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS
 from ase_geomformer.runs.folder import FINAL_FILES
 from ase_geomformer.runs.foreign import takes_pymatgen
+from ase_geomformer.runs.structures import StructureLike, as_structure
 
 SCAN_FILE = "scan.traj"
 FIGURE_FILE = "eos.png"
@@ -24,7 +25,7 @@ FIGURE_FILE = "eos.png"
 
 @takes_pymatgen()
 def eos(
-    atoms: Atoms,
+    atoms: StructureLike,
     potential: PotentialLike,
     settings: EOSSettings | None = None,
     **keywords: Unpack[RunKeywords],
@@ -33,7 +34,7 @@ def eos(
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms or path
         A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64.
@@ -49,6 +50,7 @@ def eos(
     ValueError
         If the structure is no crystal.
     """
+    atoms = as_structure(atoms)
     settings = settings or EOSSettings()
     run = Run(potential, settings, resumes=False, **keywords)
     start = free_crystal(atoms, run, "an equation of state")
@@ -56,7 +58,7 @@ def eos(
     folder = run.start((SCAN_FILE, *FINAL_FILES, FIGURE_FILE))
     problems: list[str] = []
     with run.bar("volumes", settings.points) as advance:
-        if settings.relax_first:
+        if settings.relax:
             start, problems = relaxed_start(start, run.evaluator, settings.first)
         scan = relax_all(_scaled(start, settings), run.evaluator, settings.at_volume, advance)
     if settings.relax_ions:

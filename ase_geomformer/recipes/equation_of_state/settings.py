@@ -8,6 +8,7 @@ from typing import Literal
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.renamed import renamed
 from ase_geomformer.settings.shown import Shown
 
 EOSName = Literal[
@@ -23,6 +24,7 @@ EOSName = Literal[
 ]
 
 
+@renamed(relax_first="relax")
 @dataclass(frozen=True)
 class EOSSettings(Shown):
     """Settings of an equation of state.
@@ -36,7 +38,7 @@ class EOSSettings(Shown):
         Largest relative change of the volume, up and down: 0.06 is -6 % to +6 %.
     points : int
         Number of volumes.
-    relax_first : bool
+    relax : bool
         Relax the structure and its cell before the scan.
     relax_ions : bool
         Relax the atoms at each volume.
@@ -54,7 +56,7 @@ class EOSSettings(Shown):
     volume_range: float = ranged(0.06, 1e-6, 0.49)
     # Four numbers are fitted, and one more volume is what tells their errors.
     points: int = ranged(9, 5, 1001)
-    relax_first: bool = True
+    relax: bool = True
     relax_ions: bool = True
     relax_shape: bool = False
     fmax: float = ranged(1e-3, 0, 1e9, "eV/Å", above=True)

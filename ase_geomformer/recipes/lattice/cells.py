@@ -51,7 +51,9 @@ def free_crystal(atoms: Atoms, run: Run) -> Atoms:
         If the structure is no crystal, or atoms of an element have several masses: phonopy finds
         symmetry and primitive cell by elements alone.
     """
-    remedy = "give a slab or molecule a cell with vacuum and pbc = True"
+    remedy = "give a slab a cell with vacuum and pbc = True"
+    if not atoms.pbc.any():
+        remedy = "for a molecule, use vibrations"
     free = crystals.free_crystal(atoms, run, "a phonon calculation", remedy)
     for symbol in sorted(set(free.symbols)):
         masses = free.get_masses()[free.symbols == symbol]

@@ -24,6 +24,7 @@ from ase_geomformer.recipes.relaxation.run import relax
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 from ase_geomformer.runs.folder import FINAL_FILES, RunFolder
 from ase_geomformer.runs.foreign import takes_pymatgen
+from ase_geomformer.runs.structures import StructureLike, as_structure
 
 ARRAYS_FILE = "vibrations.npz"
 FIGURE_FILE = "vibrations.png"
@@ -35,7 +36,7 @@ AMPLITUDE = 0.4
 
 @takes_pymatgen()
 def vibrations(
-    atoms: Atoms,
+    atoms: StructureLike,
     potential: PotentialLike,
     settings: VibrationsSettings | None = None,
     **keywords: Unpack[RunKeywords],
@@ -50,7 +51,7 @@ def vibrations(
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms or path
         Left as it is. The spin multiplicity in ``info["spin"]`` counts for the entropy.
     potential : str, path, Potential, ASE calculator or Evaluator
     settings : VibrationsSettings, optional
@@ -72,6 +73,7 @@ def vibrations(
     FileExistsError
         If the output folder is not empty.
     """
+    atoms = as_structure(atoms)
     settings = settings or VibrationsSettings()
     run = Run(potential, settings, resumes=False, **keywords)
     geometry(atoms)  # refuses positions that are not finite

@@ -109,14 +109,14 @@ def _images(
             image.calc = None
         return images, step
     ends = [given[0], given[-1]]
-    if settings.relax_ends:
+    if settings.relax:
         wanted = RelaxSettings(fmax=settings.ends_fmax)
         for name, end in zip(("initial", "final"), ends, strict=True):
             found = relax(end, evaluate, wanted, progress=False)
             if not found.converged:
                 raise ValueError(
                     f"the {name} structure could not be relaxed: {found.reason}; give a minimum, "
-                    "or set relax_ends to false"
+                    "or set relax to false"
                 )
             end.positions = found.atoms.positions
         given = checked_path(given, settings)

@@ -10,11 +10,13 @@ from ase_geomformer.recipes.interpolation import Interpolation
 from ase_geomformer.recipes.modes.derivatives import HessianMethod
 from ase_geomformer.settings.checks import check_settings
 from ase_geomformer.settings.ranges import ranged
+from ase_geomformer.settings.renamed import renamed
 from ase_geomformer.settings.shown import Shown
 
 BandOptimizer = Literal["fire", "ode"]
 
 
+@renamed(relax_ends="relax")
 @dataclass(frozen=True)
 class NEBSettings(Shown):
     """Settings of a nudged elastic band.
@@ -25,7 +27,7 @@ class NEBSettings(Shown):
         Number of images, both ends included; ignored where a whole path is given.
     interpolation : str
         Initial path between two ends: idpp (image-dependent pair potential) or linear.
-    relax_ends : bool
+    relax : bool
         Relax both ends first.
     ends_fmax : float
         Force convergence threshold of the ends (eV/Å).
@@ -68,7 +70,7 @@ class NEBSettings(Shown):
     # Two ends and one between.
     images: int = ranged(9, 3, 1001)
     interpolation: Interpolation = "idpp"
-    relax_ends: bool = True
+    relax: bool = True
     ends_fmax: float = ranged(0.01, 0, 1e9, "eV/Å", above=True)
     exchanged_atoms: bool = False
     spring_eV_per_A2: float = ranged(0.1, 0, 10000, "eV/Å²", above=True)

@@ -14,6 +14,7 @@ from ase_geomformer.recipes.relaxation.resume import Replay, StoredFrames, read_
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxSettings
 from ase_geomformer.runs.folder import FINAL_FILES
 from ase_geomformer.runs.foreign import takes_pymatgen
+from ase_geomformer.runs.structures import StructureLike, as_structure
 
 TRAJECTORY_FILE = "trajectory.traj"
 FIGURE_FILE = "relax.png"
@@ -23,7 +24,7 @@ FREE = ("steps", "fmax", "smax_GPa")
 
 @takes_pymatgen()
 def relax(
-    atoms: Atoms,
+    atoms: StructureLike,
     potential: PotentialLike,
     settings: RelaxSettings | None = None,
     **keywords: Unpack[RunKeywords],
@@ -39,7 +40,7 @@ def relax(
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms or path
         Left as they are.
     potential : str, path, Potential, ASE calculator or Evaluator
         One by its name, path or itself is evaluated in float64.
@@ -63,6 +64,7 @@ def relax(
         If the settings do not apply to the structure, or a run is resumed with another structure,
         potential or settings.
     """
+    atoms = as_structure(atoms)
     settings = settings or RelaxSettings()
     run = Run(potential, settings, **keywords)
     relaxation = Relaxation(atoms, settings)

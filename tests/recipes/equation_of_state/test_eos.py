@@ -15,6 +15,6 @@ def run_eos(atoms: Atoms, calculator: Any, **settings: Any) -> Any:
 
 def test_an_equation_of_state_whose_minimum_is_elsewhere_is_not_converged() -> None:
     atoms = bulk("Cu", a=3.9)
-    result = run_eos(atoms, EMT(), relax_first=False, volume_range=0.02)
+    result = run_eos(atoms, EMT(), relax=False, volume_range=0.02)
     assert not result.converged
     assert "relax the cell first" in result.reason

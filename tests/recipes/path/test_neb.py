@@ -78,7 +78,7 @@ def test_known_barriers(optimizer: str, surface: MuellerBrown) -> None:
 
 def test_one_call_for_each_step(surface: MuellerBrown) -> None:
     counting = Counting(surface)
-    settings = NEBSettings(images=7, relax_ends=False, refine=False, vibrational_check=False)
+    settings = NEBSettings(images=7, relax=False, refine=False, vibrational_check=False)
     result = neb([at("A"), at("C")], counting, settings, progress=False)
     assert result.steps > 10
     # The ends once beforehand, all images once, and then five at a time.
@@ -188,7 +188,7 @@ def test_a_broken_image_ends_the_run_with_a_reason(
             self.results["energy"] = np.nan
 
     monkeypatch.setattr(MuellerBrown, "calculate", break_down)
-    settings = NEBSettings(images=7, relax_ends=False)
+    settings = NEBSettings(images=7, relax=False)
     result = neb([at("A"), at("C")], surface, settings, progress=False)
     assert not result.converged
     assert "stopped at step" in result.reason
@@ -232,7 +232,7 @@ def test_resumes_from_the_last_images(surface: MuellerBrown, tmp_path: Path) -> 
 
 def test_a_whole_path_may_be_given(hopping: Any) -> None:
     path = [image.copy() for image in hopping.images]
-    result = neb(path, EMT(), NEBSettings(fmax=0.02, relax_ends=False), progress=False)
+    result = neb(path, EMT(), NEBSettings(fmax=0.02, relax=False), progress=False)
     assert len(result.images) == 5
     assert result.steps <= 1
     assert result.barrier_forward_eV == pytest.approx(hopping.barrier_forward_eV, abs=1e-5)
@@ -260,7 +260,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     words = [
         "neb", "--potential", "so3krates-rmd17-ethanol", "--structure", str(tmp_path / "trans.xyz"),
         "--output", str(tmp_path / "run"), "--images", "5", "--device", "cpu", "--steps", "1",
-        "--relax_ends", "false",
+        "--relax", "false",
     ]  # fmt: skip
     assert main(words) == 2
     assert "a path needs two ends" in capsys.readouterr().err

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-from ase import Atoms
 
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.lattice import nac, stability
@@ -28,6 +27,7 @@ from ase_geomformer.recipes.lattice.phonons.force_constants import FORCE_FILES
 from ase_geomformer.recipes.lattice.relaxation import RELAXED_FILE, Relaxed, relaxed_crystal
 from ase_geomformer.recipes.lattice.settings import ANALYSIS_SETTINGS
 from ase_geomformer.runs.foreign import takes_pymatgen
+from ase_geomformer.runs.structures import StructureLike, as_structure
 
 if TYPE_CHECKING:
     from phono3py import Phono3py
@@ -44,7 +44,7 @@ FREE = (
 
 @takes_pymatgen()
 def thermal_conductivity(
-    atoms: Atoms,
+    atoms: StructureLike,
     potential: PotentialLike,
     settings: ConductivitySettings | None = None,
     *,
@@ -60,7 +60,7 @@ def thermal_conductivity(
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms or path
         A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         A potential by its name, path or itself computes in float64.
@@ -83,6 +83,7 @@ def thermal_conductivity(
     ValueError
         If the structure is no crystal, or settings do not fit it.
     """
+    atoms = as_structure(atoms)
     settings = settings or ConductivitySettings()
     run = Run(potential, settings, **keywords)
     _check_installed()

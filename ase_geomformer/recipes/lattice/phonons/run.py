@@ -32,6 +32,7 @@ from ase_geomformer.recipes.lattice.phonons.thermal import thermal_properties
 from ase_geomformer.recipes.lattice.relaxation import Relaxed, relaxed_crystal
 from ase_geomformer.recipes.lattice.settings import ANALYSIS_SETTINGS
 from ase_geomformer.runs.foreign import takes_pymatgen
+from ase_geomformer.runs.structures import StructureLike, as_structure
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -44,7 +45,7 @@ _LOWEST_CUTOFF_THZ = 1e-3
 
 @takes_pymatgen()
 def phonons(
-    atoms: Atoms,
+    atoms: StructureLike,
     potential: PotentialLike,
     settings: PhononSettings | None = None,
     *,
@@ -59,7 +60,7 @@ def phonons(
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms or path
         A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         A potential by its name, path or itself computes in float64.
@@ -86,6 +87,7 @@ def phonons(
     ValueError
         If the structure is no crystal, or settings do not fit it.
     """
+    atoms = as_structure(atoms)
     settings = settings or PhononSettings()
     run = Run(potential, settings, **keywords)
     atoms = free_crystal(atoms, run)

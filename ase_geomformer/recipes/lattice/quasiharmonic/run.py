@@ -28,6 +28,7 @@ from ase_geomformer.recipes.lattice.quasiharmonic.settings import QHASettings
 from ase_geomformer.recipes.lattice.relaxation import relaxed_crystal, relaxed_volumes
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.foreign import takes_pymatgen
+from ase_geomformer.runs.structures import StructureLike, as_structure
 
 if TYPE_CHECKING:
     from phonopy import Phonopy
@@ -41,7 +42,7 @@ FIGURES = {"qha.png": draw_qha, "gruneisen.png": draw_gruneisen}
 
 @takes_pymatgen()
 def qha(
-    atoms: Atoms,
+    atoms: StructureLike,
     potential: PotentialLike,
     settings: QHASettings | None = None,
     **keywords: Unpack[RunKeywords],
@@ -54,7 +55,7 @@ def qha(
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms or path
         A crystal; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
         A potential by its name, path or itself computes in float64.
@@ -72,6 +73,7 @@ def qha(
     ValueError
         If the structure is no crystal, or settings do not fit it.
     """
+    atoms = as_structure(atoms)
     settings = settings or QHASettings()
     run = Run(potential, settings, **keywords)
     atoms = free_crystal(atoms, run)

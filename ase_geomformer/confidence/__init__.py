@@ -1,0 +1,1 @@
+"""How far the results of one potential can be trusted: domain of its training data, uncertainty."""

@@ -1,0 +1,57 @@
+"""Features of atoms: what enters the last, linear layer of the energy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.layers.readout import EnergyHead
+from ase_geomformer.potential import Potential
+
+
+def energy_head(potential: Potential) -> EnergyHead:
+    """The part of a potential that makes energies of features.
+
+    Raises
+    ------
+    ValueError
+        If its architecture has none.
+    """
+    head = getattr(potential.architecture, "energy_head", None)
+    if not isinstance(head, EnergyHead):
+        raise ValueError(
+            f"the architecture {potential.architecture.name!r} has no energy_head of the class "
+            "EnergyHead, whose last layer has the features"
+        )
+    return head
+
+
+@contextmanager
+def captured(potential: Potential) -> Iterator[list[Tensor]]:
+    """The features of every evaluation inside a ``with`` block; not of compiled code."""
+    found: list[Tensor] = []
+    handle = energy_head(potential).final.register_forward_pre_hook(
+        lambda module, inputs: found.append(inputs[0])
+    )
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def atom_features(potential: Potential, graph: AtomGraph) -> Tensor:
+    """Features (N, D) of the atoms of a graph, by an evaluation without gradients."""
+    with torch.no_grad(), captured(potential) as found:
+        potential.architecture(graph)
+    return found[0]
+
+
+def scaled_features(potential: Potential, features: Tensor, numbers: Tensor) -> Tensor:
+    """Features times what they are multiplied with besides the last layer's weights, in eV."""
+    scales = energy_head(potential).scales
+    scaled = potential.energy_scale * features.double()
+    return scaled if scales is None else scaled * scales.detach()[numbers, None].double()
