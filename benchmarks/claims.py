@@ -31,8 +31,8 @@ What the papers of the three architectures say of them, and what became of it in
 [`claims.yaml`](../benchmarks/reference/claims.yaml) and the figures in
 [`docs/benchmarks`](benchmarks/README.md): change those, not this file.*
 
-"In part" means that less was tested than is claimed, or that the gain is smaller here. Errors of the
-potentials themselves stand in [accuracy.md](accuracy.md), beside published ones."""
+"In part" means that less was tested than is claimed, or that the gain is smaller here. Errors of
+the potentials themselves stand in [accuracy.md](accuracy.md), beside published ones."""
 
 # {file.json: path: format}; paths may have spaces and commas, but no colon.
 FIGURE = re.compile(r"\{([\w.-]+\.json): ([^:{}]+): ([^{}]+)\}")
