@@ -33,6 +33,11 @@ class EnergyHead(nn.Module):
     activation : str
     scales, shifts : bool
         Learn a factor and an offset for each element.
+
+    Attributes
+    ----------
+    observer : callable or None
+        Called at each evaluation with what enters the last, linear layer, (N, D).
     """
 
     def __init__(
@@ -50,10 +55,13 @@ class EnergyHead(nn.Module):
         self.final = dense(hidden_width or num_features, 1)
         self.scales = nn.Parameter(torch.ones(NUM_ELEMENTS)) if scales else None
         self.shifts = nn.Parameter(torch.zeros(NUM_ELEMENTS)) if shifts else None
+        self.observer: Callable[[Tensor], None] | None = None
 
     def forward(self, x: Tensor, atomic_numbers: Tensor) -> Tensor:
         if self.hidden is not None:
             x = self.activation(self.hidden(x))
+        if self.observer is not None:
+            self.observer(x)
         energies = self.final(x).squeeze(-1)
         if self.scales is not None:
             energies = energies * self.scales[atomic_numbers]

@@ -34,13 +34,12 @@ def energy_head(potential: Potential) -> EnergyHead:
 def captured(potential: Potential) -> Iterator[list[Tensor]]:
     """The features of every evaluation inside a ``with`` block; not of compiled code."""
     found: list[Tensor] = []
-    handle = energy_head(potential).final.register_forward_pre_hook(
-        lambda module, inputs: found.append(inputs[0])
-    )
+    head = energy_head(potential)
+    before, head.observer = head.observer, found.append
     try:
         yield found
     finally:
-        handle.remove()
+        head.observer = before
 
 
 def atom_features(potential: Potential, graph: AtomGraph) -> Tensor:

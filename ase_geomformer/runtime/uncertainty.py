@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.derivatives import FROM_SLOPE, Slope
+from ase_geomformer.layers.written_gradient import by_formula
 from ase_geomformer.potential import Potential
 from ase_geomformer.runtime.domain import known_confidence
 from ase_geomformer.runtime.features import captured, scaled_features
@@ -63,7 +64,8 @@ def uncertainties(
 
 def feature_slopes(potential: Potential, graph: AtomGraph, root: Tensor) -> Tensor:
     """Forces (D, N, 3) of each column of the features' root, by one gradient for each."""
-    with torch.enable_grad(), captured(potential) as found:
+    # Written gradients are those of energies; features are differentiated by the formula.
+    with torch.enable_grad(), by_formula(), captured(potential) as found:
         edges = graph.edge_vectors.detach().requires_grad_()
         pairs = graph.far_vectors.detach().requires_grad_()
         moved = replace(graph, edge_vectors=edges, far_vectors=pairs)

@@ -71,6 +71,8 @@ class Readout(WrittenGradient):
         assert packed is not None
         hidden = nn.functional.linear(x, packed.hidden, packed.hidden_bias)
         active = self.energy.activation(hidden)
+        if self.energy.observer is not None:
+            self.energy.observer(active[:, : self.energy.final.in_features])
         values = nn.functional.linear(active, packed.final, packed.final_bias)
         outputs, backs, start = [], [], 0
         for head in (self.energy, *self.further):
