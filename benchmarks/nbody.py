@@ -34,7 +34,7 @@ from torch import nn
 
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
-from ase_geomformer.runs.style import dress, new_figure, save_figure
+from ase_geomformer.runs.style import PAGE, SERIES, dress, new_figure, save_figure
 
 DOCS = ROOT / "docs"
 BATCH = 100
@@ -148,7 +148,7 @@ def show(result: dict[str, Any]) -> None:
 
 def draw(result: dict[str, Any]) -> Figure:
     """Errors of training and validation against the passes through the data."""
-    figure = new_figure(6.4, 3.6)
+    figure = new_figure(PAGE, 3.6)
     axes = figure.subplots()
     for number, (name, row) in enumerate(result["rows"].items()):
         passes = [point["passes"] for point in row["curve"]]
@@ -157,14 +157,14 @@ def draw(result: dict[str, Any]) -> Figure:
                 passes,
                 [point[part] for point in row["curve"]],
                 line,
-                color=f"C{number}",
+                color=SERIES[number],
                 label=name if part == "validation" else None,
             )
     for name in ("EGNN", "GeoMFormer"):
         axes.axhline(PUBLISHED[name], color="0.6", lw=0.8)
         axes.annotate(
-            f"{name}, published", (0.99, PUBLISHED[name]), xycoords=("axes fraction", "data"),
-            ha="right", va="bottom", color="0.4",
+            f"{name}, published", (0.01, PUBLISHED[name]), xycoords=("axes fraction", "data"),
+            ha="left", va="bottom", color="0.4",
         )  # fmt: skip
     axes.set_xlabel("Passes through the training data")
     axes.set_ylabel("Mean square error")
