@@ -66,6 +66,8 @@ def value_and_slope(
     with torch.enable_grad():
         leaf = distances.detach().requires_grad_()
         values = function(leaf, cutoff)
+        if not values.requires_grad:  # A constant.
+            return values, torch.zeros_like(distances)
         (slopes,) = torch.autograd.grad(values.sum(), leaf)
     return values.detach(), slopes
 

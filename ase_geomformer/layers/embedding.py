@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.dense import dense
+from ase_geomformer.layers.host import may_read
 from ase_geomformer.layers.written_gradient import is_by_formula
 
 NUM_ELEMENTS = 119  # rows of a table indexed by atomic number, 0 .. 118
@@ -38,7 +39,7 @@ class ElectronEmbedding(nn.Module):
     def forward(self, graph: AtomGraph, total: Tensor) -> Tensor:
         """``total`` (B,) is the charge in e or the number of unpaired electrons."""
         fixed = not (total.requires_grad or self.query.weight.requires_grad or is_by_formula())
-        if fixed and total.is_cpu and not bool(total.any()):
+        if fixed and may_read(total) and not bool(total.any()):
             # Nothing to share out, as nearly always: all that follows is zero.
             return self.query.weight.new_zeros(graph.num_atoms, self.query.embedding_dim)
         silu = nn.functional.silu

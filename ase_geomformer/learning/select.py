@@ -51,7 +51,7 @@ def select(
     Raises
     ------
     ValueError
-        If a list holds a single potential.
+        If a list holds a single potential: give it by itself.
     """
     if potentials is None:
         return diverse(structures, known, number), None

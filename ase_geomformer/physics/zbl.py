@@ -21,6 +21,7 @@ from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.cutoff import CUTOFFS, value_and_slope
 from ase_geomformer.layers.decay import decaying_exp
 from ase_geomformer.layers.harmonics import distances_and_directions
+from ase_geomformer.layers.host import may_read
 from ase_geomformer.layers.written_gradient import WrittenGradient, is_by_formula
 from ase_geomformer.physics.base import COULOMB, EnergyTerm
 from ase_geomformer.physics.switch import smooth_switch, switch_with_slope
@@ -114,7 +115,7 @@ class ZBL(EnergyTerm):
         receivers, senders, vectors = graph.receivers, graph.senders, graph.edge_vectors
         divided = receivers.is_divided or senders.is_divided
         frozen = not self.exponents.requires_grad
-        if vectors.is_cpu and frozen and not divided and not is_by_formula():
+        if may_read(vectors) and frozen and not divided and not is_by_formula():
             # Only few pairs are within reach, if any.
             near = self._near(graph)
             if not near.shape[0]:

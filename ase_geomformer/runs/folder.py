@@ -34,9 +34,10 @@ PAGE_FILE = "report.html"
 # extended XYZ does not keep.
 FINAL_FILES = ("final.extxyz", "final.traj")
 # What a run was started from that does not change its result: names of files, which are checked
-# by their content, and how fast the potential is evaluated.
+# by their content, how fast the potential is evaluated, and what is said of strange structures.
 _NOT_COMPARED = frozenset({
     "structure", "index", "final", "device", "compile", "neighbors", "skin", "keep_memory",
+    "domain",
 })  # fmt: skip
 
 # Largest checkpoint that is read back.

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # torch's notes name
 from torch.utils._pytree import tree_leaves
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.edge_attention import FEW_MIRRORED
+from ase_geomformer.layers.edge_attention import FEW_EDGES, FEW_MIRRORED
 from ase_geomformer.machine.allocator import give_freed_memory_back
 from ase_geomformer.machine.memory import budget_bytes, free_memory
 from ase_geomformer.potential import Potential
@@ -124,9 +124,7 @@ class MemoryModel:
 
     def __call__(self, size: GraphSize) -> float:
         """Bytes that evaluating a graph of this size takes at its peak, besides the weights."""
-        shares = (
-            self.bytes_per_item if size.num_edges <= FEW_MIRRORED else self.bytes_per_item_of_many
-        )
+        shares = self.bytes_per_item if size.num_edges <= FEW_EDGES else self.bytes_per_item_of_many
         return OVERHEAD * sum(number * share for number, share in zip(size, shares, strict=True))
 
     @cached_property
@@ -158,9 +156,10 @@ class MemoryModel:
 
 
 def random_graph(potential: Potential, size: GraphSize) -> AtomGraph:
-    """A graph of the given size with the potential's elements and random edges.
+    """A graph of the given size with the potential's elements and random edges and their reverses.
 
-    Where the potential needs far pairs and none are wanted, it has one.
+    The number of edges is even. Where the potential needs far pairs and none are wanted, it has
+    one.
     """
     generator = torch.Generator().manual_seed(0)
     atoms, edges, pairs = size
@@ -172,16 +171,15 @@ def random_graph(potential: Potential, size: GraphSize) -> AtomGraph:
         return torch.nn.functional.normalize(directions, dim=1) * lengths[:, None]
 
     elements = torch.tensor(potential.elements)
+    first = torch.arange(edges // 2) * atoms // (edges // 2)
+    second = (first + torch.randint(1, atoms, first.shape, generator=generator)) % atoms
+    receivers, order = torch.cat([first, second]).sort(stable=True)
+    one_way = vectors(len(first))
     side = (VOLUME_PER_ATOM * atoms) ** (1 / 3)
     graph = AtomGraph(
         atomic_numbers=elements[torch.arange(atoms) % len(elements)],
-        edge_index=torch.stack(
-            [
-                torch.arange(edges) * atoms // edges,
-                torch.randint(atoms, (edges,), generator=generator),
-            ]
-        ),
-        edge_vectors=vectors(edges),
+        edge_index=torch.stack([receivers, torch.cat([second, first])[order]]),
+        edge_vectors=torch.cat([one_way, -one_way])[order],
         batch=torch.zeros(atoms, dtype=torch.int64),
         charge=torch.zeros(1, dtype=torch.float64),
         spin=torch.ones(1, dtype=torch.float64),

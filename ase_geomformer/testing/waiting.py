@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from ase_geomformer.layers.host import as_on_a_gpu
 
 # The host reads a number, a result's size depends on numbers, or a linear system is factorized.
 WAITING = {
@@ -25,7 +28,7 @@ WAITING = {
 
 
 class Waits(TorchDispatchMode):
-    """Counts these operations by name while it is entered, on whatever device.
+    """Counts these operations by name while it is entered, on whatever device, as on a GPU.
 
     Indexing with a mask is counted as the ``nonzero`` it is. Transfers between host and device are
     not seen, as there are none on a CPU.
@@ -34,6 +37,16 @@ class Waits(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.counts: Counter[str] = Counter()
+        self._inside = ExitStack()
+
+    def __enter__(self) -> Waits:
+        self._inside.enter_context(as_on_a_gpu())
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._inside.close()
 
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: Any = (), options: Any = None

@@ -98,6 +98,7 @@ def test_parameters_describe_it_and_are_fixed(saved: Path) -> None:
         "compile": "auto",
         "radial_tables": True,
         "keep_memory": True,
+        "domain": "warn",
     }
     assert calculator.todict() == expected
     assert repr(calculator).startswith("PotentialCalculator(potential='random-network', device=")

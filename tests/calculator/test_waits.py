@@ -44,8 +44,7 @@ def test_far_pairs_are_another_list(
     calculator.get_forces(silicon)
     with Waits() as waits:
         calculator.get_forces(moved(silicon))
-    # The third is for the pairs within reach of the repulsion, which takes all of them on a GPU.
-    assert waits.counts == {"nonzero": 3}
+    assert waits.counts == {"nonzero": 2}
 
 
 def test_the_counter_sees_what_waits() -> None:

@@ -94,6 +94,9 @@ def test_the_verb_without_potentials(tmp_path: Path, capsys: pytest.CaptureFixtu
     chosen = read(tmp_path / "out.extxyz", ":")
     assert len(chosen) == 2
     assert {int(frame.info["frame"]) for frame in chosen} <= {2, 3, 4, 5, 6}
-    single = [*argv, "--overwrite", "true", "--potential", "so3krates-ethanol"]
-    assert main(single) == 2
-    assert "single potential" in capsys.readouterr().err
+    wrong = [*argv, "--overwrite", "true", "--potential", "so3krates-ethanol"]
+    assert main(wrong) == 2
+    assert "Did you mean 'so3krates-rmd17-ethanol'?" in capsys.readouterr().err
+    single = [*argv, "--overwrite", "true", "--potential", "so3krates-rmd17-ethanol"]
+    assert main(single) == 0
+    assert len(read(tmp_path / "out.extxyz", ":")) == 2

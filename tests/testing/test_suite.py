@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ase_geomformer.architectures import So3krates
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.activation import ACTIVATIONS
+from ase_geomformer.layers.activation import ACTIVATIONS, SLOPES
 from ase_geomformer.layers.attention import Attention, Edges
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.harmonics import DegreeSum
@@ -108,6 +108,7 @@ def sinc(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def kink(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setitem(ACTIVATIONS, "silu", nn.functional.relu)
+    monkeypatch.setitem(SLOPES, nn.functional.relu, lambda slopes, values: slopes * (values > 0))
     return {}
 
 

@@ -80,7 +80,7 @@ def test_many_frames_are_sampled_evenly(
 ) -> None:
     seen: list[Atoms] = []
 
-    def counted(potential: Potential, structures: list[Atoms], *args: object, **kwargs: object):
+    def counted(structures: list[Atoms], potential: Potential, *args: object, **kwargs: object):
         seen.extend(structures)
         return [{"energy": 0.0} for _ in structures]
 

@@ -31,6 +31,7 @@ from ase_geomformer.layers.attention import Attention, Edges, Exchange, FilterNe
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
 from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
+from ase_geomformer.layers.host import may_read
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead, HirshfeldHead
 from ase_geomformer.layers.written_gradient import is_by_formula
@@ -273,7 +274,7 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
         """Basis, cutoff and harmonics of every edge, common to all layers."""
         way = self.radial_basis, self.envelope, self.harmonics, self.cutoff
         ends = graph.receivers, graph.senders
-        if graph.edge_vectors.is_cpu and all(
+        if may_read(graph.edge_vectors) and all(
             cast(Layer, layer).attention.is_written_for(*ends) for layer in self.layers
         ):
             mirrored = Edges.mirrored(graph, *way)
