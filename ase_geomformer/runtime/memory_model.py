@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -42,18 +42,22 @@ class GraphSize(NamedTuple):
 
 NOTHING = GraphSize(0, 0, 0)
 
-# What predictions are made of: large enough that the share of a single atom is seen, small enough
-# to take milliseconds.
-PROBES = (GraphSize(32, 256, 0), GraphSize(32, 1024, 0), GraphSize(128, 256, 0))
-LARGE_PROBES = tuple(
-    GraphSize(4 * atoms, edges, 0)
-    for atoms, edges in (
-        (32, FEW_MIRRORED + 256),
-        (32, 2 * FEW_MIRRORED + 256),
-        (128, FEW_MIRRORED + 256),
-    )
-)
-PROBE_FAR_PAIRS = 1024
+
+def _probes(atoms: int, edges: int, more: int) -> tuple[GraphSize, ...]:
+    """A graph, one of more edges, and one of four times the atoms."""
+    sizes = (atoms, edges), (atoms, more), (4 * atoms, edges)
+    return tuple(GraphSize(*size, 0) for size in sizes)
+
+
+# What predictions are made of, by the number of edges up to which graphs are evaluated alike: large
+# enough that the share of a single atom is seen, small enough to take milliseconds.
+PROBES = {
+    FEW_EDGES: _probes(32, 256, 1024),
+    FEW_MIRRORED: _probes(128, FEW_EDGES + 256, FEW_MIRRORED - 256),
+    math.inf: _probes(128, FEW_MIRRORED + 256, 2 * FEW_MIRRORED + 256),
+}
+# Enough that the peak is where far pairs are.
+FAR_PAIRS_PER_EDGE = 4
 # Of the probes, as in a liquid, Å^3.
 VOLUME_PER_ATOM = 15.0
 
@@ -121,30 +125,29 @@ class MemoryModel:
 
     def __init__(self, potential: Potential) -> None:
         self.potential = potential
+        self._shares: dict[float, tuple[float, float, float]] = {}
 
     def __call__(self, size: GraphSize) -> float:
         """Bytes that evaluating a graph of this size takes at its peak, besides the weights."""
-        shares = self.bytes_per_item if size.num_edges <= FEW_EDGES else self.bytes_per_item_of_many
+        shares = self.bytes_per_item(size.num_edges)
         return OVERHEAD * sum(number * share for number, share in zip(size, shares, strict=True))
 
-    @cached_property
-    def bytes_per_item(self) -> tuple[float, float, float]:
-        """Measured bytes per atom, edge and far pair, in graphs of few edges."""
-        return self._shares(PROBES)
+    def bytes_per_item(self, num_edges: int) -> tuple[float, float, float]:
+        """Measured bytes per atom, edge and far pair, in graphs of about that many edges."""
+        limit = next(limit for limit in PROBES if num_edges <= limit)
+        if limit not in self._shares:
+            self._shares[limit] = self._measured(PROBES[limit])
+        return self._shares[limit]
 
-    @cached_property
-    def bytes_per_item_of_many(self) -> tuple[float, float, float]:
-        """The same in graphs of many edges, which may be evaluated in another way."""
-        return self._shares(LARGE_PROBES)
-
-    def _shares(self, probes: Sequence[GraphSize]) -> tuple[float, float, float]:
+    def _measured(self, probes: Sequence[GraphSize]) -> tuple[float, float, float]:
         small, more_edges, more_atoms = (self._measure(size) for size in probes)
         per_edge = (more_edges - small) / (probes[1].num_edges - probes[0].num_edges)
         per_atom = (more_atoms - small) / (probes[2].num_atoms - probes[0].num_atoms)
         per_far_pair = 0.0
         if self.potential.far_cutoff:
-            with_pairs = self._measure(probes[0]._replace(num_far_pairs=PROBE_FAR_PAIRS))
-            per_far_pair = (with_pairs - small) / PROBE_FAR_PAIRS
+            pairs = FAR_PAIRS_PER_EDGE * probes[0].num_edges
+            with_pairs = self._measure(probes[0]._replace(num_far_pairs=pairs))
+            per_far_pair = (with_pairs - small) / pairs
         return max(per_atom, 0.0), max(per_edge, 0.0), max(per_far_pair, 0.0)
 
     def _measure(self, size: GraphSize) -> int:
