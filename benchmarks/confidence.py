@@ -3,6 +3,9 @@
     python benchmarks/confidence.py NAME [NAME ...] [--fit]
     python benchmarks/confidence.py --table
 
+The data sets are found as ``train.yaml`` names them: got by ``ase-geomformer data get``, or in the
+folders of $ASE_GEOMFORMER_DATASETS.
+
 With --fit, ``confidence.safetensors`` is written into the folder of each potential, from the
 training data that its ``train.yaml`` names; half of the test data calibrate. The other half give
 the false alarms of the domain check, and the calibration: found errors against expected ones.
