@@ -60,6 +60,21 @@ def _add_towards(parser: ArgumentParser) -> None:
     )
 
 
+def _on_slab(options: Namespace) -> Subject:
+    """A slab, and what is put on it."""
+    return common.single_structure(options, "adsorption"), {"adsorbate": options.adsorbate}
+
+
+def _add_adsorbate(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--adsorbate",
+        type=str,
+        required=True,
+        metavar="NAME",
+        help="File of the adsorbate, an element, or a molecule that ASE knows, such as CO.",
+    )
+
+
 def _add_final(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--final",
@@ -180,9 +195,40 @@ RECIPES = {
         "SurfaceSettings",
         "Surface energies of a crystal along a plane of Miller indices: all places to part it are "
         "enumerated, and the energies of slabs of several thicknesses are fitted. Writes "
-        "slabs.traj, final.extxyz, final.traj, surface.png, settings.yaml and result.json. The "
-        "exit code is 1 if a relaxation did not converge.",
-        resumes=False,
+        "slabs.traj, final.extxyz, final.traj, surface.png, settings.yaml and result.json; "
+        "--resume continues with the slabs that are not finished. The exit code is 1 if a "
+        "relaxation did not converge.",
+    ),
+    "vacancy": RecipeVerb(
+        "vacancy",
+        "VacancySettings",
+        "Formation energies of the vacancies of a crystal, one for each kind of site, in "
+        "supercells of several sizes; of a compound the Schottky energy, and with "
+        "--chemical_potentials those of each element. Writes vacancies.traj, final.extxyz, "
+        "final.traj, vacancy.png, settings.yaml and result.json; --resume continues with the "
+        "supercells that are not finished. The exit code is 1 if a relaxation did not converge.",
+    ),
+    "cohesive": RecipeVerb(
+        "cohesive",
+        "CohesiveSettings",
+        "Energies that it takes to pull structures apart into isolated atoms. A trained potential "
+        "is refused unless --atom_energies gives the energies of isolated atoms, or --extrapolate "
+        "accepts what it makes of them. Writes relaxed.extxyz, cohesive.png, settings.yaml and "
+        "result.json; --resume continues with the structures that are not finished. The exit code "
+        "is 1 if a relaxation did not converge.",
+        index=":",
+        subject=_many,
+    ),
+    "adsorption": RecipeVerb(
+        "adsorption",
+        "AdsorptionSettings",
+        "Adsorption energies of a molecule or atom on all sites of a slab that its symmetry tells "
+        "apart. Writes adsorbed.traj, final.extxyz, final.traj, adsorption.png, settings.yaml and "
+        "result.json; --resume continues with the structures that are not finished. The exit code "
+        "is 1 if a relaxation did not converge.",
+        USAGE="--potential NAME --structure FILE --adsorbate NAME --output DIR [OPTION ...]",
+        subject=_on_slab,
+        add_more=_add_adsorbate,
     ),
     "neb": RecipeVerb(
         "neb",

@@ -14,6 +14,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ase_geomformer.recipes.adsorbates.result import AdsorptionResult
+    from ase_geomformer.recipes.adsorbates.run import adsorption
+    from ase_geomformer.recipes.adsorbates.settings import AdsorptionSettings
+    from ase_geomformer.recipes.cohesion.result import CohesiveResult
+    from ase_geomformer.recipes.cohesion.run import cohesive
+    from ase_geomformer.recipes.cohesion.settings import CohesiveSettings
     from ase_geomformer.recipes.defects import (
         cohesive_energy,
         surface_energy,
@@ -55,10 +61,17 @@ if TYPE_CHECKING:
     from ase_geomformer.recipes.transition_state.result import SaddleResult
     from ase_geomformer.recipes.transition_state.run import saddle
     from ase_geomformer.recipes.transition_state.settings import SaddleSettings
+    from ase_geomformer.recipes.vacancies.result import VacancyResult
+    from ase_geomformer.recipes.vacancies.run import vacancy
+    from ase_geomformer.recipes.vacancies.settings import VacancySettings
     from ase_geomformer.runs.result import RecipeResult
 
 __all__ = [
+    "AdsorptionResult",
+    "AdsorptionSettings",
     "BornCharges",
+    "CohesiveResult",
+    "CohesiveSettings",
     "ConductivityResult",
     "ConductivitySettings",
     "EOSResult",
@@ -83,8 +96,12 @@ __all__ = [
     "SaddleSettings",
     "SurfaceResult",
     "SurfaceSettings",
+    "VacancyResult",
+    "VacancySettings",
     "VibrationsResult",
     "VibrationsSettings",
+    "adsorption",
+    "cohesive",
     "cohesive_energy",
     "elastic",
     "eos",
@@ -99,12 +116,17 @@ __all__ = [
     "surface",
     "surface_energy",
     "thermal_conductivity",
+    "vacancy",
     "vacancy_formation_energy",
     "vibrations",
 ]
 
 _HOME = {
+    "AdsorptionResult": "recipes.adsorbates.result",
+    "AdsorptionSettings": "recipes.adsorbates.settings",
     "BornCharges": "recipes.lattice.nac",
+    "CohesiveResult": "recipes.cohesion.result",
+    "CohesiveSettings": "recipes.cohesion.settings",
     "ConductivityResult": "recipes.lattice.conductivity.result",
     "ConductivitySettings": "recipes.lattice.conductivity.settings",
     "EOSResult": "recipes.equation_of_state.result",
@@ -129,8 +151,12 @@ _HOME = {
     "SaddleSettings": "recipes.transition_state.settings",
     "SurfaceResult": "recipes.surfaces.result",
     "SurfaceSettings": "recipes.surfaces.settings",
+    "VacancyResult": "recipes.vacancies.result",
+    "VacancySettings": "recipes.vacancies.settings",
     "VibrationsResult": "recipes.modes.result",
     "VibrationsSettings": "recipes.modes.settings",
+    "adsorption": "recipes.adsorbates.run",
+    "cohesive": "recipes.cohesion.run",
     "cohesive_energy": "recipes.defects",
     "elastic": "recipes.elasticity.run",
     "eos": "recipes.equation_of_state.run",
@@ -145,6 +171,7 @@ _HOME = {
     "surface": "recipes.surfaces.run",
     "surface_energy": "recipes.defects",
     "thermal_conductivity": "recipes.lattice.conductivity.run",
+    "vacancy": "recipes.vacancies.run",
     "vacancy_formation_energy": "recipes.defects",
     "vibrations": "recipes.modes.run",
 }

@@ -42,7 +42,7 @@ class RunKeywords(TypedDict, total=False):
         Folder for the files; nothing is written without it.
     resume : bool
         Resume the run in ``output``, or start it if there is none; False by default. Equations of
-        state, elastic constants, surfaces and vibrations cannot resume, and refuse it.
+        state, elastic constants and vibrations cannot resume, and refuse it.
     overwrite : bool
         Replace the files of an earlier run in ``output``; False by default.
     progress : bool

@@ -8,8 +8,13 @@ from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.graph.structure import geometry
 from ase_geomformer.recipes.base import Run
 from ase_geomformer.recipes.constraints import set_aside
+from ase_geomformer.recipes.relaxation.batch import relax_all
 from ase_geomformer.recipes.relaxation.run import relax
-from ase_geomformer.recipes.relaxation.settings import RelaxSettings
+from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
+from ase_geomformer.recipes.relaxation.store import RelaxStore
+
+# The relaxed crystal of a run that can be resumed.
+BULK_FILE = "bulk.jsonl"
 
 
 def check_crystal(atoms: Atoms, purpose: str, remedy: str = "give a crystal") -> None:
@@ -50,6 +55,15 @@ def relaxed_start(
 ) -> tuple[Atoms, list[str]]:
     """The relaxed crystal, and what went wrong on the way."""
     found = relax(atoms, evaluator, settings, progress=False)
+    if found.converged and found.damage is None:
+        return found.atoms, []
+    return found.atoms, [f"the crystal did not relax: {found.reason}"]
+
+
+def stored_start(atoms: Atoms, run: Run, settings: RelaxManySettings) -> tuple[Atoms, list[str]]:
+    """As :func:`relaxed_start`; a run that is resumed takes the relaxed crystal from its folder."""
+    store = RelaxStore(run.folder.file(BULK_FILE), [atoms])
+    (found,) = relax_all([atoms], run.evaluator, settings, store=store)
     if found.converged and found.damage is None:
         return found.atoms, []
     return found.atoms, [f"the crystal did not relax: {found.reason}"]

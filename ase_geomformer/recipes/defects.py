@@ -5,12 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from ase import Atoms, units
 
-from ase_geomformer.evaluate import Evaluator
+from ase_geomformer.recipes import isolated
 from ase_geomformer.recipes.base import PotentialLike, recipe_evaluator
 from ase_geomformer.recipes.crystals import check_crystal
 from ase_geomformer.recipes.relaxation.result import RelaxResult
@@ -19,8 +18,6 @@ from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 
 # One eV/Å^2 in J/m^2.
 _J_PER_M2 = units.m**2 / units.J
-# Empty space around an isolated atom on every side, beyond the reach of any potential's cutoff.
-_VACUUM_A = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,10 +156,8 @@ def cohesive_energy(
     counts: dict[str, int] = atoms.symbols.formula.count()
     remark = ""
     if atom_energies is None:
-        remark = _extrapolated(evaluator)
-        lone = [_isolated(symbol) for symbol in counts]
-        energies: list[dict[str, Any]] = evaluator(lone, ("energy",))
-        atom_energies = dict(zip(counts, (e["energy"] for e in energies), strict=True))
+        remark = isolated.extrapolated(evaluator)
+        atom_energies = isolated.atom_energies(evaluator, counts)
     missing = sorted(set(counts) - set(atom_energies))
     if missing:
         raise ValueError(f"atom_energies has none for {', '.join(missing)}; give all elements")
@@ -172,21 +167,6 @@ def cohesive_energy(
         return difference
     warnings.warn(remark, stacklevel=2)
     return replace(difference, reason=f"{difference.reason}; {remark}")
-
-
-def _extrapolated(evaluator: Evaluator) -> str:
-    """What is to be said of a trained potential's energies of isolated atoms; "" of others."""
-    potential = getattr(evaluator, "potential", None)
-    if potential is None or potential.card is None:
-        return ""
-    return (
-        f"the energies of isolated atoms are what {potential.card.name!r} extrapolates, far from "
-        "its training data unless that has isolated atoms: give atom_energies"
-    )
-
-
-def _isolated(symbol: str) -> Atoms:
-    return Atoms(symbol, cell=np.full(3, 2.0 * _VACUUM_A), positions=[np.full(3, _VACUUM_A)])
 
 
 def _fixed_cell(settings: RelaxSettings | None) -> RelaxSettings:

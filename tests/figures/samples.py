@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from ase import units
-from ase.build import bulk, molecule
+from ase.build import bulk, fcc111, molecule
 from matplotlib.figure import Figure
 from phonopy.physical_units import get_physical_units
 from phonopy.qha.core import get_eos
@@ -30,6 +30,9 @@ from ase_geomformer.md.analysis.rdf import RDF
 from ase_geomformer.md.analysis.vibrations import VACF
 from ase_geomformer.md.replicas import figure as replicas
 from ase_geomformer.md.settings import MDSettings
+from ase_geomformer.recipes.adsorbates import figure as adsorbates
+from ase_geomformer.recipes.adsorbates.sites import find_sites
+from ase_geomformer.recipes.cohesion import figure as cohesion
 from ase_geomformer.recipes.elasticity import figure as elasticity
 from ase_geomformer.recipes.equation_of_state import figure as equation_of_state
 from ase_geomformer.recipes.equation_of_state.fit import fit
@@ -44,6 +47,7 @@ from ase_geomformer.recipes.relaxation import figure as relaxation
 from ase_geomformer.recipes.relaxation.settings import RelaxSettings
 from ase_geomformer.recipes.surfaces import figure as surfaces
 from ase_geomformer.recipes.transition_state import figure as transition_state
+from ase_geomformer.recipes.vacancies import figure as vacancies
 
 RNG = np.random.default_rng(0)
 KELVIN = np.arange(0.0, 1001.0, 50.0)
@@ -86,6 +90,10 @@ def samples(folder: Path) -> dict[str, Callable[[], Figure]]:
         "recipes.transition_state.figure.plot": lambda: transition_state.plot(_search(), 1e-3),
         "recipes.reaction_coordinate.figure.plot": lambda: reaction_coordinate.plot(_irc()),
         "recipes.surfaces.figure.plot": lambda: surfaces.plot(_surface()),
+        "recipes.vacancies.figure.plot": lambda: vacancies.plot(_vacancies()),
+        "recipes.cohesion.figure.plot": lambda: cohesion.plot(_cohesion(5)),
+        "recipes.cohesion.figure.plot: many": lambda: cohesion.plot(_cohesion(300)),
+        "recipes.adsorbates.figure.plot": lambda: adsorbates.plot(_adsorption()),
         "recipes.lattice.phonons.figure.draw_bands": lambda: phonons.draw_bands(_phonons()),
         "recipes.lattice.phonons.figure.draw_overlay": lambda: phonons.draw_overlay(
             {"harmonic": _phonons(), "effective, 300 K": _phonons(1.05)}
@@ -245,6 +253,38 @@ def _surface() -> Any:
             for energy in (1.444, 2.191)
         ],
     )  # fmt: skip
+
+
+def _vacancies() -> Any:
+    return Sample(
+        bulk=bulk("MgO", "rocksalt", a=4.21), sites=np.array([64, 216]),
+        schottky_energies_eV=np.array([5.412, 5.387]),
+        vacancies=[
+            Sample(element=element, site="4a", formation_energies_eV=np.array([energy, energy]))
+            for element, energy in (("Mg", 6.123), ("O", 7.214))
+        ],
+    )  # fmt: skip
+
+
+def _cohesion(count: int) -> Any:
+    return Sample(
+        entries=[
+            Sample(name=f"structures.extxyz:{i}", cohesive_energy_eV=3.0 + RNG.random())
+            for i in range(count)
+        ]
+    )
+
+
+def _adsorption() -> Any:
+    slab = fcc111("Cu", (1, 1, 4), vacuum=8.0)
+    energies = (-4.616, -4.588, -4.615, -4.453)
+    return Sample(
+        slab=slab * (3, 3, 1),
+        adsorbed=[
+            Sample(site=site, adsorption_energy_eV=energy)
+            for site, energy in zip(find_sites(slab, 1.0, 0.01), energies, strict=True)
+        ],
+    )
 
 
 def _bands(scale: float = 1.0) -> Bands:

@@ -15,7 +15,16 @@ from ase_geomformer import recipes
 from ase_geomformer.commands.singlepoint import frame_results
 from ase_geomformer.trust import selftest
 
-CRYSTAL = ("eos", "elastic", "surface", "phonons", "qha", "thermal_conductivity")
+CRYSTAL = (
+    "eos",
+    "elastic",
+    "surface",
+    "vacancy",
+    "cohesive",
+    "phonons",
+    "qha",
+    "thermal_conductivity",
+)
 RECIPES: dict[str, Callable[..., Any]] = {
     "relax": recipes.relax,
     "relax_many": lambda atoms, *rest, **keywords: recipes.relax_many([atoms], *rest, **keywords),
@@ -23,6 +32,7 @@ RECIPES: dict[str, Callable[..., Any]] = {
     "saddle": recipes.saddle,
     "irc": recipes.irc,
     "vibrations": recipes.vibrations,
+    "adsorption": lambda *given, **keywords: recipes.adsorption(*given, adsorbate="O", **keywords),
     **{name: getattr(recipes, name) for name in CRYSTAL},
 }
 

@@ -13,6 +13,7 @@ from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.recipes.relaxation.minimizer import Relaxation
 from ase_geomformer.recipes.relaxation.result import RelaxResult
 from ase_geomformer.recipes.relaxation.settings import RelaxManySettings
+from ase_geomformer.recipes.relaxation.store import RelaxStore
 from ase_geomformer.runs.report import Advance
 
 
@@ -72,14 +73,20 @@ def relax_all(
     evaluator: Evaluator,
     settings: RelaxManySettings,
     advance: Advance | None = None,
+    store: RelaxStore | None = None,
 ) -> list[RelaxResult]:
-    """The results of :func:`relax_batch` in order."""
-    results: dict[int, RelaxResult] = {}
-    for index, result in relax_batch(structures, evaluator, settings):
-        results[index] = result
+    """The results of :func:`relax_batch` in order.
+
+    With a store of the same structures, results are kept there as they are done, and those that it
+    has are not computed again.
+    """
+    store = RelaxStore(None, list(structures)) if store is None else store
+    left = [index for index in range(len(structures)) if index not in store.finished]
+    for index, result in relax_batch(structures, evaluator, settings, left):
+        store.add(index, result)
         if advance is not None:
-            advance(len(results))
-    return [results[index] for index in range(len(structures))]
+            advance(len(store.finished))
+    return [store.finished[index] for index in range(len(structures))]
 
 
 def check_structures(

@@ -14,11 +14,10 @@ from ase_geomformer.recipes.relaxation.figure import plot_many
 from ase_geomformer.recipes.relaxation.result import RelaxManyResult, RelaxResult
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS, RelaxManySettings
 from ase_geomformer.recipes.relaxation.spread import relax_spread
-from ase_geomformer.recipes.relaxation.store import RelaxStore
+from ase_geomformer.recipes.relaxation.store import FINISHED_FILE, RelaxStore
 from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.structures import StructureSource, read_structures
 
-FINISHED_FILE = "finished.jsonl"
 FINAL_FILE = "relaxed.extxyz"
 FIGURE_FILE = "relax_many.png"
 

@@ -94,6 +94,45 @@ class RelaxSettings(Shown):
 
 
 @dataclass(frozen=True)
+class EnergySettings(Shown):
+    """Settings that recipes share which compare energies of relaxed structures.
+
+    Attributes
+    ----------
+    fmax : float
+        Force convergence threshold (eV/Å).
+    smax_GPa : float
+        Stress convergence threshold of the crystal (GPa).
+    steps : int
+        Maximum number of steps of each relaxation.
+    """
+
+    fmax: float = ranged(0.01, 0, 1e9, "eV/Å", above=True)
+    smax_GPa: float = ranged(0.01, 0, 1e6, "GPa", above=True)
+    steps: int = ranged(300, 0, 10**9)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def of_bulk(self) -> RelaxManySettings:
+        """The relaxation of a crystal and its cell."""
+        return RelaxManySettings(
+            fmax=self.fmax, smax_GPa=self.smax_GPa, steps=self.steps, cell="full"
+        )
+
+    @property
+    def of_atoms(self) -> RelaxManySettings:
+        """The relaxation of atoms in a fixed cell."""
+        return RelaxManySettings(fmax=self.fmax, steps=self.steps)
+
+    @property
+    def of_atoms_as_they_are(self) -> RelaxManySettings:
+        """No relaxation: energies and forces only."""
+        return RelaxManySettings(fmax=self.fmax, steps=0)
+
+
+@dataclass(frozen=True)
 class RelaxManySettings(RelaxSettings):
     """Settings of the relaxation of many structures.
 

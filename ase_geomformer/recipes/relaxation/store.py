@@ -19,6 +19,7 @@ from ase_geomformer.recipes.relaxation.result import RelaxResult
 from ase_geomformer.runs.plain import plain
 from ase_geomformer.settings.plain import check_plain
 
+FINISHED_FILE = "finished.jsonl"
 # A thousand crystals of a hundred atoms take 30 MB.
 FINISHED_BYTES = 2**31
 _PLACES = ("cell", "positions")

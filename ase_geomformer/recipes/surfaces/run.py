@@ -8,24 +8,30 @@ import numpy as np
 from ase import Atoms, units
 
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
-from ase_geomformer.recipes.crystals import free_crystal, relaxed_start
+from ase_geomformer.recipes.crystals import BULK_FILE, free_crystal, stored_start
 from ase_geomformer.recipes.relaxation.batch import relax_all
 from ase_geomformer.recipes.relaxation.result import RelaxResult
 from ase_geomformer.recipes.relaxation.settings import USUAL_STEPS
+from ase_geomformer.recipes.relaxation.store import FINISHED_FILE, RelaxStore
 from ase_geomformer.recipes.surfaces import figure
 from ase_geomformer.recipes.surfaces.result import SurfaceResult, Termination
 from ase_geomformer.recipes.surfaces.settings import SurfaceSettings
 from ase_geomformer.recipes.surfaces.slabs import Cut, cuts, primitive, slab, stacked
 from ase_geomformer.runs.folder import FINAL_FILES
+from ase_geomformer.runs.foreign import takes_pymatgen
+from ase_geomformer.runs.structures import StructureLike, as_structure
 
 SLABS_FILE = "slabs.traj"
 FIGURE_FILE = "surface.png"
+# What a resumed run needs.
+KEPT = (BULK_FILE, FINISHED_FILE)
 # One eV/Å^2 in J/m^2.
 J_PER_M2 = units.m**2 / units.J
 
 
+@takes_pymatgen()
 def surface(
-    atoms: Atoms,
+    atoms: StructureLike,
     potential: PotentialLike,
     settings: SurfaceSettings | None = None,
     **keywords: Unpack[RunKeywords],
@@ -41,14 +47,15 @@ def surface(
 
     Parameters
     ----------
-    atoms : ase.Atoms
+    atoms : ase.Atoms or path
         The crystal, in any cell; left as it is. Constraints are set aside.
     potential : str, path, Potential, ASE calculator or Evaluator
     settings : SurfaceSettings, optional
     **keywords
         :class:`~ase_geomformer.recipes.base.RunKeywords`; ``output`` receives ``slabs.traj`` (all
         slabs), ``final.extxyz`` and ``final.traj`` (the thickest slab of lowest energy),
-        ``surface.png``, ``settings.yaml`` and ``result.json``.
+        ``surface.png``, ``settings.yaml`` and ``result.json``. A run that was killed resumes with
+        the slabs that were not finished (``bulk.jsonl``, ``finished.jsonl``).
 
     Returns
     -------
@@ -62,14 +69,14 @@ def surface(
         If the output folder is not empty.
     """
     settings = settings or SurfaceSettings()
-    run = Run(potential, settings, resumes=False, **keywords)
-    start = free_crystal(atoms, run, "a surface")
+    run = Run(potential, settings, **keywords)
+    start = free_crystal(as_structure(atoms), run, "a surface")
     start, indices = primitive(start, settings.miller, settings.symprec_A)
     run.foresee([start] * settings.thicknesses, USUAL_STEPS)
-    folder = run.start((SLABS_FILE, *FINAL_FILES, FIGURE_FILE))
+    folder = run.start((*KEPT, SLABS_FILE, *FINAL_FILES, FIGURE_FILE), kept=KEPT)
     problems: list[str] = []
     if settings.relax_bulk:
-        start, problems = relaxed_start(start, run.evaluator, settings.of_bulk)
+        start, problems = stored_start(start, run, settings.of_bulk)
     (of_bulk,) = run.evaluator([start], ("energy",))
     bulk_energy = float(of_bulk["energy"]) / len(start)
     found = cuts(start, indices, settings.plane_A)
@@ -77,8 +84,10 @@ def surface(
     slabs = [
         slab(start, indices, cut, number, settings.vacuum_A) for cut in found for number in repeats
     ]
-    with run.bar("slabs", len(slabs)) as advance:
-        relaxed = relax_all(slabs, run.evaluator, settings.of_slabs, advance)
+    store = RelaxStore(folder.file(FINISHED_FILE), slabs)
+    how = settings.of_atoms if settings.relax_slabs else settings.of_atoms_as_they_are
+    with run.bar("slabs", len(slabs), len(store.finished)) as advance:
+        relaxed = relax_all(slabs, run.evaluator, how, advance, store)
     terminations = []
     for place, cut in enumerate(found):
         part = slice(place * len(repeats), (place + 1) * len(repeats))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ase_geomformer.recipes.relaxation.settings import RelaxManySettings, RelaxSettings
-from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.recipes.relaxation.settings import EnergySettings
+from ase_geomformer.settings.checks import require
 from ase_geomformer.settings.ranges import Range, ranged
-from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class SurfaceSettings(Shown):
+class SurfaceSettings(EnergySettings):
     """Settings of surface energies.
 
     Attributes
@@ -28,12 +27,6 @@ class SurfaceSettings(Shown):
         Relax the crystal and its cell first.
     relax_slabs : bool
         Relax the atoms of the slabs; otherwise the energies are those of cleavage.
-    fmax : float
-        Force convergence threshold (eV/Å).
-    smax_GPa : float
-        Stress convergence threshold of the crystal (GPa).
-    steps : int
-        Maximum number of steps of each relaxation.
     plane_A : float
         Atoms that are closer to each other than this along the normal are in one plane (Å).
     symprec_A : float
@@ -43,6 +36,10 @@ class SurfaceSettings(Shown):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    EnergySettings : all other settings.
     """
 
     miller: list[int] = field(default_factory=lambda: [1, 1, 1], metadata={"range": Range(-50, 50)})
@@ -51,23 +48,10 @@ class SurfaceSettings(Shown):
     vacuum_A: float = ranged(15.0, 1, 1000, "Å")
     relax_bulk: bool = True
     relax_slabs: bool = True
-    fmax: float = ranged(0.01, 0, 1e9, "eV/Å", above=True)
-    smax_GPa: float = ranged(0.01, 0, 1e6, "GPa", above=True)
-    steps: int = ranged(300, 0, 10**9)
     plane_A: float = ranged(0.1, 1e-4, 1, "Å")
     symprec_A: float = ranged(0.01, 1e-10, 1, "Å")
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         fits = isinstance(self.miller, list | tuple) and len(self.miller) == 3 and any(self.miller)
         require(self, fits, "miller", "three whole numbers, not all of them zero")
-
-    @property
-    def of_bulk(self) -> RelaxSettings:
-        """The relaxation of the crystal."""
-        return RelaxSettings(fmax=self.fmax, smax_GPa=self.smax_GPa, steps=self.steps, cell="full")
-
-    @property
-    def of_slabs(self) -> RelaxManySettings:
-        """The relaxation of the slabs."""
-        return RelaxManySettings(fmax=self.fmax, steps=self.steps if self.relax_slabs else 0)

@@ -9,6 +9,8 @@ import numpy as np
 from ase import Atoms
 from ase.build import surface
 
+from ase_geomformer.recipes.symmetry import conventional_cell
+
 # Å; distances between planes that differ by less are alike.
 _ALIKE_A = 0.01
 # Rows of the primitive in terms of the conventional cell have denominators that divide this.
@@ -48,19 +50,8 @@ def primitive(atoms: Atoms, miller: list[int], symprec_A: float) -> tuple[Atoms,
     ValueError
         If no symmetry is found.
     """
-    import spglib
-
-    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = []
-    for small in (False, True):
-        one = spglib.standardize_cell(cell, to_primitive=small, no_idealize=True, symprec=symprec_A)
-        if one is None:
-            raise ValueError(
-                f"spglib finds no symmetry of {atoms.symbols} within symprec_A = {symprec_A:g} Å; "
-                "change symprec_A"
-            )
-        found.append(Atoms(numbers=one[2], scaled_positions=one[1], cell=one[0], pbc=True))
-    conventional, cell_of_few = found
+    conventional = conventional_cell(atoms, symprec_A)
+    cell_of_few = conventional_cell(atoms, symprec_A, primitive=True)
     rows = cell_of_few.cell.array @ np.linalg.inv(conventional.cell.array)
     indices = np.rint(_DENOMINATOR * rows @ np.array(miller)).astype(int)
     divisor = gcd(*map(int, indices))

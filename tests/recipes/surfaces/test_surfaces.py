@@ -92,6 +92,23 @@ def test_relaxation_lowers_the_energy_and_the_verb_leaves_its_files(tmp_path: Pa
     assert content["energy_J_per_m2"] < stiff.energy_J_per_m2
 
 
+def test_a_run_that_was_killed_resumes_with_the_other_slabs(tmp_path: Path) -> None:
+    settings = SurfaceSettings(miller=[1, 0, 0], thicknesses=3, min_thickness_A=5.0)
+    copper, run = read("examples/structures/copper.cif"), tmp_path / "run"
+    whole = surface(copper, EMT(), settings, output=run, progress=False)
+    lines = (run / "finished.jsonl").read_text().splitlines(keepends=True)
+    assert len(lines) == 3
+    (run / "finished.jsonl").write_text("".join(lines[:1]))
+    (run / "result.json").unlink()
+    again = surface("examples/structures/copper.cif", EMT(), settings, output=run, resume=True,
+                    progress=False)  # fmt: skip
+    assert again.energy_J_per_m2 == whole.energy_J_per_m2
+    assert (run / "finished.jsonl").read_text().startswith(lines[0])
+    other = SurfaceSettings(miller=[1, 1, 0], thicknesses=3, min_thickness_A=5.0)
+    with pytest.raises(ValueError, match="cannot resume: miller was"):
+        surface(copper, EMT(), other, output=run, resume=True, progress=False)
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="miller"):
         SurfaceSettings(miller=[0, 0, 0])

@@ -1,0 +1,1 @@
+"""Adsorption of a molecule on a slab: sites, structures and energies."""

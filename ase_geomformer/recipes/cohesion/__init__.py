@@ -1,0 +1,1 @@
+"""Cohesive energies of crystals and molecules."""

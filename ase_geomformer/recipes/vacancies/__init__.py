@@ -1,0 +1,1 @@
+"""Formation energies of vacancies."""
