@@ -4,14 +4,16 @@
         --output docs/benchmarks/learn.json
 
 With ``--steps`` the training is limited by steps instead of minutes, so that other programs on the
-machine do not matter. A run that is there already is only judged. ``--random`` has all structures
-drawn at random, for comparison with those that learn selects. Teachers other than EMT need their
-packages (``pip install tblite``).
+machine do not matter. A run that is there already is only judged. ``--chosen`` has half of the
+structures of each round chosen by the students' spread and their distances, instead of all drawn at
+random; ``--from`` fine-tunes. ``--table`` prints the rows of the JSON file as a table for the docs.
+Teachers other than EMT need their packages (``pip install tblite``).
 """
 
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,9 +30,12 @@ from ase.md.langevin import Langevin
 from ase_geomformer.accuracy.spread import spread_quality
 from ase_geomformer.committee import CommitteeCalculator
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.learning import learner, rounds
+from ase_geomformer.learning import learner
+from ase_geomformer.learning.committee_errors import predict
+from ase_geomformer.learning.exploration import Explored
+from ase_geomformer.learning.learner import Learner
 from ase_geomformer.learning.run import learn
-from ase_geomformer.learning.selection import select_uncertain as select
+from ase_geomformer.learning.selection import select_uncertain
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.learning.teacher import Teacher
@@ -91,7 +96,11 @@ CASES = {
         copper_gold,
         Teacher("emt"),
         LearnSettings(
-            max_labels=80, timestep_fs=4.0, students=StudentSettings(members=2, settings=SMALL)
+            target_meV_per_A=100.0,
+            max_labels=80,
+            rounds=3,
+            timestep_fs=4.0,
+            students=StudentSettings(members=2, settings=SMALL),
         ),
         temperatures_K=(300.0,),
         minutes=2.0,
@@ -100,7 +109,7 @@ CASES = {
         "ethylene glycol, 10 atoms, GFN2-xTB",
         glycol,
         XTB,
-        LearnSettings(max_labels=150, max_temperature_K=600.0, acceptance_ps=10.0),
+        LearnSettings(max_labels=150, max_temperature_K=600.0),
     ),
 }
 
@@ -116,11 +125,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="training steps of a round, instead of minutes")
     parser.add_argument("--rounds", type=int, help="rounds, as the case says if left out")
     parser.add_argument("--explore_fs", type=float, help="length of the dynamics of a round")
-    parser.add_argument("--random", action="store_true", help="no structure is selected")
-    parser.add_argument("--runs", type=Path, required=True, help="folder of the runs")
+    parser.add_argument("--chosen", action="store_true", help="half of the structures are chosen")
+    parser.add_argument("--from", dest="start", help="potential to fine-tune")
+    parser.add_argument("--acceptance_ps", type=float, help="dynamics at constant energy")
+    parser.add_argument("--table", action="store_true", help="print the table, and learn nothing")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--output", type=Path, required=True, help="JSON file")
     options = parser.parse_args()
     rows = json.loads(options.output.read_text()) if options.output.exists() else []
+    if options.table:
+        print(table(rows))
+        return
     for name in options.cases:
         for seed in options.seeds:
             row = learned(name, seed, options)
@@ -129,47 +144,93 @@ def main() -> None:
             write_text(options.output, json.dumps(rows, indent=1) + "\n")
 
 
+class Choosing(Learner):
+    """A run in which half of the structures of each round are chosen, not drawn at random.
+
+    Of the frames with the largest spread of the students' forces, those farthest from the labels
+    and from one another are taken.
+    """
+
+    def _label(
+        self, explored: Explored, potentials: Any, number: int, factor: float, seed: Any
+    ) -> tuple[list[Frame], dict[str, Any]]:
+        if not self.state.rounds[-1].errors:  # the first half of the round
+            return super()._label(explored, potentials, number, factor, seed)
+        half = number // 2
+        random, errors = super()._label(explored, potentials, number - half, factor, seed)
+        known = [frame.atoms for frame in [*self.frames(), *random] if len(frame.atoms) > 1]
+        drawn = {atoms.positions.tobytes() for atoms in known}
+        others = [one for one in explored.frames if one.positions.tobytes() not in drawn]
+        best = select_uncertain(others, predict(potentials, others), known, half)
+        found = self.labels([others[index] for index in best], "selected")
+        return [*random, *(frame for frame in found if frame is not None)], errors
+
+
 def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
     """Learn a case, and judge the potential."""
     case = CASES[name]
-    changes = {
-        "seed": seed,
-        "minutes": options.minutes or case.minutes,
-        "steps_per_round": options.steps,
-        "max_labels": options.labels or case.settings.max_labels,
-        "rounds": options.rounds or case.settings.rounds,
-        "explore_fs": options.explore_fs or case.settings.explore_fs,
-    }
     title, structure = case.title, case.structure()
     if options.structure:
         found = read(options.structure)
         structure = found if isinstance(found, Atoms) else found[-1]
         title = f"{structure.get_chemical_formula()}, {len(structure)} atoms, GFN2-xTB"
-    settings = replace(case.settings, **changes)
-    kind = "random" if options.random else "selected"
-    output = options.runs / f"{structure.get_chemical_formula()}-{kind}-{seed}"
+    given = {
+        "minutes": options.minutes or case.minutes,
+        "steps_per_round": options.steps,
+        "max_labels": options.labels,
+        "rounds": options.rounds,
+        "explore_fs": options.explore_fs,
+        "acceptance_ps": options.acceptance_ps,
+    }
+    changes = {key: value for key, value in given.items() if value is not None}
+    settings = replace(case.settings, seed=seed, **changes)
+    if options.start:
+        settings = replace(settings, students=StudentSettings(start_from=options.start))
+    kind = options.start or ("half chosen" if options.chosen else "random")
+    output = options.runs / f"{structure.get_chemical_formula()}-{kind.replace(' ', '-')}-{seed}"
+    before = sum(os.times()[:4])
     if not (output / RESULT_FILE).exists():
-        with (
-            patch.object(learner, "need_of", lambda *_: "labels"),
-            patch.object(rounds, "select_uncertain", first_ones if options.random else select),
-        ):
+        with patch.object(learner, "Learner", Choosing if options.chosen else Learner):
             learn(structure, case.teacher, settings, output=output, resume=True)
+    cpu_s = sum(os.times()[:4]) - before
     result = json.loads((output / RESULT_FILE).read_text())
-    taken = ("reason", "wall_time_s", "calls", "training_steps", "errors", "notes")
+    taken = (
+        "converged", "reason", "wall_time_s", "calls", "labels", "training_steps", "training_s",
+        "errors", "notes",
+    )  # fmt: skip
     return {
         "case": title,
         "kind": kind,
         "seed": seed,
         "minutes": settings.minutes if options.steps is None else None,
+        "cpu_s": cpu_s,
         **{key: result[key] for key in taken},
-        "rounds": [one["errors"] for one in result["rounds"]],
+        "rounds": [
+            {"calls": one["calls"], "steps": one["steps"], "need": one["need"], **one["errors"]}
+            for one in result["rounds"]
+        ],
         "test": [judge(output, structure, case.teacher, kelvin) for kelvin in case.temperatures_K],
     }
 
 
-def first_ones(candidates: Sequence[Atoms], *others: Any) -> list[int]:
-    """The first structures, which stand in random order."""
-    return list(range(min(len(candidates), others[-1])))
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """What was reached, case by case and seed by seed, as Markdown."""
+    lines = [
+        "| case | labels drawn | seed | verdict | calls | processor time | force error, meV/Å | "
+        "error / spread |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        test = row["test"]
+        errors = " / ".join(f"{one['force_mae_meV_per_A']:.0f}" for one in test)
+        kelvins = " / ".join(f"{one['temperature_K']:.0f}" for one in test)
+        ratios = " / ".join(f"{one['error_over_spread']:.2f}" for one in test)
+        verdict = "reached" if row["converged"] else "not reached"
+        lines.append(
+            f"| {row['case']} | {row['kind']} | {row['seed']} | {verdict} | {row['calls']} | "
+            f"{row['cpu_s'] / 60:.1f} min | {errors} at {kelvins} K | {ratios} |"
+        )
+    return "\n".join(lines)
 
 
 def judge(output: Path, structure: Atoms, teacher: Teacher, kelvin: float) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,19 +9,20 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.learning.committee_errors import committee_errors, predict
-from ase_geomformer.learning.exploration import Explored
+from ase_geomformer.learning.exploration import Explored, guards_at
 from ase_geomformer.learning.initial import Labels
+from ase_geomformer.learning.rounds import WALKERS, label_round
 from ase_geomformer.learning.settings import LearnSettings
-from ase_geomformer.md import run_md
+from ase_geomformer.learning.walkers import affordable_fs, walk
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.potential import Potential
 from ase_geomformer.trust import selftest
 
-# The shortest dynamics that a drift is taken from, ps.
-SHORTEST_PS = 0.2
+# The shortest dynamics at constant energy, of all walkers together, ps.
+SHORTEST_PS = 1.0
+# Points of the total energy in each walker's drift.
+POINTS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,22 +31,23 @@ class Acceptance:
 
     Attributes
     ----------
-    drift_meV_per_atom_per_ps : float or None
-        Slope of the total energy at constant energy; None if the run stopped early.
+    drift_meV_per_atom_per_ps : float
+        Largest drift of the total energy of any walker at constant energy; NaN if one stopped
+        early or there was none.
     nve_ps : float
-        Length of that run.
+        Length of these dynamics, of all walkers together.
     walkers, stopped : int
-        Walkers of the dynamics at both temperatures, and those that a guard stopped.
+        Walkers of all dynamics, and those that a guard stopped.
     selftest : str
         What failed; empty if nothing did.
     errors : dict
-        Of structures from the dynamics that were labelled, in meV/Å: ``use_meV_per_A`` and
-        ``hot_meV_per_A`` of the potential; ``calibration`` of the students.
+        Of structures from the dynamics at both temperatures that were labelled, see
+        :func:`ase_geomformer.learning.unseen.unseen_errors`.
     frames : list of Frame
         These structures.
     """
 
-    drift_meV_per_atom_per_ps: float | None
+    drift_meV_per_atom_per_ps: float
     nve_ps: float
     walkers: int
     stopped: int
@@ -89,75 +90,84 @@ def accept(
     factor : float
         Calibration of the spread.
     """
-    potential = potentials[best]
-    drift, picoseconds = constant_energy(potential, structure, settings, seconds)
-    test = selftest(potential, structure)
-    rng = np.random.default_rng([settings.seed, 999])
-    order = rng.permutation(len(explored.frames)).tolist()[:number]
-    structures = [explored.frames[index] for index in order]
-    predicted = predict(potentials, structures)
-    answers = labels(structures, "acceptance")
-    frames = [frame for frame in answers if frame is not None]
-    rows = [row for row, frame in enumerate(answers) if frame is not None]
-    errors: dict[str, Any] = {}
-    for name, kelvin in (("use", settings.temperature_K), ("hot", settings.hot_K)):
-        here = [row for row in rows if explored.temperatures_K[order[row]] == kelvin]
-        if here:
-            found = committee_errors(
-                [one for row in here if (one := answers[row]) is not None],
-                [predicted[row] for row in here],
-            )
-            errors[f"{name}_meV_per_A"] = found.member_mae_meV_per_A[best]
-            errors[f"{name}_committee_meV_per_A"] = found.mae_meV_per_A
-            errors[f"{name}_frames"] = len(here)
-    if frames:
-        told = [predicted[row] for row in rows]
-        every = committee_errors(frames, told, settings.target_meV_per_A, factor)
-        errors |= {
-            "energy_meV_per_atom": every.energy_mae_meV_per_atom,
-            "calibration": every.calibration,
-            "ratio": every.calibration / factor,
-            "exceedance": every.exceedance,
-        }
-    return Acceptance(
-        drift, picoseconds, explored.walkers, explored.stopped, test.problem, errors, frames
+    frames, errors = label_round(
+        explored,
+        potentials,
+        labels,
+        number=number,
+        settings=settings,
+        factor=factor,
+        seed=[settings.seed, 999],
+        origin="acceptance",
+        member=best,
     )
+    drift, picoseconds, stopped = constant_energy(
+        potentials[best], starts_of(explored, structure, settings), settings, seconds
+    )
+    return Acceptance(
+        drift_meV_per_atom_per_ps=drift,
+        nve_ps=picoseconds,
+        walkers=explored.walkers + WALKERS,
+        stopped=explored.stopped + stopped,
+        selftest=selftest(potentials[best], structure).problem,
+        errors=errors,
+        frames=frames,
+    )
+
+
+def starts_of(explored: Explored, structure: Atoms, settings: LearnSettings) -> list[Atoms]:
+    """Frames at the temperature of use, with the constraints of the structure."""
+    own = [
+        atoms
+        for atoms, kelvin in zip(explored.frames, explored.temperatures_K, strict=True)
+        if kelvin == settings.temperature_K
+    ]
+    starts = [own[int(i)].copy() for i in np.linspace(0, len(own) - 1, WALKERS)] if own else []
+    for atoms in starts:
+        atoms.set_constraint(structure.constraints)
+    return starts
 
 
 def constant_energy(
-    potential: Potential, atoms: Atoms, settings: LearnSettings, seconds: float | None
-) -> tuple[float | None, float]:
-    """Drift of the total energy, meV/atom/ps, and the length of the run, ps."""
-    calculator = PotentialCalculator(potential)
-    step_fs = settings.step_fs(atoms)
-    picoseconds = settings.acceptance_ps
+    potential: Potential, starts: Sequence[Atoms], settings: LearnSettings, seconds: float | None
+) -> tuple[float, float, int]:
+    """Dynamics at constant energy from each start; they share the length that the settings ask for.
+
+    Several short trajectories see more of the structures than a long one, and cost less, as their
+    forces are evaluated together. Starts of dynamics at the temperature of use keep that
+    temperature with new velocities.
+
+    Returns
+    -------
+    float, float, int
+        Largest drift of any walker, meV/atom/ps, NaN if one stopped early or there are no starts;
+        length of all dynamics together, ps; walkers that a guard stopped.
+    """
+    if not starts:
+        return float("nan"), 0.0, 0
+    step_fs = settings.step_fs(starts[0])
+    each_fs = 1e3 * settings.acceptance_ps / len(starts)
     if seconds is not None:
-        picoseconds = min(picoseconds, seconds / _step_seconds(calculator, atoms) * step_fs / 1e3)
-    picoseconds = max(picoseconds, min(SHORTEST_PS, settings.acceptance_ps))
-    steps = max(20, round(1e3 * picoseconds / step_fs))
-    every = max(1, steps // 1000)
-    nve = MDSettings(
-        ensemble="nve",
-        # Half of it goes into the potential energy.
-        temperature_K=2.0 * settings.temperature_K,
-        timestep_fs=step_fs,
-        steps=steps,
-        seed=settings.seed,
-        log_interval=every,
-        equilibration_steps=(steps // 10) // every * every,
-    )
-    result = run_md(atoms, calculator, nve, progress=False)
-    drift = result.drift_meV_per_atom_per_ps if result.completed else None
-    return drift, result.steps * step_fs / 1e3
-
-
-def _step_seconds(calculator: PotentialCalculator, atoms: Atoms) -> float:
-    """Time of a step, the integrator included."""
-    moved = atoms.copy()
-    moved.calc = calculator
-    moved.get_forces()
-    started = time.perf_counter()
-    for _ in range(3):
-        moved.positions[0, 0] += 1e-4
-        moved.get_forces()
-    return 1.2 * (time.perf_counter() - started) / 3
+        shortest_fs = 1e3 * SHORTEST_PS / len(starts)
+        possible = max(affordable_fs(potential, starts, step_fs, seconds), shortest_fs)
+        each_fs = min(each_fs, possible)
+    every = max(1, round(each_fs / step_fs / POINTS))
+    steps = max(3, round(each_fs / step_fs / every)) * every
+    rng = np.random.default_rng([settings.seed, 998])
+    dynamics = [
+        MDSettings(
+            ensemble="nve",
+            temperature_K=settings.temperature_K,
+            timestep_fs=step_fs,
+            steps=steps,
+            seed=int(rng.integers(2**31)),
+            trajectory_interval=every,
+            guards=guards_at(settings.temperature_K),
+        )
+        for _ in starts
+    ]
+    walkers = walk(potential, starts, dynamics)
+    stopped = sum(walker.stopped for walker in walkers)
+    drifts = [abs(walker.drift_meV_per_atom_per_ps) for walker in walkers]
+    length = 1e-3 * step_fs * every * sum(len(walker.frames) for walker in walkers)
+    return (float("nan") if stopped else max(drifts)), length, stopped

@@ -89,11 +89,7 @@ def explore(
             seed=int(rng.integers(2**31)),
             friction_per_fs=0.01,
             trajectory_interval=every,
-            guards=GuardSettings(
-                max_force_eV_per_A=MAX_FORCE,
-                max_temperature_K=TOO_HOT * kelvin + 2000.0,
-                max_gap_A=None,
-            ),
+            guards=guards_at(kelvin),
         )
         for kelvin in temperatures_K
     ]
@@ -105,6 +101,15 @@ def explore(
         frames += sensible
         kelvins += [float(kelvin)] * len(sensible)
     return Explored(frames, kelvins, lost, len(temperatures_K))
+
+
+def guards_at(kelvin: float) -> GuardSettings:
+    """What ends a walker at a temperature."""
+    return GuardSettings(
+        max_force_eV_per_A=MAX_FORCE,
+        max_temperature_K=TOO_HOT * kelvin + 2000.0,
+        max_gap_A=None,
+    )
 
 
 def bare(atoms: Atoms) -> Atoms:

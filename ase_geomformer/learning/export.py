@@ -20,6 +20,7 @@ from ase_geomformer.learning.learner import Learner
 from ase_geomformer.learning.result import LearnResult
 from ase_geomformer.learning.teacher import Teacher
 from ase_geomformer.learning.validation import divided
+from ase_geomformer.page import check_installed, write_page
 
 POTENTIAL_FOLDER, COMMITTEE_FOLDER = "potential", "committee"
 FILES = (FRAMES_FILE, "progress.png", "calibration.png", "coverage.png", "parity.png")
@@ -31,6 +32,7 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
     assert learner.acceptance is not None
     assert learner.verdict is not None
     state, folder, path = learner.state, learner.folder, learner.path
+    with_page = _page_is_possible(learner)
     frames = learner.frames()
     train, held = divided(frames)
     fresh = learner.acceptance.frames
@@ -86,7 +88,19 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
     )
     calculator = PotentialCalculator(shipped, device="cpu")
     folder.write_result(result, calculator, seed=learner.settings.seed, teacher=dict(about))
+    if with_page:
+        write_page(path)
     return result
+
+
+def _page_is_possible(learner: Learner) -> bool:
+    """Whether what writes the page is installed; the user is told where it is not."""
+    try:
+        check_installed()
+    except ImportError as error:
+        learner.note(str(error))
+        return False
+    return True
 
 
 def _cards(learner: Learner, about: Mapping[str, Any]) -> Card:

@@ -4,43 +4,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.acceptance import Acceptance, accept
 from ase_geomformer.learning.answers import structure_from_plain, structure_to_plain
 from ase_geomformer.learning.calibration import clipped, spread_factor
 from ase_geomformer.learning.diagnosis import mean_error, member_errors
-from ase_geomformer.learning.exploration import bare
+from ase_geomformer.learning.exploration import Explored, bare
 from ase_geomformer.learning.identity import structure_key
 from ase_geomformer.learning.initial import first_labels
 from ase_geomformer.learning.labelling import label_structures
-from ase_geomformer.learning.plan import CONSTANT_UNTIL, Plan
+from ase_geomformer.learning.plan import Plan
 from ase_geomformer.learning.rounds import Exploration, label_round
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.side_by_side import Allowance
 from ase_geomformer.learning.state import RoundRecord, RunState
 from ase_geomformer.learning.store import LabelStore
-from ase_geomformer.learning.students import Schedule, Students
+from ase_geomformer.learning.students import Students
 from ase_geomformer.learning.teacher import Labeller
+from ase_geomformer.learning.teacher_time import (
+    allowed_labels,
+    faster_teacher,
+    timely_labels,
+)
 from ase_geomformer.learning.validation import divided
 from ase_geomformer.learning.verdict import (
-    ROUNDS_AT_TARGET,
+    TESTS_AT_TARGET,
     Verdict,
     judge,
     need_of,
-    rounds_at_target,
+    tests_at_target,
 )
 from ase_geomformer.machine.display import Console
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.report import progress_bar
-
-# Share of the time that the teacher may take, and labels without which nothing is learned.
-TEACHER_TIME, FEWEST_LABELS = 0.4, 10
 
 
 class Learner:
@@ -110,9 +112,9 @@ class Learner:
         for number in range(state.begun_rounds, last):
             if number < len(state.rounds) and state.rounds[number].complete:
                 continue
-            done = rounds_at_target(state.rounds, settings.target_meV_per_A)
-            late = settings.steps_per_round is None and self.left_s < 0.5 * budget_s
-            if done >= ROUNDS_AT_TARGET or (late and number > state.begun_rounds):
+            done = tests_at_target(state.rounds, settings.target_meV_per_A)
+            late = settings.steps_per_round is None and self.left_s < plan.end_s + plan.round_s
+            if done >= TESTS_AT_TARGET or (late and number > state.begun_rounds):
                 break
             self._round(number, plan)
         self._final(plan)
@@ -131,7 +133,7 @@ class Learner:
         """All labels so far, in the order in which they were asked for."""
         keys = [*self.state.initial["keys"]]
         for record in self.state.rounds:
-            keys += [*record.random, *record.selected]
+            keys += record.random
         return self._frames(keys)
 
     def _frames(self, keys: Sequence[str]) -> list[Frame]:
@@ -156,17 +158,16 @@ class Learner:
         """Calls of the teacher that this part of the run may make: its number, and its time."""
         settings, state = self.settings, self.state
         if state.labels is None:
-            allowed = max(FEWEST_LABELS, settings.label_limit - self.store.calls)
+            allowed = allowed_labels(settings, self.store)
             if settings.steps_per_round is None:
                 if not self.store.calls:
                     self.labels([bare(self.atoms)], "relaxation")
-                each = self.store.median_seconds or 0.0
-                time_s = TEACHER_TIME * budget_s * settings.labels.workers
-                timely = max(FEWEST_LABELS, int(time_s / max(each, 1e-9)))
+                timely = timely_labels(settings, self.store, budget_s)
                 if timely < allowed:
                     self.note(
-                        f"A call of the teacher takes {each:.3g} s: there is time for {timely} of "
-                        f"the {allowed} labels; more minutes or labels.workers give more"
+                        f"A call of the teacher takes {self.store.median_seconds:.3g} s: there is "
+                        f"time for {timely} of the {allowed} labels; more minutes or "
+                        "labels.workers give more"
                     )
                 allowed = min(allowed, timely)
             state.labels = allowed
@@ -197,48 +198,33 @@ class Learner:
         teacher_s = self.store.median_seconds
         if teacher_s is None or any("teacher takes" in text for text in self.state.notes):
             return
-        atoms = self.structure.copy()
-        atoms.calc = PotentialCalculator(self.students.members[0].averaged())
-        atoms.get_forces()
-        atoms.rattle(1e-4)
-        started = time.perf_counter()
-        atoms.get_forces()
-        student_s = time.perf_counter() - started
-        if student_s > teacher_s:
-            self.note(
-                f"The teacher takes {1e3 * teacher_s:.3g} ms for this structure and the potential "
-                f"will take about {1e3 * student_s:.3g} ms: for systems of this size it will not "
-                "be faster than the teacher, on this machine."
-            )
+        told = faster_teacher(teacher_s, self.students.members[0].averaged(), self.structure)
+        if told is not None:
+            self.note(told)
 
     def _train(self, frames: Sequence[Frame], allowance: Allowance, name: str) -> None:
         started = time.monotonic()
         with progress_bar(name, 100, self.progress) as advance:
 
             def tell(progress: float) -> None:
-                part = (progress - allowance.begin) / (allowance.end - allowance.begin)
-                advance(round(100 * part), lambda: f"step {self.students.steps}")
+                advance(round(100 * progress), lambda: f"step {self.students.steps}")
 
-            self.students.train(frames, allowance, Schedule(CONSTANT_UNTIL), tell)
+            self.students.train(frames, allowance, tell)
             advance(100)
         self.state.training_s += time.monotonic() - started
 
     def _round(self, number: int, plan: Plan) -> None:
         settings, state = self.settings, self.state
         train, held = divided(self.frames())
-        first, count = state.begun_rounds, settings.rounds
-        begin, end = (CONSTANT_UNTIL * (number - first + part) / count for part in (0, 1))
         if number == len(state.rounds):
             self._load(number)
-            allowance = Allowance(begin, end, plan.round_s, settings.steps_per_round)
+            allowance = Allowance(plan.round_s, settings.steps_per_round)
             self._train(train, allowance, f"Round {number + 1}: training")
             potentials = self.students.potentials(train)
             errors = mean_error(potentials, train), mean_error(potentials, held)
             weights = f"round_{number}.safetensors"
             self.students.save(self.path / weights)
-            state.rounds.append(
-                RoundRecord(self.students.steps, *errors, need_of(*errors), weights)
-            )
+            state.rounds.append(RoundRecord(self.students.steps, *errors, weights=weights))
             self._save()
         else:
             self._load(number + 1)
@@ -251,24 +237,37 @@ class Learner:
         seed = [settings.seed, 1, number]
         explored = exploration.walk(potentials[number % len(potentials)], train, seed)
         record.walkers, record.stopped_walkers = explored.walkers, explored.stopped
-        random, selected = label_round(
-            record,
-            explored,
-            potentials,
-            self.frames(),
-            self.labels,
-            number=plan.per_round,
-            settings=settings,
-            factor=self._factor(potentials, held),
-            seed=seed,
-        )
-        record.random = [structure_key(frame.atoms) for frame in random]
-        record.selected = [structure_key(frame.atoms) for frame in selected]
+        factor = self._factor(potentials, held)
+        half = -(-plan.per_round // 2)
+        frames, record.errors = self._label(explored, potentials, half, factor, seed)
+        record.need = need_of(record.train_mae_meV_per_A, record.errors.get("use_meV_per_A"))
+        if record.need == "labels":  # students that are short of steps learn little from more
+            frames, record.errors = self._label(explored, potentials, plan.per_round, factor, seed)
+        record.random = [structure_key(frame.atoms) for frame in frames]
         record.labels, record.calls = len(self.store), self.store.calls
         record.teacher_s, record.training_s = sum(self.store.seconds), state.training_s
         record.elapsed_s, record.complete = self.elapsed_s, True
         self._save()
-        self._say(_line(number, record))
+        self._say(f"Round {number + 1}: {record.line}")
+
+    def _label(
+        self,
+        explored: Explored,
+        potentials: Sequence[Potential],
+        number: int,
+        factor: float,
+        seed: Sequence[int],
+    ) -> tuple[list[Frame], dict[str, Any]]:
+        """Labels of a round, and the students' errors on them."""
+        return label_round(
+            explored,
+            potentials,
+            self.labels,
+            number=number,
+            settings=self.settings,
+            factor=factor,
+            seed=seed,
+        )
 
     def _load(self, number: int) -> None:
         """Weights as they were after so many rounds, or at the end of an earlier part."""
@@ -286,14 +285,14 @@ class Learner:
         return clipped(known[-1]) if known else spread_factor(potentials, held)
 
     def _final(self, plan: Plan) -> None:
-        """The last training, in which the learning rate falls."""
+        """The last training, with all labels."""
         settings, state = self.settings, self.state
         train, held = divided(self.frames())
         if not state.final_weights:
             self._load(len(state.rounds))
             seconds = max(0.0, self.left_s - plan.acceptance_s - plan.explore_s)
             steps = None if settings.steps_per_round is None else settings.steps_per_round * 2
-            allowance = Allowance(CONSTANT_UNTIL, 1.0, seconds, steps)
+            allowance = Allowance(seconds, steps)
             self._train(train, allowance, "Final training")
             weights = f"final_{len(state.rounds)}.safetensors"
             self.students.save(self.path / weights)
@@ -328,21 +327,11 @@ class Learner:
             seconds=max(1.0, 0.6 * self.left_s) if timed else None,
             factor=self._factor(self.potentials, held),
         )
+        short = self.acceptance.nve_ps < 0.95 * settings.acceptance_ps
+        if short and not self.acceptance.stopped:
+            self.note(
+                f"Dynamics at constant energy had time for {self.acceptance.nve_ps:.3g} of "
+                f"{settings.acceptance_ps:g} ps."
+            )
         self.calibration = spread_factor(self.potentials, [*held, *self.acceptance.frames])
-        self.verdict = judge(self.acceptance, self.state.rounds, settings, *self.final_errors)
-
-
-def _line(number: int, record: RoundRecord) -> str:
-    """A round in one line."""
-    errors = record.errors
-
-    def text(value: float | None) -> str:
-        return "-" if value is None else f"{value:.0f}"
-
-    return (
-        f"Round {number + 1}: {record.calls} calls, {record.steps} steps; force error in meV/Å: "
-        f"training {text(record.train_mae_meV_per_A)}, "
-        f"validation {text(record.validation_mae_meV_per_A)}, new structures "
-        f"{text(errors.get('use_meV_per_A'))} (hot: {text(errors.get('hot_meV_per_A'))}); "
-        f"short of {record.need}"
-    )
+        self.verdict = judge(self.acceptance, self.state.rounds, settings, self.final_errors[0])

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from ase_geomformer.learning.settings import LearnSettings
 
 # Share of the labels before the first round, and after the last one.
-INITIAL_LABELS, FINAL_LABELS = 0.2, 0.1
+INITIAL_LABELS, FINAL_LABELS = 0.2, 0.15
+# The verdict needs some, of both temperatures.
+FEWEST_FINAL = 8
 # Share of the time for the training in all rounds, for their exploration, and for the acceptance;
-# the rest is for the final training.
-ROUNDS_TIME, EXPLORATION_TIME, ACCEPTANCE_TIME = 0.35, 0.12, 0.12
-# Part of the training in which the learning rate is constant: that of the rounds.
-CONSTANT_UNTIL = 0.5
+# the rest is for the final training, and should not fall below its share.
+ROUNDS_TIME, EXPLORATION_TIME, ACCEPTANCE_TIME, FINAL_TIME = 0.4, 0.12, 0.18, 0.2
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,13 @@ class Plan:
     initial : int
         Labels before the first round.
     per_round : int
-        Labels of each round, half of them at random.
+        Maximum number of labels of each round.
     final : int
         Labels of the acceptance.
     round_s, explore_s : float
         Time for the training, and for the exploration, of each round.
-    acceptance_s : float
+    acceptance_s, end_s : float
+        Time for the acceptance, and for all that follows the rounds.
     """
 
     initial: int
@@ -38,6 +39,7 @@ class Plan:
     round_s: float
     explore_s: float
     acceptance_s: float
+    end_s: float
 
     @classmethod
     def of(cls, settings: LearnSettings, *, labels: int, seconds: float, first: bool) -> Plan:
@@ -54,7 +56,7 @@ class Plan:
             Whether there are no initial labels yet.
         """
         initial = round(INITIAL_LABELS * labels) if first else 0
-        final = max(2, round(FINAL_LABELS * labels))
+        final = max(FEWEST_FINAL, round(FINAL_LABELS * labels))
         per_round = max(2, (labels - initial - final) // settings.rounds)
         return cls(
             initial=initial,
@@ -63,4 +65,5 @@ class Plan:
             round_s=ROUNDS_TIME * seconds / settings.rounds,
             explore_s=EXPLORATION_TIME * seconds / settings.rounds,
             acceptance_s=ACCEPTANCE_TIME * seconds,
+            end_s=(FINAL_TIME + ACCEPTANCE_TIME) * seconds,
         )

@@ -1,8 +1,7 @@
-"""One round: train, explore, and label structures at random and by choice."""
+"""One round: explore, and label structures drawn at random from that."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +10,12 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.evaluate import evaluate_many
-from ase_geomformer.learning.committee_errors import committee_errors, predict
+from ase_geomformer.learning.committee_errors import predict
 from ase_geomformer.learning.exploration import Explored, bare, explore
 from ase_geomformer.learning.initial import Labels
-from ase_geomformer.learning.selection import select_uncertain
 from ase_geomformer.learning.settings import LearnSettings
-from ase_geomformer.learning.state import RoundRecord
+from ase_geomformer.learning.unseen import unseen_errors
+from ase_geomformer.learning.walkers import affordable_fs
 from ase_geomformer.potential import Potential
 
 # Walkers of the exploration, half of them at the highest temperature.
@@ -81,100 +79,69 @@ class Exploration:
         wanted = self.settings.explore_fs
         if self.seconds is None:
             return wanted
-        evaluate_many(starts, potential)
-        started = time.perf_counter()
-        evaluate_many(starts, potential)
-        # Integrators and guards take about as long again.
-        per_step = 2.0 * (time.perf_counter() - started)
-        return float(np.clip(step_fs * self.seconds / per_step, min(SHORTEST_FS, wanted), wanted))
+        possible = affordable_fs(potential, starts, step_fs, self.seconds)
+        return float(np.clip(possible, min(SHORTEST_FS, wanted), wanted))
 
 
 def label_round(
-    record: RoundRecord,
     explored: Explored,
     potentials: Sequence[Potential],
-    known: Sequence[Frame],
     labels: Labels,
     *,
     number: int,
     settings: LearnSettings,
     factor: float,
     seed: Sequence[int],
-) -> tuple[list[Frame], list[Frame]]:
-    """Label half of the structures at random and half by choice, and note the errors.
+    origin: str = "random",
+    member: int | None = None,
+) -> tuple[list[Frame], dict[str, Any]]:
+    """Label structures drawn at random, and compare the students with the labels.
+
+    Both temperatures get as many. With a larger number and the same seed, the same structures are
+    drawn and more, so that a second call adds to what a first one had labelled.
 
     Parameters
     ----------
-    record : RoundRecord
-        Gets the errors.
     explored : Explored
     potentials : sequence of Potential
         The students, as they were before they see the labels.
-    known : sequence of Frame
-        All labels so far.
     labels : callable
         Labels structures.
     number : int
-        Structures to label; only the random half where the students need steps, not labels.
+        Structures to label.
     settings : LearnSettings
     factor : float
         Calibration of the spread by earlier labels.
     seed : sequence of int
+    origin : str
+        How the structures came about, for the store.
+    member : int, optional
+        The student whose error counts; the mean of those of all if left out.
 
     Returns
     -------
-    list of Frame, list of Frame
-        Random and selected structures with labels.
+    list of Frame
+        Those that the teacher could label.
+    dict
+        Their errors, see :func:`unseen_errors`.
     """
-    rng = np.random.default_rng(list(seed))
-    order = rng.permutation(len(explored.frames)).tolist()
-    chosen, others = order[: (number + 1) // 2], order[(number + 1) // 2 :]
-    structures = [explored.frames[index] for index in chosen]
-    kelvins = [explored.temperatures_K[index] for index in chosen]
+    drawn = drawn_in_turns(explored.temperatures_K, np.random.default_rng(list(seed)))[:number]
+    structures = [explored.frames[index] for index in drawn]
     predicted = predict(potentials, structures)
-    answers = labels(structures, "random")
+    answers = labels(structures, origin)
     rows = [row for row, frame in enumerate(answers) if frame is not None]
-    random = [frame for frame in answers if frame is not None]
-    if random:
-        told = [predicted[row] for row in rows]
-        record.errors = _errors(random, told, [kelvins[row] for row in rows], settings, factor)
-    selected: list[Frame] = []
-    if record.need == "labels" and others:
-        candidates = [explored.frames[index] for index in others]
-        guesses = predict(potentials, candidates)
-        known_atoms = [frame.atoms for frame in [*known, *random] if len(frame.atoms) > 1]
-        best = select_uncertain(candidates, guesses, known_atoms, number // 2)
-        answers = labels([candidates[index] for index in best], "selected")
-        rows = [row for row, frame in enumerate(answers) if frame is not None]
-        selected = [frame for frame in answers if frame is not None]
-        if selected:
-            errors = committee_errors(selected, [guesses[best[row]] for row in rows])
-            record.selected_mae_meV_per_A = float(np.mean(errors.member_mae_meV_per_A))
-    return random, selected
+    frames = [frame for frame in answers if frame is not None]
+    kelvins = [explored.temperatures_K[drawn[row]] for row in rows]
+    told = [predicted[row] for row in rows]
+    return frames, unseen_errors(frames, told, kelvins, settings, factor, member)
 
 
-def _errors(
-    frames: Sequence[Frame],
-    predicted: Sequence[Any],
-    kelvins: Sequence[float],
-    settings: LearnSettings,
-    factor: float,
-) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    every = committee_errors(frames, predicted, settings.target_meV_per_A, factor)
-    for name, kelvin in (("use", settings.temperature_K), ("hot", settings.hot_K)):
-        rows = [row for row, one in enumerate(kelvins) if one == kelvin]
-        if rows:
-            part = committee_errors([frames[row] for row in rows], [predicted[row] for row in rows])
-            found[f"{name}_meV_per_A"] = float(np.mean(part.member_mae_meV_per_A))
-            found[f"{name}_committee_meV_per_A"] = part.mae_meV_per_A
-            found[f"{name}_frames"] = len(rows)
-    return {
-        **found,
-        "energy_meV_per_atom": every.energy_mae_meV_per_atom,
-        "calibration": every.calibration,
-        "factor_before": factor,
-        "ratio": every.calibration / factor,
-        "exceedance": every.exceedance,
-        "correlation": every.correlation,
-    }
+def drawn_in_turns(kinds: Sequence[float], rng: np.random.Generator) -> list[int]:
+    """Indices in random order, of each kind in turns as long as there are any."""
+    order = rng.permutation(len(kinds)).tolist()
+    place: dict[float, int] = {}
+    turns = []
+    for index in order:
+        place[kinds[index]] = place.get(kinds[index], -1) + 1
+        turns.append((place[kinds[index]], kinds[index]))
+    return [order[row] for row in sorted(range(len(order)), key=lambda row: turns[row])]

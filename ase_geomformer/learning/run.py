@@ -42,8 +42,8 @@ def learn(
 
     Structures are sampled around the one given, labelled by the teacher, and several potentials
     are trained on them. In each round, dynamics with these at the temperature of use and at the
-    highest one give new structures: half of those that are labelled are drawn at random, and tell
-    the error before they are trained on; half are those that the potentials know least of. In the
+    highest one give new structures. Those that are labelled are drawn at random, and tell the error
+    before they are trained on. In the
     end the best potential is tried out, and a verdict says whether the target is reached.
 
     Parameters
@@ -55,7 +55,7 @@ def learn(
     settings : LearnSettings, optional
     output : path
         Folder for ``potential`` (the best one, ready to use), ``committee``, ``labels.jsonl`` and
-        ``labels.extxyz``, figures, ``learn.html``, ``settings.yaml`` and ``result.json``.
+        ``labels.extxyz``, figures, ``report.html``, ``settings.yaml`` and ``result.json``.
     resume : bool
         Continue in the folder: after a kill, or, with more ``minutes``, after its end.
     overwrite, progress, inputs

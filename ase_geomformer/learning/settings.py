@@ -46,9 +46,10 @@ class LearnSettings(Shown):
     explore_fs : float
         Length of the dynamics from which each round takes its structures.
     acceptance_ps : float
-        Length of the final dynamics at constant energy; shorter where the time does not suffice.
+        Length of the final dynamics at constant energy, which eight trajectories share; shorter
+        where the time does not suffice.
     steps_per_round : int or None
-        Number of training steps of each round, and half of those at the end, instead of a share
+        Number of training steps of each round, and twice as many at the end, instead of a share
         of the minutes; the run is then the same on every machine.
     seed : int
         Random seed.

@@ -17,19 +17,15 @@ SLICE = 10
 
 @dataclass(frozen=True)
 class Allowance:
-    """How much a slice of the training may take: seconds, or a number of steps.
+    """How much a training may take: seconds, or a number of steps.
 
     Attributes
     ----------
-    begin, end : float
-        Which part of the whole training it is, from 0 to 1.
     seconds : float or None
     steps : int or None
         Steps of each member, instead of seconds.
     """
 
-    begin: float
-    end: float
     seconds: float | None = None
     steps: int | None = None
 
@@ -38,10 +34,6 @@ class Allowance:
         if self.steps is not None:
             return made / max(1, self.steps)
         return seconds / max(1e-9, self.seconds or 0.0)
-
-    def progress(self, used: float) -> float:
-        """Progress of the whole training."""
-        return self.begin + min(1.0, used) * (self.end - self.begin)
 
 
 class SideBySide:
@@ -54,7 +46,7 @@ class SideBySide:
     Parameters
     ----------
     members : sequence of callable
-        Make one step of a member, given the progress of the whole training.
+        Make one step of a member, given the progress of the training from 0 to 1.
     allowance : Allowance
     show : callable
         Told of that progress.
@@ -114,7 +106,7 @@ class SideBySide:
         used = self.allowance.used(self.made[index], seconds)
         if used >= 1.0 and self.made[index] >= max(self.made):
             return False
-        progress = self.allowance.progress(used)
+        progress = min(1.0, used)
         self.members[index](progress)
         self.made[index] += 1
         self.show(progress)

@@ -29,14 +29,11 @@ class RoundRecord:
         "labels" or "steps": what the students were short of.
     weights : str
         File of the students after the training.
-    random, selected : list of str
-        Keys of the structures labelled, in both ways.
+    random : list of str
+        Keys of the structures labelled.
     errors : dict
-        Of the random structures before they were trained on: mean error of the members at each
-        temperature, ``use_meV_per_A`` and ``hot_meV_per_A``; ``calibration``, ``exceedance`` and
-        ``correlation`` of the spread.
-    selected_mae_meV_per_A : float or None
-        Mean error of the members on the selected structures.
+        Of the random structures before they were trained on, see
+        :func:`ase_geomformer.learning.unseen.unseen_errors`.
     stopped_walkers, walkers : int
     labels, calls : int
         In the store after the round.
@@ -50,9 +47,7 @@ class RoundRecord:
     need: str = "labels"
     weights: str = ""
     random: list[str] = field(default_factory=list)
-    selected: list[str] = field(default_factory=list)
     errors: dict[str, Any] = field(default_factory=dict)
-    selected_mae_meV_per_A: float | None = None
     stopped_walkers: int = 0
     walkers: int = 0
     labels: int = 0
@@ -61,6 +56,20 @@ class RoundRecord:
     training_s: float = 0.0
     teacher_s: float = 0.0
     complete: bool = False
+
+    @property
+    def line(self) -> str:
+        """The round in one line."""
+
+        def text(value: float | None) -> str:
+            return "-" if value is None else f"{value:.0f}"
+
+        return (
+            f"{self.calls} calls, {self.steps} steps; force error in meV/Å: training "
+            f"{text(self.train_mae_meV_per_A)}, validation {text(self.validation_mae_meV_per_A)}, "
+            f"new structures {text(self.errors.get('use_meV_per_A'))} (hot: "
+            f"{text(self.errors.get('hot_meV_per_A'))}); short of {self.need}"
+        )
 
 
 @dataclass

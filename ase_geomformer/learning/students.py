@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +29,20 @@ from ase_geomformer.training.initial import further
 from ase_geomformer.training.losses import LossSettings, TargetLoss
 from ase_geomformer.training.settings import ModelSettings
 
+# Part of a training after which the learning rate falls, and its final factor.
+CONSTANT_UNTIL, FLOOR = 0.5, 0.01
 
-@dataclass(frozen=True)
-class Schedule:
-    """Learning rate over all of the training: constant, then down to nothing.
 
-    Attributes
-    ----------
-    constant_until : float
-        Part of the training after which the learning rate falls.
-    floor : float
-        Final factor of the learning rate.
+def falling_rate(progress: float) -> float:
+    """Factor of the learning rate after a part of a training: constant, then down to nothing.
+
+    Each training ends so, that of every round as well: the error after it is one that the final
+    potential can be judged by, not that of weights which a large learning rate keeps in motion.
     """
-
-    constant_until: float = 0.5
-    floor: float = 0.01
-
-    def __call__(self, progress: float) -> float:
-        """Factor of the learning rate after a part of the training."""
-        if progress <= self.constant_until:
-            return 1.0
-        part = min(1.0, (progress - self.constant_until) / (1.0 - self.constant_until))
-        return float(self.floor + (1.0 - self.floor) * 0.5 * (1.0 + np.cos(np.pi * part)))
+    if progress <= CONSTANT_UNTIL:
+        return 1.0
+    part = min(1.0, (progress - CONSTANT_UNTIL) / (1.0 - CONSTANT_UNTIL))
+    return float(FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + np.cos(np.pi * part)))
 
 
 class Students:
@@ -84,7 +76,6 @@ class Students:
         self,
         frames: Sequence[Frame],
         allowance: Allowance,
-        schedule: Callable[[float], float],
         show: Callable[[float], None] = lambda progress: None,
     ) -> int:
         """Train all members side by side; the number of steps of each.
@@ -96,10 +87,8 @@ class Students:
         ----------
         frames : sequence of Frame
         allowance : Allowance
-        schedule : callable
-            Factor of the learning rate by the progress of the whole training.
         show : callable
-            Told of that progress.
+            Told of the progress from 0 to 1.
         """
         potential = self.members[0].potential
         data = GraphDataset(frames, potential.cutoff, far_cutoff=potential.far_cutoff)
@@ -108,7 +97,7 @@ class Students:
             seed = [self.seed, index, student.steps]
             order = batches(len(data), self.settings.batch_size, seed)
             student.restart()
-            return lambda progress: student.step(data.batch(next(order)), schedule(progress))
+            return lambda progress: student.step(data.batch(next(order)), falling_rate(progress))
 
         steppers = [stepper(index, student) for index, student in enumerate(self.members)]
         return SideBySide(steppers, allowance, show).run()

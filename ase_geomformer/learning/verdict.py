@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ase_geomformer.learning.acceptance import Acceptance
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.state import RoundRecord
 
-# Rounds whose random structures must be at the target.
-ROUNDS_AT_TARGET = 2
+# Successive tests on new random structures that must be at the target: that of the last round and
+# that of the acceptance, between which the potential is trained further.
+TESTS_AT_TARGET = 2
 MOST_EXCEEDING = 0.01
 # Drift of the total energy at constant energy, meV/atom/ps.
 MOST_DRIFT = 1.0
@@ -80,7 +82,6 @@ def judge(
     rounds: Sequence[RoundRecord],
     settings: LearnSettings,
     train_mae: float | None,
-    validation_mae: float | None,
 ) -> Verdict:
     """Compare what was found with what was asked for.
 
@@ -89,15 +90,14 @@ def judge(
     found : Acceptance
     rounds : sequence of RoundRecord
     settings : LearnSettings
-    train_mae, validation_mae : float or None
-        Errors of the potential on labels trained with and held back, meV/Å.
+    train_mae : float or None
+        Error of the potential on labels that it was trained with, meV/Å.
     """
     target, errors = settings.target_meV_per_A, found.errors
     missing = float("nan")
-    drift = found.drift_meV_per_atom_per_ps
-    at_target = min(ROUNDS_AT_TARGET, rounds_at_target(rounds, target))
+    at_target = min(TESTS_AT_TARGET, tests_at_target(rounds, target, errors))
     checks = (
-        Check("rounds at the target still missing", ROUNDS_AT_TARGET - at_target, 0),
+        Check("tests at the target still missing", TESTS_AT_TARGET - at_target, 0),
         Check(
             f"force error at {settings.temperature_K:g} K",
             errors.get("use_meV_per_A", missing),
@@ -113,30 +113,47 @@ def judge(
         Check("share of unforeseen errors", errors.get("exceedance", missing), MOST_EXCEEDING),
         Check(
             f"energy drift over {found.nve_ps:.3g} ps",
-            missing if drift is None else abs(drift),
+            found.drift_meV_per_atom_per_ps,
             MOST_DRIFT,
             "meV/atom/ps",
         ),
         Check("walkers stopped by a guard", found.stopped, 0),
         Check("failed self-test", int(bool(found.selftest)), 0),
     )
-    need = need_of(train_mae, validation_mae)
+    need = need_of(train_mae, errors.get("use_meV_per_A"))
     advice = advice_for(need, train_mae, target, settings.minutes)
     return Verdict(checks, "" if all(check.passed for check in checks) else advice)
 
 
-def need_of(train_mae: float | None, validation_mae: float | None) -> str:
-    """What the students are short of: "labels" where they know their own much better."""
-    if train_mae is None or validation_mae is None:
+def need_of(train_mae: float | None, unseen_mae: float | None) -> str:
+    """What the students are short of: "labels" where they know their own much better than others.
+
+    Parameters
+    ----------
+    train_mae, unseen_mae : float or None
+        Force errors on labels trained with, and on random frames of new dynamics.
+    """
+    if train_mae is None or unseen_mae is None:
         return "labels"
-    return "labels" if validation_mae > MEMORISED * train_mae else "steps"
+    return "labels" if unseen_mae > MEMORISED * train_mae else "steps"
 
 
-def rounds_at_target(rounds: Sequence[RoundRecord], target_meV_per_A: float) -> int:
-    """How many of the latest rounds, without a gap, had their random structures at the target."""
+def tests_at_target(
+    rounds: Sequence[RoundRecord], target_meV_per_A: float, *further: Mapping[str, Any]
+) -> int:
+    """How many of the latest tests, without a gap, had random new structures at the target.
+
+    Parameters
+    ----------
+    rounds : sequence of RoundRecord
+        Each holds the test after its training.
+    target_meV_per_A : float
+    *further : mapping
+        Errors of tests after those of the rounds.
+    """
     count = 0
-    for record in reversed(rounds):
-        error = record.errors.get("use_meV_per_A")
+    for errors in reversed([*(record.errors for record in rounds), *further]):
+        error = errors.get("use_meV_per_A")
         if error is None or error > target_meV_per_A:
             break
         count += 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
-from ase_geomformer.evaluate import as_evaluator
+from ase_geomformer.evaluate import as_evaluator, evaluate_many
 from ase_geomformer.md import guards
 from ase_geomformer.md.driver import RAISED
 from ase_geomformer.md.replicas.lockstep import ReplicaCalculator, advance
@@ -29,6 +31,8 @@ class Walker:
     Attributes
     ----------
     frames : list of Atoms
+    times_ps, energies : list of float
+        Time, and total energy in eV, of each frame.
     stopped : bool
         Whether a guard, or any error, ended it before its last step.
     """
@@ -36,6 +40,8 @@ class Walker:
     def __init__(self, atoms: Atoms, calculator: ReplicaCalculator, settings: MDSettings) -> None:
         self.simulation = begin(atoms, calculator, settings)
         self.frames: list[Atoms] = []
+        self.times_ps: list[float] = []
+        self.energies: list[float] = []
         self.stopped = False
         dynamics = self.simulation.dynamics
         dynamics.attach(lambda: guards.check_guards(self.simulation), 1)
@@ -51,6 +57,18 @@ class Walker:
             kept = self.simulation.atoms.copy()
             kept.calc = None
             self.frames.append(kept)
+            self.times_ps.append(1e-3 * self.simulation.time_fs)
+            self.energies.append(float(self.simulation.atoms.get_total_energy()))
+
+    @property
+    def drift_meV_per_atom_per_ps(self) -> float:
+        """Slope of the total energy by least squares; NaN with fewer than three frames."""
+        if len(self.frames) < 3:
+            return float("nan")
+        # Subtracting the mean keeps the digits of a small change in a large energy.
+        energies = np.array(self.energies) - np.mean(self.energies)
+        slope = np.polyfit(np.array(self.times_ps) - np.mean(self.times_ps), energies, 1)[0]
+        return float(1e3 * slope / len(self.simulation.atoms))
 
 
 def walk(
@@ -83,3 +101,14 @@ def walk(
         for calculator in calculators:
             calculator.companion.close()
     return walkers
+
+
+def affordable_fs(
+    potential: Potential, starts: Sequence[Atoms], timestep_fs: float, seconds: float
+) -> float:
+    """How long dynamics of all starts may be to take so many seconds, by one evaluation, fs."""
+    evaluate_many(starts, potential)
+    started = time.perf_counter()
+    evaluate_many(starts, potential)
+    # Integrators and guards take about as long again.
+    return timestep_fs * seconds / (2.0 * (time.perf_counter() - started))

@@ -22,6 +22,8 @@ from ase_geomformer.runs.folder import RESULT_FILE, SETTINGS_FILE
 
 # Bytes of all figures of a page together; more would make it slow to send.
 MOST_FIGURE_BYTES = 2_000_000
+# What a run resumes from.
+RESUMED_FROM = ("restart*", "state.json")
 _GOALS = ("converged", "completed", "passed")
 
 
@@ -142,8 +144,11 @@ def _commands(verb: str, command: str, folder: Path, settings: Mapping[str, Any]
             words += [f"--{option}", str(settings[option])]
     again = shlex.join([*words, "--output", f"{folder}-again"])
     found = {"run by": shlex.join(["ase-geomformer", *shlex.split(command)[1:]]), "repeat": again}
-    if any(folder.glob("restart*")):
-        found["resume"] = shlex.join([*words, "--output", str(folder), "--resume"])
+    if any(next(folder.glob(pattern), None) for pattern in RESUMED_FROM):
+        further = [*words, "--output", str(folder), "--resume"]
+        if "minutes" in settings:  # what has used its time needs more of it
+            further += ["--minutes", f"{2 * float(settings['minutes']):g}"]
+        found["resume"] = shlex.join(further)
     return found
 
 

@@ -33,16 +33,16 @@ def members(seen: list[list[float]], wait_s: float = 0.0) -> list[Callable[[floa
 
 def test_each_member_makes_its_steps_at_their_progress(threads: int) -> None:
     seen: list[list[float]] = [[], [], []]
-    made = SideBySide(members(seen), Allowance(0.2, 0.6, steps=25), lambda progress: None).run()
+    made = SideBySide(members(seen), Allowance(steps=25), lambda progress: None).run()
     assert made == 25
-    expected = [0.2 + 0.4 * step / 25 for step in range(25)]
+    expected = [step / 25 for step in range(25)]
     assert all(one == pytest.approx(expected) for one in seen)
     assert torch.get_num_threads() == threads
 
 
 def test_members_of_different_speed_make_as_many_steps_in_a_time(threads: int) -> None:
     seen: list[list[float]] = [[], [], []]
-    allowance = Allowance(0.0, 1.0, seconds=0.3)
+    allowance = Allowance(seconds=0.3)
     made = SideBySide(members(seen, 0.001), allowance, lambda progress: None).run()
     assert made > 0
     assert [len(one) for one in seen] == [made] * 3
@@ -62,7 +62,7 @@ def test_torch_threads_are_divided_among_the_members() -> None:
         names.add(threading.current_thread().name)
 
     try:
-        SideBySide([step, step], Allowance(0.0, 1.0, steps=3), lambda progress: None).run()
+        SideBySide([step, step], Allowance(steps=3), lambda progress: None).run()
     finally:
         torch.set_num_threads(before)
     assert found == {3}
@@ -75,6 +75,4 @@ def test_an_error_of_one_member_ends_all(threads: int) -> None:
 
     seen: list[list[float]] = [[]]
     with pytest.raises(RuntimeError, match="out of memory"):
-        SideBySide(
-            [*members(seen), fails], Allowance(0.0, 1.0, seconds=60.0), lambda progress: None
-        ).run()
+        SideBySide([*members(seen), fails], Allowance(seconds=60.0), lambda progress: None).run()
