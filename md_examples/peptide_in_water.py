@@ -32,10 +32,15 @@ parser.add_argument("--resume", action="store_true")
 parser.add_argument("--output", type=Path, default=HERE / "peptide_in_water_output")
 options = parser.parse_args()
 
-# Å between the centres of molecules of water at 0.997 g/cm^3, on a cubic grid.
-SPACING = (18.015 / (0.997 * units._Nav * 1e-24)) ** (1 / 3)
+# g/cm^3 of water and, roughly, of a peptide: how many molecules of water fill the box.
+WATER_DENSITY, SOLUTE_DENSITY = 0.997, 1.3
 # Å; a molecule of water with an atom closer to the solute is left out.
 CLEARANCE = 2.2
+
+
+def volume(atoms: Atoms, density: float) -> float:
+    """Å^3 that atoms take at a density in g/cm^3."""
+    return atoms.get_masses().sum() * units._amu * 1e27 / density
 
 
 def solvated(solute: Atoms, edge: float) -> Atoms:
@@ -43,15 +48,21 @@ def solvated(solute: Atoms, edge: float) -> Atoms:
     random = np.random.default_rng(1)
     box = Atoms(solute.symbols, solute.positions, cell=[edge] * 3, pbc=True)
     box.translate(0.5 * edge - box.get_center_of_mass())
-    count = round(edge / SPACING)
+    of_one = volume(molecule("H2O"), WATER_DENSITY)
+    wanted = round((edge**3 - volume(solute, SOLUTE_DENSITY)) / of_one)
+    # A grid with places to spare, of which as many as are wanted are taken by chance.
+    count = int(np.ceil(edge / of_one ** (1 / 3)))
+    waters = []
     for corner in np.ndindex(count, count, count):
         water = molecule("H2O")
         water.rotate(random.uniform(0, 360), random.normal(size=3), center="COM")
         water.translate((np.array(corner) + 0.5) * edge / count - water.get_center_of_mass())
-        apart = box.positions[: len(solute), None] - water.positions[None]
+        apart = box.positions[:, None] - water.positions[None]
         apart -= edge * np.round(apart / edge)
         if np.linalg.norm(apart, axis=2).min() > CLEARANCE:
-            box += water
+            waters.append(water)
+    for index in sorted(random.permutation(len(waters))[:wanted]):
+        box += waters[index]
     return box
 
 
