@@ -13,7 +13,7 @@ from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.activation import SLOPES, identity
 from ase_geomformer.layers.dense import HeadLinear
 from ase_geomformer.layers.harmonics import DegreeSum, few_columns
-from ase_geomformer.layers.packed import Packed
+from ase_geomformer.layers.frozen import FrozenWeights
 from ase_geomformer.layers.spline import SplinePoint, SplineTable
 from ase_geomformer.layers.written_gradient import WrittenGradient
 
@@ -25,7 +25,7 @@ FEW_EDGES = 2048
 FEW_MIRRORED = 2 * FEW_EDGES
 
 
-class PackedWeights(Packed):
+class PackedWeights(FrozenWeights):
     """Frozen weights of attention, joined so that each step takes one product.
 
     Parameters
@@ -48,6 +48,7 @@ class PackedWeights(Packed):
         super().__init__(weight for layer in layers for weight in layer.parameters(recurse=False))
         with torch.no_grad():
             self.maps = [_dense(layers) for layers in (asked, keys, values)]
+            self.num_features = self.maps[2][0].shape[0]
             self.first = [torch.cat([getattr(layer, n) for layer in first]) for n in PARTS if first]
             self.second = [layer.weight.T.contiguous() for layer in second]
             self.second_bias = (
@@ -81,6 +82,7 @@ class Kept(NamedTuple):
     sums: Tensor  # by head
     scale: Tensor  # of the sums
     alpha: Tensor
+    spread: Tensor  # those of ev, for each of its components
     hidden: Tensor | None  # of the spherical filters
 
 
@@ -132,9 +134,8 @@ class EdgeAttention(WrittenGradient):
     def evaluate(self, *inputs: Tensor) -> tuple[tuple[Tensor, ...], Kept]:
         x, ev, envelope, harmonics, radial = inputs
         own = self._coefficients(x, ev, envelope, radial)
-        spread = own.alpha[:, self.heads[0] :] @ self.degree_sum.members.T
         dx = self.receivers.sum(self._weighted(own.value, own.alpha))
-        return (dx, self.receivers.sum(spread * harmonics)), own
+        return (dx, self.receivers.sum(own.spread * harmonics)), own
 
     def gradient(
         self, inputs: tuple[Tensor, ...], kept: Kept, slopes: tuple[Tensor, ...]
@@ -144,8 +145,8 @@ class EdgeAttention(WrittenGradient):
         slope_x, slope_ev = (slope.index_select(0, self.receivers.index) for slope in slopes)
         from_x = self._head_sums(slope_x * kept.value)
         by_alpha = torch.cat([from_x, few_columns(slope_ev * harmonics, members)], dim=1)
-        by_harmonics = slope_ev * (kept.alpha[:, self.heads[0] :] @ members.T)
-        by_envelope = torch.mv(by_alpha * kept.sums, self.norms).view(-1, rows).sum(dim=0)
+        by_harmonics = slope_ev * kept.spread
+        by_envelope = torch.mv(by_alpha * kept.sums, self.norms)
         by_sums = by_alpha.view(-1, *kept.scale.shape).mul_(kept.scale).flatten(0, 1)
         by_value = self.senders.sum(self._weighted(slope_x, kept.alpha))
         by_key = self.senders.sum(self._weighted(kept.filtered, by_sums))
@@ -154,6 +155,7 @@ class EdgeAttention(WrittenGradient):
         by_filters = through[:rows] * kept.query[:rows]
         is_mirrored = rows < through.shape[0]
         if is_mirrored:
+            by_envelope = by_envelope[:rows] + by_envelope[rows:]
             by_filters.addcmul_(through[rows:], kept.query[rows:])
         by_ev = None
         if kept.hidden is not None:
@@ -216,31 +218,35 @@ class EdgeAttention(WrittenGradient):
         sums = self._head_sums(filtered * key)
         scale = envelope[:, None] * self.norms
         alpha = (sums.view(-1, *scale.shape) * scale).flatten(0, 1)
-        return Kept(difference, query, key, value, filters, filtered, sums, scale, alpha, hidden)
+        spread = alpha[:, self.heads[0] :] @ self.degree_sum.members.T
+        return Kept(
+            difference, query, key, value, filters, filtered, sums, scale, alpha, spread, hidden
+        )
 
     def _by_head(self, values: Tensor) -> list[Tensor]:
         """Features (E, F) of x, or (E, 2 F) of both, as blocks (E, heads, features of a head)."""
         rows, width = values.shape
-        own = self.packed.maps[2][0].shape[1]
-        heads = self.heads if width > own else self.heads[:1]
-        if len(set(heads)) == 1:
-            return [values.view(rows, sum(heads), -1)]
-        parts = zip(values.split(own, dim=1), heads, strict=True)
+        of_x, of_ev = self.heads
+        features = self.packed.num_features
+        if width == features:
+            return [values.view(rows, of_x, -1)]
+        if of_x == of_ev:
+            return [values.view(rows, of_x + of_ev, -1)]
+        parts = zip(values.split(features, dim=1), self.heads, strict=True)
         return [part.view(rows, count, -1) for part, count in parts]
 
     def _head_sums(self, values: Tensor) -> Tensor:
         """Sums over features by head: (E, F) of x, or (E, 2 F) of both, to (E, heads)."""
-        sums = [block.sum(dim=2) for block in self._by_head(values)]
-        return sums[0] if len(sums) == 1 else torch.cat(sums, dim=1)
+        return _joined([block.sum(dim=2) for block in self._by_head(values)])
 
     def _weighted(self, values: Tensor, weights: Tensor) -> Tensor:
         """Features times the number of their head, of (E, heads)."""
-        weighted = torch.empty_like(values)
-        start = 0
-        for block, to in zip(self._by_head(values), self._by_head(weighted), strict=True):
-            torch.mul(block, weights[:, start : start + block.shape[1], None], out=to)
-            start += block.shape[1]
-        return weighted
+        start, weighted = 0, []
+        for block in self._by_head(values):
+            end = start + block.shape[1]
+            weighted.append((block * weights[:, start:end, None]).flatten(1))
+            start = end
+        return _joined(weighted)
 
     def _by_difference(self, own: Kept, by_filters: Tensor, hidden: Tensor) -> Tensor:
         """Gradient (R, M) with respect to the differences of ev."""
@@ -249,6 +255,10 @@ class EdgeAttention(WrittenGradient):
         by_hidden = SLOPES[self.filter_activation](active, hidden)
         by_invariants = few_columns(by_hidden, self.packed.first[0])
         return self.degree_sum.gradient(own.difference, by_invariants)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def _filtered(values: Tensor, filters: Tensor) -> Tensor:

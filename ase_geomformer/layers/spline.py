@@ -8,6 +8,7 @@ intervals they join with four continuous derivatives (de Boor, *A Practical Guid
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -61,10 +62,14 @@ class SplinePoint:
     def read(self, coefficients: Tensor, order: int) -> Tensor:
         """Values (E, F) of a table (n + 5, F), or their derivatives; nothing is recorded."""
         rows, weights = self.rows.flatten(), self.weights(order).flatten()
-        starts = torch.arange(0, rows.shape[0], TERMS, device=rows.device)
         lookup = torch.ops.aten._embedding_bag_forward_only
-        values: Tensor = lookup(coefficients, rows, starts, False, 0, False, weights)[0]
+        values: Tensor = lookup(coefficients, rows, self.starts, False, 0, False, weights)[0]
         return values
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """Where the rows of each distance begin when they are put one after another, shape (E,)."""
+        return torch.arange(0, self.rows.numel(), TERMS, device=self.rows.device)
 
 
 class SplineGrid(nn.Module):

@@ -17,6 +17,7 @@ from ase_geomformer.acceleration import can_tabulate, tabulate
 from ase_geomformer.architectures import build
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.derivatives import shifted
+from ase_geomformer.layers.frozen import FrozenWeights
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.written_gradient import by_formula
 from ase_geomformer.physics import ZBL, ZBLSettings, build_terms
@@ -184,6 +185,16 @@ def test_changed_weights_are_seen(potential: Potential, rng: np.random.Generator
     assert_equal(potential, graph)
     single = potential.float()(graph.to(dtype=torch.float32))["energy"]
     torch.testing.assert_close(single, potential.double()(graph)["energy"], rtol=1e-4, atol=1e-4)
+
+
+def test_constants_of_weights_are_made_once(
+    potential: Potential, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at each evaluation, which takes as long as a tenth of a small molecule's."""
+    graph = graph_of(potential, molecule("CH3OH"))
+    potential(graph, ("forces",))
+    monkeypatch.setattr(FrozenWeights, "__init__", None)
+    potential(graph, ("forces",))
 
 
 def test_single_trained_weights_have_gradients(

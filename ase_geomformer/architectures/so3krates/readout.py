@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.activation import SLOPES
-from ase_geomformer.layers.packed import Packed
+from ase_geomformer.layers.frozen import FrozenWeights
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead, HirshfeldHead
 from ase_geomformer.layers.written_gradient import WrittenGradient
 
@@ -19,13 +19,15 @@ Head = EnergyHead | ChargeHead | HirshfeldHead
 Further = ChargeHead | HirshfeldHead
 
 
-class PackedHeads(Packed):
+class PackedHeads(FrozenWeights):
     """Frozen weights of heads with one hidden layer each, joined to two products for all."""
 
     def __init__(self, heads: Sequence[Head]) -> None:
-        super().__init__(weight for head in heads for weight in head.parameters())
+        hidden = [head.hidden for head in heads if head.hidden is not None]
+        # The first one here is not that of parameters(), which begins with shifts.
+        weights = (weight for head in heads for weight in head.parameters())
+        super().__init__((hidden[0].weight, *weights))
         with torch.no_grad():
-            hidden = [head.hidden for head in heads if head.hidden is not None]
             final = [head.final for head in heads]
             self.hidden = torch.cat([layer.weight for layer in hidden])
             self.hidden_bias = torch.cat([layer.bias for layer in hidden])
