@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.activation import SLOPES, identity
 from ase_geomformer.layers.dense import HeadLinear
-from ase_geomformer.layers.harmonics import DegreeSum, few_columns
 from ase_geomformer.layers.frozen import FrozenWeights
+from ase_geomformer.layers.harmonics import DegreeSum, few_columns
 from ase_geomformer.layers.spline import SplinePoint, SplineTable
 from ase_geomformer.layers.written_gradient import WrittenGradient
 
