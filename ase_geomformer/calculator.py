@@ -20,7 +20,7 @@ from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
 from ase_geomformer.runtime.descriptors import descriptors
 from ase_geomformer.runtime.domain import DomainCheck, confidence_of
-from ase_geomformer.runtime.features import atom_features, captured
+from ase_geomformer.runtime.features import atom_features
 from ase_geomformer.runtime.locked import LockedCalculator
 from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import (
@@ -199,11 +199,10 @@ class PotentialCalculator(LockedCalculator):
         """Results, and what follows from the features of the same evaluation."""
         potential = prepared.potential
         converted: dict[str, Any] = {}
-        with captured(potential) as found:
-            if not wanted <= self.results.keys():
-                (converted,) = prepared.results(graph, [atoms], wanted)
-        # Compiled code does not give them.
-        features = found[-1].detach() if found else atom_features(potential, graph)
+        if wanted <= self.results.keys():
+            features = atom_features(potential, graph)
+        else:
+            (converted,), features = prepared.results_and_features(graph, [atoms], wanted)
         if checked:
             self._domain.check(potential, graph, [atoms], features)
         return {**converted, **uncertainties(potential, graph, features, special)}

@@ -22,7 +22,6 @@ from ase_geomformer.potential import Potential
 from ase_geomformer.runs.foreign import takes_pymatgen
 from ase_geomformer.runs.report import tracked
 from ase_geomformer.runtime.domain import DomainCheck
-from ase_geomformer.runtime.features import captured
 from ase_geomformer.runtime.memory_model import NOTHING, GraphSize, MemoryGuard
 from ase_geomformer.runtime.prepared import PreparedPotential, Source, prepare
 from ase_geomformer.runtime.results import check_request
@@ -139,11 +138,10 @@ class BatchEvaluator:
     ) -> list[dict[str, Any]]:
         """Results of a batch, whose domain is looked at first now and then."""
         potential = prepared.potential
-        if not self._domain.due(potential, new=not prepared.is_compiled):
+        if not self._domain.due(potential, new=True):
             return prepared.results(graph, members, properties)
-        with captured(potential) as found:
-            results = prepared.results(graph, members, properties)
-        self._domain.check(potential, graph, members, found[-1].detach() if found else None)
+        results, features = prepared.results_and_features(graph, members, properties)
+        self._domain.check(potential, graph, members, features)
         return results
 
     def _graphs(

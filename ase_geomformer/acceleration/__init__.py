@@ -1,6 +1,6 @@
 """Faster evaluation of potentials, with the results of the plain one."""
 
-from ase_geomformer.acceleration.artifact import Artifact
+from ase_geomformer.acceleration.artifact import FEATURES, Artifact
 from ase_geomformer.acceleration.compiled import CompiledPotential
 from ase_geomformer.acceleration.compiler import compiler_available
 from ase_geomformer.acceleration.stored_artifacts import (
@@ -20,6 +20,7 @@ from ase_geomformer.acceleration.tables import (
 from ase_geomformer.acceleration.threads import threads_worth
 
 __all__ = [
+    "FEATURES",
     "Artifact",
     "CompiledAhead",
     "CompiledPotential",

@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.layers.readout import energy_head
 from ase_geomformer.physics.reciprocal import Multiples, multiples
 from ase_geomformer.potential import Potential
 
 # Of which those of the potential are compiled. Stresses of atoms are hardly ever asked for.
 NOT_COMPILED = ("stresses",)
+# What compiled code gives besides, of architectures that have them.
+FEATURES = "features"
 # By the kind of device: what loads a shared object, and what more than the file it is told.
 RUNNERS: dict[str, tuple[str, Callable[[torch.device], tuple[str, ...]]]] = {
     "cpu": ("AOTIModelContainerRunnerCpu", lambda device: ()),
@@ -23,8 +26,24 @@ RUNNERS: dict[str, tuple[str, Callable[[torch.device], tuple[str, ...]]]] = {
 
 
 def compiled_properties(potential: Potential) -> tuple[str, ...]:
-    """What compiled code of a potential gives, all of it at each call."""
-    return tuple(name for name in potential.properties if name not in NOT_COMPILED)
+    """What compiled code of a potential gives, all of it at each call.
+
+    Besides properties of the potential these are the features (N, D) of atoms that enter the last,
+    linear layer of the energy.
+    """
+    names = tuple(name for name in potential.properties if name not in NOT_COMPILED)
+    return names if energy_head(potential.architecture) is None else (*names, FEATURES)
+
+
+def by_potential(potential: Potential, graph: AtomGraph, names: Sequence[str]) -> dict[str, Tensor]:
+    """The same by the potential itself."""
+    properties = [name for name in names if name != FEATURES]
+    head = energy_head(potential.architecture)
+    if FEATURES not in names or head is None:
+        return potential(graph, properties)
+    with head.observed() as found:
+        results: dict[str, Tensor] = potential(graph, properties)
+    return {**results, FEATURES: found[-1].detach()}
 
 
 class Artifact:
@@ -75,10 +94,13 @@ class Artifact:
     def __call__(
         self, graph: AtomGraph, properties: Iterable[str] = ("energy", "forces")
     ) -> dict[str, Tensor]:
-        """Evaluate a graph; arguments and results are those of :meth:`Potential.forward`."""
+        """Evaluate a graph; arguments and results are those of :meth:`Potential.forward`.
+
+        ``features`` may be among the properties.
+        """
         names = tuple(properties)
         if not self.serves(graph, names):
-            return self.potential(graph, names)
+            return by_potential(self.potential, graph, names)
         if self.potential.is_reciprocal:
             graphs = graph.split() if graph.num_structures > 1 else (graph,)
             parts = [self._run(part, self._steps(part)) for part in graphs]

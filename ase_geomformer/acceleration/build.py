@@ -12,7 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ase_geomformer.acceleration.artifact import Artifact, compiled_inputs, compiled_properties
+from ase_geomformer.acceleration.artifact import (
+    Artifact,
+    by_potential,
+    compiled_inputs,
+    compiled_properties,
+)
 from ase_geomformer.acceleration.compiler import MiscompiledError
 from ase_geomformer.acceleration.decompositions import ahead_of_time_decompositions
 from ase_geomformer.acceleration.tables import probe_graph
@@ -79,17 +84,17 @@ def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.Exported
 
     names = compiled_properties(potential)
 
-    def evaluate(*tensors: Tensor) -> tuple[Tensor, ...]:
+    def computation(*tensors: Tensor) -> tuple[Tensor, ...]:
         graph, steps = AtomGraph(*tensors[: len(AXES)]), tensors[len(AXES) :]
         with by_formula(), potential.with_waves((steps[0], steps[1], steps[2]) if steps else None):
-            results = potential(graph, names)
+            results = by_potential(potential, graph, names)
         return tuple(results[name] for name in names)
 
     graph = _traced_graph(potential)
     steps = multiples(WAVES, graph.positions) if potential.is_reciprocal else None
     inputs = compiled_inputs(graph, steps)
     traced = make_fx(
-        evaluate,
+        computation,
         decomposition_table=ahead_of_time_decompositions(),
         tracing_mode="symbolic",
         _allow_non_fake_inputs=True,  # the weights
@@ -146,8 +151,8 @@ def compare(compiled: Callable[..., dict[str, Tensor]], potential: Potential) ->
     single = list(together.split())
     for graph in (together, single[0], single[12]):
         rounded = graph.to(dtype=potential.dtype)
-        reference = exact(graph, names)
-        plain, found = potential(rounded, names), compiled(rounded, names)
+        reference = by_potential(exact, graph, names)
+        plain, found = by_potential(potential, rounded, names), compiled(rounded, names)
         for name in names:
             tolerance = TOLERANCES.get(name, OTHER_TOLERANCE)
             if name == "energy":  # a sum over atoms

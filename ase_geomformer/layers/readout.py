@@ -8,7 +8,8 @@ written out as well: ``written`` takes the values (N, width) of the network, and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +82,22 @@ class EnergyHead(nn.Module):
             return (slopes if scales is None else slopes * scales)[:, None]
 
         return energies, back
+
+    @contextmanager
+    def observed(self) -> Iterator[list[Tensor]]:
+        """The features (N, D) of every evaluation inside a ``with`` block; not of compiled code."""
+        found: list[Tensor] = []
+        before, self.observer = self.observer, found.append
+        try:
+            yield found
+        finally:
+            self.observer = before
+
+
+def energy_head(architecture: nn.Module) -> EnergyHead | None:
+    """The part of an architecture that makes energies of features; None if it has none."""
+    head = getattr(architecture, "energy_head", None)
+    return head if isinstance(head, EnergyHead) else None
 
 
 class ChargeHead(nn.Module):

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from ase_geomformer.confidence.statistics import Confidence
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.readout import EnergyHead
+from ase_geomformer.layers.readout import energy_head
 from ase_geomformer.potential import Potential
-from ase_geomformer.runtime.features import atom_features
 
 # A structure that moves is checked again after so many evaluations.
 INTERVAL = 100
@@ -30,8 +29,7 @@ class DomainCheck:
     """Looks at some of the structures that a calculator evaluates, and warns once.
 
     A structure is checked when it is new, in more than positions and cell, and after every
-    :data:`INTERVAL` evaluations. Where the features are at hand that costs little; for compiled
-    code they take an evaluation without gradients.
+    :data:`INTERVAL` evaluations.
 
     Parameters
     ----------
@@ -56,7 +54,7 @@ class DomainCheck:
         potential: Potential,
         graph: AtomGraph,
         members: Sequence[Atoms],
-        features: Tensor | None = None,
+        features: Tensor,
     ) -> None:
         """Warn or refuse if an atom of a graph's structures is outside of the domain.
 
@@ -68,8 +66,6 @@ class DomainCheck:
         confidence = confidence_of(potential)
         if confidence is None or self._done:
             return
-        if features is None:
-            features = atom_features(potential, graph)
         reason = outside(confidence, graph, features, members)
         if reason is None:
             return
@@ -90,8 +86,7 @@ def confidence_of(potential: Potential) -> Confidence | None:
     card = potential.card
     if confidence is None or card is None or confidence.sha256 != card.sha256:
         return None
-    has_features = isinstance(getattr(potential.architecture, "energy_head", None), EnergyHead)
-    return confidence if has_features else None
+    return None if energy_head(potential.architecture) is None else confidence
 
 
 def known_confidence(potential: Potential) -> Confidence:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import Tensor
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.readout import EnergyHead
+from ase_geomformer.layers.readout import EnergyHead, energy_head
 from ase_geomformer.potential import Potential
 
 
-def energy_head(potential: Potential) -> EnergyHead:
+def head_of(potential: Potential) -> EnergyHead:
     """The part of a potential that makes energies of features.
 
     Raises
@@ -21,8 +18,8 @@ def energy_head(potential: Potential) -> EnergyHead:
     ValueError
         If its architecture has none.
     """
-    head = getattr(potential.architecture, "energy_head", None)
-    if not isinstance(head, EnergyHead):
+    head = energy_head(potential.architecture)
+    if head is None:
         raise ValueError(
             f"the architecture {potential.architecture.name!r} has no energy_head of the class "
             "EnergyHead, whose last layer has the features"
@@ -30,27 +27,15 @@ def energy_head(potential: Potential) -> EnergyHead:
     return head
 
 
-@contextmanager
-def captured(potential: Potential) -> Iterator[list[Tensor]]:
-    """The features of every evaluation inside a ``with`` block; not of compiled code."""
-    found: list[Tensor] = []
-    head = energy_head(potential)
-    before, head.observer = head.observer, found.append
-    try:
-        yield found
-    finally:
-        head.observer = before
-
-
 def atom_features(potential: Potential, graph: AtomGraph) -> Tensor:
     """Features (N, D) of the atoms of a graph, by an evaluation without gradients."""
-    with torch.no_grad(), captured(potential) as found:
+    with torch.no_grad(), head_of(potential).observed() as found:
         potential.architecture(graph)
     return found[0]
 
 
 def scaled_features(potential: Potential, features: Tensor, numbers: Tensor) -> Tensor:
     """Features times what they are multiplied with besides the last layer's weights, in eV."""
-    scales = energy_head(potential).scales
+    scales = head_of(potential).scales
     scaled = potential.energy_scale * features.double()
     return scaled if scales is None else scaled * scales.detach()[numbers, None].double()

@@ -13,6 +13,7 @@ from ase import Atoms
 from torch import Tensor
 
 from ase_geomformer.acceleration import (
+    FEATURES,
     Artifact,
     CompiledAhead,
     CompiledPotential,
@@ -33,6 +34,7 @@ from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential
 from ase_geomformer.runtime.dispersion import PROPERTIES as CORRECTED
 from ase_geomformer.runtime.dispersion import correction_for
+from ase_geomformer.runtime.features import atom_features, head_of
 from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
 from ase_geomformer.runtime.results import CHARGE_PROPERTIES, ase_properties, needed, to_ase
 from ase_geomformer.runtime.settings import CalculatorSettings
@@ -138,6 +140,15 @@ class PreparedPotential:
     ) -> list[dict[str, Any]]:
         """Results of a batch by ASE's names, with the correction for dispersion.
 
+        See :meth:`results_and_features`.
+        """
+        return self._converted(self(graph, self._evaluated(properties)), members, properties)
+
+    def results_and_features(
+        self, graph: AtomGraph, members: Sequence[Atoms], properties: Collection[str]
+    ) -> tuple[list[dict[str, Any]], Tensor]:
+        """Results of a batch by ASE's names, and the features of its atoms.
+
         Parameters
         ----------
         graph : AtomGraph
@@ -150,12 +161,40 @@ class PreparedPotential:
         -------
         list of dict
             As :func:`~ase_geomformer.runtime.results.to_ase` gives them.
+        Tensor (N, D)
+            What enters the last, linear layer of the energy.
+
+        Raises
+        ------
+        ValueError
+            If the architecture has no such layer.
         """
+        names = self._evaluated(properties)
+        function = self._ready_function()
+        if isinstance(function, Artifact) and FEATURES in function.properties:
+            found = self(graph, {*names, FEATURES})
+            features = found.pop(FEATURES)
+        elif function is self.potential:
+            with head_of(self.potential).observed() as seen:
+                found = self(graph, names)
+            # The last: to predict the memory, other graphs may be evaluated before.
+            features = seen[-1].detach()
+        else:
+            found, features = self(graph, names), atom_features(self.potential, graph)
+        return self._converted(found, members, properties), features
+
+    def _evaluated(self, properties: Collection[str]) -> set[str]:
+        """What the potential is asked for."""
         names = needed(properties)
         if self.is_compiled:
             # What is asked for next is then compiled already.
             names |= {"energy", "energies", "forces"}
-        found = to_ase(self(graph, names), members, properties)
+        return names
+
+    def _converted(
+        self, results: dict[str, Tensor], members: Sequence[Atoms], properties: Collection[str]
+    ) -> list[dict[str, Any]]:
+        found = to_ase(results, members, properties)
         if self.dispersion is not None:
             for results, atoms in zip(found, members, strict=True):
                 self.dispersion.add_to(results, atoms)
@@ -206,12 +245,14 @@ class PreparedPotential:
             "plain", "compiled in this process", or "compiled" with the key of the code in the
             cache. Results of the same kind, for the same structure, are the same to the bit.
         """
-        function = self.function
-        if isinstance(function, CompiledAhead):
-            function = function.ready()
+        function = self._ready_function()
         if isinstance(function, Artifact):
             return f"compiled {function.key}"
         return "plain" if function is self.potential else "compiled in this process"
+
+    def _ready_function(self) -> Function:
+        function = self.function
+        return function.ready() if isinstance(function, CompiledAhead) else function
 
     def evaluating(self, how: str, atoms: Atoms) -> PreparedPotential:
         """The same potential, evaluated as :meth:`ready` told in an earlier process.

@@ -14,7 +14,7 @@ from ase_geomformer.graph.derivatives import FROM_SLOPE, Slope
 from ase_geomformer.layers.written_gradient import by_formula
 from ase_geomformer.potential import Potential
 from ase_geomformer.runtime.domain import known_confidence
-from ase_geomformer.runtime.features import captured, scaled_features
+from ase_geomformer.runtime.features import head_of, scaled_features
 
 # Beside ASE's properties; see :func:`uncertainties`.
 PROPERTIES = ("energy_uncertainty", "energies_uncertainty", "forces_uncertainty", "extrapolation")
@@ -65,7 +65,7 @@ def uncertainties(
 def feature_slopes(potential: Potential, graph: AtomGraph, root: Tensor) -> Tensor:
     """Forces (D, N, 3) of each column of the features' root, by one gradient for each."""
     # Written gradients are those of energies; features are differentiated by the formula.
-    with torch.enable_grad(), by_formula(), captured(potential) as found:
+    with torch.enable_grad(), by_formula(), head_of(potential).observed() as found:
         edges = graph.edge_vectors.detach().requires_grad_()
         pairs = graph.far_vectors.detach().requires_grad_()
         moved = replace(graph, edge_vectors=edges, far_vectors=pairs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,21 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from torch import Tensor
 
-from ase_geomformer.acceleration.artifact import Artifact, compiled_properties
+from ase_geomformer.acceleration.artifact import (
+    FEATURES,
+    Artifact,
+    by_potential,
+    compiled_properties,
+)
 from ase_geomformer.acceleration.build import compare
+from ase_geomformer.acceleration.compiled import CompiledPotential
 from ase_geomformer.acceleration.compiler import MiscompiledError
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.features import atom_features
+from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
+from ase_geomformer.runtime.prepared import PreparedPotential
+from ase_geomformer.runtime.settings import CalculatorSettings
 
 CARRIERS = {"deepcopy": copy.deepcopy, "pickle": lambda it: pickle.loads(pickle.dumps(it))}
 
@@ -54,9 +65,9 @@ def test_results_are_those_of_the_potential(
 ) -> None:
     graph = graph_of(atoms, small)
     names = compiled_properties(small)
-    assert {"energy", "energies", "forces", "stress"} <= set(names)
+    assert {"energy", "energies", "forces", "stress", FEATURES} <= set(names)
     assert artifact.serves(graph, names)
-    assert_same(artifact(graph, names), small(graph, names))
+    assert_same(artifact(graph, names), by_potential(small, graph, names))
 
 
 def test_only_what_is_asked_for_comes_back(artifact: Artifact, small: Potential) -> None:
@@ -99,14 +110,14 @@ def test_results_outlive_the_next_call(artifact: Artifact, small: Potential) -> 
         assert_same(result, small(graph, ("forces",)))
 
 
-@pytest.mark.parametrize("name", ["energy", "energies", "forces", "stress"])
+@pytest.mark.parametrize("name", ["energy", "energies", "forces", "stress", FEATURES])
 @pytest.mark.parametrize("wrong", [1.001, torch.nan])
 def test_code_that_is_off_is_refused(name: str, wrong: float, small: Potential) -> None:
     def off(graph: AtomGraph, names: Sequence[str]) -> dict[str, Tensor]:
-        results = small(graph, names)
+        results = by_potential(small, graph, names)
         return {**results, name: wrong * results[name]}
 
-    compare(small, small)
+    compare(partial(by_potential, small), small)
     with pytest.raises(MiscompiledError, match=f"off by .* in {name}"):
         compare(off, small)
 
@@ -115,3 +126,28 @@ def test_a_file_that_is_no_code(small: Potential, tmp_path: Any) -> None:
     (tmp_path / "potential.so").write_bytes(b"no code")
     with pytest.raises(RuntimeError):
         Artifact(tmp_path / "potential.so", small)
+
+
+WAYS: dict[str, Callable[[Artifact, Potential], Any]] = {
+    "plain": lambda artifact, potential: potential,
+    "compiled": lambda artifact, potential: artifact,
+    "compiled in this process": lambda artifact, potential: CompiledPotential(
+        potential, backend="eager"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_features_are_of_the_structure_that_is_evaluated(
+    way: Callable[[Artifact, Potential], Any], artifact: Artifact, small: Potential
+) -> None:
+    """Before, its memory is predicted, from other graphs."""
+    atoms = STRUCTURES["large crystal"].repeat((2, 1, 1))
+    graph = graph_of(atoms, small)
+    assert sum(GraphSize.of(graph)) > MemoryGuard.SMALL
+    prepared = PreparedPotential(small, CalculatorSettings(device="cpu", dtype="float64"))
+    prepared.function = way(artifact, prepared.potential)
+    (results,), features = prepared.results_and_features(graph, [atoms], ["forces"])
+    torch.testing.assert_close(features, atom_features(small, graph), rtol=1e-10, atol=1e-11)
+    forces = small(graph, ("forces",))["forces"]
+    np.testing.assert_allclose(results["forces"], forces.numpy(), atol=1e-11)

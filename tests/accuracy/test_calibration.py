@@ -19,7 +19,7 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import load_potential
 from ase_geomformer.runtime.domain import INTERVAL, DomainError, DomainWarning
-from ase_geomformer.runtime.features import atom_features, energy_head, scaled_features
+from ase_geomformer.runtime.features import atom_features, head_of, scaled_features
 from ase_geomformer.runtime.uncertainty import feature_slopes
 
 NAMES = ["so3krates", "geomformer", "est"]
@@ -73,10 +73,10 @@ def test_energies_are_linear_in_the_features(name: str, ethanol: Atoms) -> None:
     potential = Potential(build(name, settings), ["H", "C", "O"], energy_scale=3.0)
     graph = AtomGraph.from_atoms(ethanol, potential.cutoff)
     features = atom_features(potential, graph)
-    last = energy_head(potential).final
+    last = head_of(potential).final
     scaled = scaled_features(potential, features, graph.atomic_numbers)
     energies = scaled @ last.weight.detach()[0].double() + 3.0 * last.bias.detach().double()
-    shifts = energy_head(potential).shifts
+    shifts = head_of(potential).shifts
     if shifts is not None:
         energies = energies + 3.0 * shifts.detach()[graph.atomic_numbers]
     with torch.no_grad():
