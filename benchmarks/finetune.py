@@ -1,7 +1,7 @@
 """Fine-tuning of SO3LR beside training the same network from nothing, as a table and a figure.
 
     ase-geomformer models get so3lr
-    python benchmarks/finetune.py --output docs/benchmarks/finetune
+    python benchmarks/finetune.py --docs docs
 
 Both trainings have the same frames, steps and batches; each has the learning rate that suits it.
 The frames to judge by are the same for all. SO3LR as it is counts energies from another zero: its
@@ -43,6 +43,7 @@ from ase_geomformer.training.settings import (
     TrainSettings,
 )
 
+DOCS = Path(__file__).parent.parent / "docs"
 START = "so3lr"
 AS_IT_IS, FRESH = "SO3LR as it is", "trained from nothing"
 TUNED, WITHOUT_DIPOLES = "SO3LR fine-tuned", "the same, without dipoles"
@@ -89,14 +90,14 @@ def cases(shared: Path) -> dict[str, Case]:
 
 
 def main() -> None:
-    """Train, judge, and write the table as JSON and Markdown and the figure as PNG."""
+    """Train, judge, write numbers and figure, and print the table."""
     parser = ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="reference data")
     parser.add_argument("--cases", nargs="+", help="data sets; all of them when left out")
     parser.add_argument("--frames", nargs="+", type=int, help="to train on; as listed if left out")
     parser.add_argument("--steps", type=int, help="steps of every training")
     parser.add_argument("--runs", type=Path, help="folder of the trainings; temporary if left out")
-    parser.add_argument("--output", type=Path, required=True, help="path without suffix")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder of benchmarks and images")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         runs = options.runs or Path(temporary)
@@ -108,8 +109,8 @@ def main() -> None:
                     rows.append(row)
                     print(json.dumps(row), flush=True)
                     content = json.dumps(rows, indent=1) + "\n"
-                    write_text(options.output.with_suffix(".json"), content)
-    save_figure(draw(rows), options.output.with_suffix(".png"))
+                    write_text(options.docs / "benchmarks/finetune.json", content)
+    save_figure(draw(rows), options.docs / "images/finetune.png")
     print(markdown(rows))
 
 

@@ -30,8 +30,8 @@ from ase.data.s22 import (
     s22,
 )
 from ase.io import iread
-from ase.optimize import BFGS
 from so3lr_crystals import crystals
+from so3lr_frequencies import frequencies, relaxed
 from so3lr_liquid import water_box
 from so3lr_page import draw_conformers, page
 from so3lr_tail import tail
@@ -39,7 +39,6 @@ from so3lr_torsions import draw as draw_torsions
 from so3lr_torsions import torsions
 
 from ase_geomformer import PotentialCalculator, evaluate_many
-from ase_geomformer.hessian import hessian
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.style import save_figure
 
@@ -53,16 +52,6 @@ DATA = {
     "conformers": "conformer_benchmark/conformers.extxyz.xz",
     "charged dimers": "charged_dimers/charge_charge.extxyz.xz",
 }
-# Harmonic wavenumbers from experiment, 1/cm: K. P. Huber, G. Herzberg, Constants of Diatomic
-# Molecules (1979); those of larger molecules as J. M. L. Martin and others give them.
-HARMONIC = {
-    "H2": [4401], "N2": [2359], "CO": [2170], "HF": [4138], "HCl": [2991],
-    "H2O": [1649, 3832, 3943],
-    "CO2": [673, 673, 1354, 2397],
-    "HCN": [727, 727, 2129, 3443],
-    "NH3": [1022, 1691, 1691, 3506, 3577, 3577],
-    "CH4": [1367, 1367, 1367, 1583, 1583, 3026, 3157, 3157, 3157],
-}  # fmt: skip
 ACETATE = 7  # atoms
 METHODS = ("mp2", "wb97", "b3lypTZ", "pbe", "gfn2", "ani1cc", "ani1x", "ani2")
 
@@ -274,28 +263,6 @@ def charged_dimers(potential: str, data: Path) -> dict[str, Any]:
         "from the farthest distance, below 5 Å": errors(found[near], expected[near]),
         "from the farthest distance, beyond 5 Å": errors(found[~near], expected[~near]),
     }
-    return {"rows": rows}
-
-
-def relaxed(atoms: Atoms, potential: str, steps: int = 300) -> bool:
-    atoms.calc = PotentialCalculator(potential, dtype="float64")
-    with BFGS(atoms, logfile=None) as optimizer:
-        return bool(optimizer.run(fmax=1e-3, steps=steps))
-
-
-def frequencies(potential: str, _: Path) -> dict[str, Any]:
-    rows = {}
-    for name, expected in HARMONIC.items():
-        atoms = molecule(name)
-        relaxed(atoms, potential)
-        roots = np.repeat(atoms.get_masses() ** -0.5, 3)
-        matrix = hessian(atoms.calc, atoms) * roots[:, None] * roots
-        squared = np.linalg.eigvalsh(matrix)[-len(expected) :]
-        scale = units._hbar * 1e10 / np.sqrt(units._e * units._amu) / units.invcm
-        rows[name] = {
-            "found": (scale * np.sqrt(squared.clip(min=0))).tolist(),
-            "expected": expected,
-        }
     return {"rows": rows}
 
 

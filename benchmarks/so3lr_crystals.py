@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ase_geomformer.recipes import RelaxSettings, relax
 
 # Å; below the distance of second neighbours in ice.
 HYDROGEN_BOND, OXYGEN_HYDROGEN = 3.2, 0.97
+Build = Callable[[], Atoms]
 ARRANGEMENTS = 100  # of protons in ice, of which the one with the least dipole is taken
 
 
@@ -68,6 +70,14 @@ def urea() -> Atoms:
     return crystal("CONHH", places, spacegroup=113, cellpar=[5.565, 5.565, 4.684, 90, 90, 90])
 
 
+def urea_molecule() -> Atoms:
+    """A molecule of the crystal: the atoms within 2.4 Å of a carbon atom."""
+    solid = urea()
+    vectors = solid.get_distances(0, range(len(solid)), mic=True, vector=True)
+    near = np.linalg.norm(vectors, axis=1) < 2.4
+    return Atoms(solid.numbers[near], vectors[near])
+
+
 def benzene() -> Atoms:
     """W. I. F. David et al., Physica B 180-181, 597 (1992), deuterated, 4 K."""
     places = [
@@ -87,21 +97,27 @@ def carbon_dioxide() -> Atoms:
     return crystal("CO", places, spacegroup=205, cellpar=[5.54] * 3 + [90] * 3)
 
 
-# Lattice energies in kcal/mol: A. M. Reilly, A. Tkatchenko, J. Chem. Phys. 139, 024705 (2013); ice
-# E. Whalley, J. Chem. Phys. 81, 4087 (1984). With the molecule's name in ASE, if it has one.
+X23 = "A. M. Reilly, A. Tkatchenko, J. Chem. Phys. 139, 024705 (2013)"
+# Lattice energies from enthalpies of sublimation, in kJ/mol, and their source.
 MEASURED = {
-    "ice Ih": ("H2O", -58.8 / 4.184),
-    "urea": (None, -102.5 / 4.184),
-    "benzene": ("C6H6", -51.7 / 4.184),
-    "carbon dioxide": ("CO2", -28.4 / 4.184),
+    "ice Ih": (-58.8, "E. Whalley, J. Chem. Phys. 81, 4087 (1984)"),
+    "urea": (-102.5, X23),
+    "benzene": (-51.7, X23),
+    "carbon dioxide": (-28.4, X23),
 }
 KCAL = units.mol / units.kcal
-# Each with its molecules, and the lengths that its symmetry leaves as multiples of its cell's.
-CRYSTALS = {
-    "ice Ih": (ice, 16, {"a": (0.5, 1 / np.sqrt(3), 0), "c": (0, 0, 1)}),
-    "urea": (urea, 2, {"a": (1, 1, 0), "c": (0, 0, 1)}),
-    "benzene": (benzene, 4, {"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1)}),
-    "carbon dioxide": (carbon_dioxide, 4, {"a": (1, 1, 1)}),
+# Each with its molecule and their number, and the lengths that its symmetry leaves as multiples of
+# its cell's.
+CRYSTALS: dict[str, tuple[Build, Build, int, dict[str, tuple[float, ...]]]] = {
+    "ice Ih": (ice, partial(molecule, "H2O"), 16, {"a": (0.5, 3**-0.5, 0), "c": (0, 0, 1)}),
+    "urea": (urea, urea_molecule, 2, {"a": (1, 1, 0), "c": (0, 0, 1)}),
+    "benzene": (
+        benzene,
+        partial(molecule, "C6H6"),
+        4,
+        {"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1)},
+    ),
+    "carbon dioxide": (carbon_dioxide, partial(molecule, "CO2"), 4, {"a": (1, 1, 1)}),
 }
 
 
@@ -109,28 +125,24 @@ def crystals(potential: str, _: Path) -> dict[str, Any]:
     """Lattice constants and volumes per molecule, relaxed, and those of experiment."""
     settings = RelaxSettings(fmax=0.005, smax_GPa=0.005, cell="full", steps=300)
     rows = {}
-    for name, (build, molecules, lengths) in CRYSTALS.items():
-        atoms, name_of_molecule = build(), MEASURED[name][0]
+    free = RelaxSettings(fmax=settings.fmax)
+    for name, (build, build_molecule, molecules, lengths) in CRYSTALS.items():
+        atoms = build()
         result = relax(atoms, potential, settings, progress=False)
-        bound = None
-        if name_of_molecule is not None:
-            bound = KCAL * (result.energy / molecules - alone(name_of_molecule, potential))
+        alone = relax(build_molecule(), potential, free, progress=False).energy
+        measured, source = MEASURED[name]
         rows[name] = {
             "converged": result.converged,
             "steps": result.steps,
-            "lattice_energy_kcal": bound,
+            "lattice_energy_kcal": KCAL * (result.energy / molecules - alone),
+            "experimental_lattice_energy_kcal": measured * units.kJ / units.kcal,
+            "lattice_energy_source": source,
             "found": constants(result.atoms, lengths),
             "experiment": constants(atoms, lengths),
             "volume_A3": result.atoms.get_volume() / molecules,
             "experimental_volume_A3": atoms.get_volume() / molecules,
         }
     return {"rows": rows}
-
-
-def alone(name: str, potential: str) -> float:
-    """Energy of a molecule, relaxed, eV."""
-    settings = RelaxSettings(fmax=0.005)
-    return relax(molecule(name), potential, settings, progress=False).energy
 
 
 def constants(atoms: Atoms, lengths: dict[str, tuple[float, ...]]) -> dict[str, float]:
@@ -156,8 +168,8 @@ def section(part: Mapping[str, Any]) -> str:
                 f"{entry['volume_A3']:.2f}",
                 f"{entry['experimental_volume_A3']:.2f}",
                 f"{volume:+.1f} %",
-                energy(entry["lattice_energy_kcal"]),
-                f"{MEASURED[name][1]:.1f}",
+                f"{entry['lattice_energy_kcal']:.1f}",
+                f"{entry['experimental_lattice_energy_kcal']:.1f}",
             )
         )
     unfinished = [name for name, entry in part["rows"].items() if not entry["converged"]]
@@ -181,9 +193,5 @@ kcal/mol with the published sums. Check a crystal's cell before anything else is
 Experiment: ice K. Röttger et al., Acta Cryst. B 50, 644 (1994), 10 K; urea S. Swaminathan et al.,
 Acta Cryst. B 40, 300 (1984), 12 K; benzene, deuterated, W. I. F. David et al., Physica B 180-181,
 597 (1992), 4 K; carbon dioxide W. H. Keesom, J. W. L. Köhler, Physica 1, 655 (1934), extrapolated
-to 0 K. Lattice energies: A. M. Reilly, A. Tkatchenko, J. Chem. Phys. 139, 024705 (2013), ice E.
-Whalley, J. Chem. Phys. 81, 4087 (1984)."""
-
-
-def energy(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+to 0 K. Lattice energies, from enthalpies of sublimation less the vibrations' share: {X23}, ice
+{MEASURED["ice Ih"][1]}."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import so3lr_crystals
+import so3lr_frequencies
 import so3lr_tail
 import so3lr_torsions
 from matplotlib.figure import Figure
@@ -225,26 +226,6 @@ not the sum of its ions, however far they are apart: energies of a pair can be c
 other, and not with those of the ions."""
 
 
-def frequencies(part: Part) -> str:
-    rows, errors = [], []
-    for name, entry in part["rows"].items():
-        found, expected = (np.round(entry[key]).astype(int) for key in ("found", "expected"))
-        errors += list(np.abs(found - expected))
-        rows.append((name, _distinct(found), _distinct(expected)))
-    return f"""## Vibrations
-
-Harmonic wavenumbers in 1/cm at SO3LR's geometry, from exact second derivatives, beside harmonic
-ones from experiment; the mean absolute difference is {np.mean(errors):.0f} 1/cm. HF and HCl are far
-off, as other small inorganic molecules are.
-
-{table(("molecule", "SO3LR", "experiment"), rows)}"""
-
-
-def _distinct(values: np.ndarray) -> str:
-    kept = [value for i, value in enumerate(values) if i == 0 or value - values[i - 1] > 3]
-    return ", ".join(map(str, kept))
-
-
 def geometries(part: Part) -> str:
     rows = part["rows"]
     failed = sorted(name for name, entry in rows.items() if not entry["converged"])
@@ -280,7 +261,7 @@ SECTIONS: dict[str, Callable[[Part], str]] = {
     "sapt10k": sapt10k,
     "conformers": conformers,
     "charged dimers": charged_dimers,
-    "frequencies": frequencies,
+    "frequencies": so3lr_frequencies.section,
     "geometries": geometries,
     "torsions": so3lr_torsions.section,
     "crystals": so3lr_crystals.section,

@@ -1,9 +1,11 @@
-"""A peptide in a box of water at 300 K and 1 bar: built, relaxed, and simulated.
+"""A peptide in a box of water at 300 K and 1 bar: built, relaxed, simulated, and drawn.
 
+ase-geomformer models compile so3lr
 python md_examples/peptide_in_water.py --steps 20000
 
 The hydrogen atoms move freely, so that the time step is 0.5 fs. To resume a run that was stopped,
-add --resume; with more --steps it goes on.
+add --resume; with more --steps it continues. The figure shows density and temperature, and where
+the water is around the oxygen atoms of the peptide.
 """
 
 from argparse import ArgumentParser
@@ -12,11 +14,13 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms, units
 from ase.build import molecule
+from ase.geometry import get_distances
 from ase.io import read
 
 from ase_geomformer.md import MDSettings, run_md
 from ase_geomformer.md.analysis import block_average
 from ase_geomformer.recipes import RelaxSettings, relax
+from ase_geomformer.runs.style import new_figure
 
 HERE = Path(__file__).parent
 STRUCTURES = HERE.parent / "examples" / "structures"
@@ -66,6 +70,21 @@ def solvated(solute: Atoms, edge: float) -> Atoms:
     return box
 
 
+def distribution(frames: list[Atoms], element: str, edges: np.ndarray) -> np.ndarray:
+    """Density of the water's atoms of an element around the solute's oxygen, over their mean."""
+    index = np.arange(len(frames[0]))
+    of = np.array(frames[0].get_chemical_symbols())
+    centres = np.flatnonzero((of == "O") & (index < len(solute)))
+    counted = np.flatnonzero((of == element) & (index >= len(solute)))
+    counts = np.zeros(len(edges) - 1)
+    for frame in frames:
+        ends = frame.positions[centres], frame.positions[counted]
+        distances = get_distances(*ends, cell=frame.cell, pbc=True)[1]
+        mean = len(counted) / frame.get_volume()
+        counts += np.histogram(distances, edges)[0] / (mean * len(centres) * len(frames))
+    return counts / (4.0 / 3.0 * np.pi * np.diff(edges**3))
+
+
 solute = read(options.structure)
 box = solvated(solute, options.box)
 waters = (len(box) - len(solute)) // 3
@@ -99,10 +118,30 @@ result = run_md(
     resume=options.resume,
     overwrite=not options.resume,
 )
-kept = result.log["step"] >= settings.equilibration_steps
-mass = box.get_masses().sum() * units._amu * 1e3  # g
-density = block_average(mass / (result.log["volume_A3"][kept] * 1e-24))
-temperature = block_average(result.log["temperature_K"][kept])
+log, start = result.log, settings.equilibration_steps
+kept = log["step"] >= start
+densities = box.get_masses().sum() * units._amu * 1e27 / log["volume_A3"]  # g/cm^3
+density, temperature = block_average(densities[kept]), block_average(log["temperature_K"][kept])
 print(f"temperature {temperature.mean:.1f} ± {temperature.error:.1f} K")
 print(f"density {density.mean:.3f} ± {density.error:.3f} g/cm^3")
+
+figure = new_figure(7.0, 2.8)
+over_time, around = figure.subplots(1, 2)
+time = log["time_fs"] / 1000.0
+over_time.plot(time, densities, color="C0")
+over_time.axvspan(0.0, 0.001 * start * settings.timestep_fs, color="0.9", lw=0)
+over_time.set_xlabel("time (ps)")
+over_time.set_ylabel("density (g/cm³)", color="C0")
+heat = over_time.twinx()
+heat.plot(time, log["temperature_K"], color="C1", lw=0.8)
+heat.set_ylabel("temperature (K)", color="C1")
+frames = read(run_folder / "trajectory.traj", index=":")[start // settings.trajectory_interval :]
+edges = np.linspace(0.0, 0.5 * min(frames[0].cell.lengths()), 61)
+for element in ("O", "H"):
+    values = distribution(frames, element, edges)
+    around.plot(0.5 * (edges[1:] + edges[:-1]), values, label=f"{element} of water")
+around.set(xlabel="distance from oxygen of the peptide (Å)", ylabel="g(r)", xlim=(1.0, edges[-1]))
+around.legend(frameon=False)
+figure.savefig(options.output / "peptide_in_water.png", dpi=160)
+print(f"look at {options.output / 'peptide_in_water.png'}")
 print(f"watch it: ase gui {run_folder / 'trajectory.traj'}")

@@ -148,7 +148,8 @@ def test_peptide_in_water(guide: Guide) -> None:
     said, output = guide.run("peptide_in_water.py", *arguments)
     assert re.search(r"C6H12N2O2 with \d+ molecules of water: \d+ atoms", said)
     (density,) = numbers(r"density (\d+\.\d+) ±", said)
-    assert 0.3 < density < 1.5
+    assert 0.6 < density < 1.3  # that of the start, from which 10 fs do not lead far
+    assert (output / "peptide_in_water.png").stat().st_size > 1000
     frames = read(output / "md" / "trajectory.traj", index=":")
     assert len(frames) == 2
     assert frames[0].pbc.all()

@@ -39,6 +39,7 @@ FORMS = (
 )
 # SO3LR takes 2 MB; what is thirty times as large is something else.
 LARGEST_BYTES = 2**26
+ZIP_START = b"PK\x03\x04"
 
 Hyperparameters = str | os.PathLike[str] | Mapping[str, Any] | None
 
@@ -97,6 +98,11 @@ def read_files(path: Path, hyperparameters: Hyperparameters = None) -> Files:
         return Files(_settings(hyperparameters, path), _safetensors(path))
     content = path.read_bytes()
     if not zipfile.is_zipfile(BytesIO(content)):
+        if content.startswith(ZIP_START):
+            raise ValueError(
+                f"{path} is a zip file whose end is missing ({len(content):,} bytes are there): "
+                "get it again"
+            )
         try:
             weights = read_arrays(path)
         except ValueError as error:

@@ -291,6 +291,10 @@ def test_other_modules_and_zip_files_are_told(tmp_path: Path) -> None:
         archive.writestr("mace/__init__.py", "")
     with pytest.raises(ValueError, match=r"without so3krates_torch/.* first 'mace/__init__.py'"):
         so3lr(tmp_path / "other.whl")
+    content = (tmp_path / "other.whl").read_bytes()
+    (tmp_path / "half.whl").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"half\.whl is a zip file whose end is missing"):
+        so3lr(tmp_path / "half.whl")
     with zipfile.ZipFile(tmp_path / "bomb.whl", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(SO3LR.file, bytes(2**27))
     with pytest.raises(ValueError, match=r"so3lr\.model has 134 MB"):
