@@ -4,10 +4,10 @@
         --output docs/benchmarks/learn.json
 
 With ``--steps`` the training is limited by steps instead of minutes, so that other programs on the
-machine do not matter. A run that is there already is only judged. ``--chosen`` has half of the
-structures of each round chosen by the students' spread and their distances, instead of all drawn at
-random; ``--from`` fine-tunes. ``--table`` prints the rows of the JSON file as a table for the docs.
-Teachers other than EMT need their packages (``pip install tblite``).
+machine do not matter. A run that is there already is only judged. ``--from`` fine-tunes.
+``--table`` prints the rows of the JSON file as a table for the docs. Teachers other than EMT need
+their packages (``pip install tblite``). What selection and fine-tuning are worth is measured by
+``learn_control.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from ase import Atoms, units
@@ -30,12 +29,7 @@ from ase.md.langevin import Langevin
 from ase_geomformer.accuracy.spread import spread_quality
 from ase_geomformer.committee import CommitteeCalculator
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.learning import learner
-from ase_geomformer.learning.committee_errors import predict
-from ase_geomformer.learning.exploration import Explored
-from ase_geomformer.learning.learner import Learner
 from ase_geomformer.learning.run import learn
-from ase_geomformer.learning.selection import select_uncertain
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.learning.teacher import Teacher
@@ -125,7 +119,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="training steps of a round, instead of minutes")
     parser.add_argument("--rounds", type=int, help="rounds, as the case says if left out")
     parser.add_argument("--explore_fs", type=float, help="length of the dynamics of a round")
-    parser.add_argument("--chosen", action="store_true", help="half of the structures are chosen")
     parser.add_argument("--from", dest="start", help="potential to fine-tune")
     parser.add_argument("--acceptance_ps", type=float, help="dynamics at constant energy")
     parser.add_argument("--table", action="store_true", help="print the table, and learn nothing")
@@ -142,28 +135,6 @@ def main() -> None:
             print(json.dumps(row), flush=True)
             rows.append(row)
             write_text(options.output, json.dumps(rows, indent=1) + "\n")
-
-
-class Choosing(Learner):
-    """A run in which half of the structures of each round are chosen, not drawn at random.
-
-    Of the frames with the largest spread of the students' forces, those farthest from the labels
-    and from one another are taken.
-    """
-
-    def _label(
-        self, explored: Explored, potentials: Any, number: int, factor: float, seed: Any
-    ) -> tuple[list[Frame], dict[str, Any]]:
-        if not self.state.rounds[-1].errors:  # the first half of the round
-            return super()._label(explored, potentials, number, factor, seed)
-        half = number // 2
-        random, errors = super()._label(explored, potentials, number - half, factor, seed)
-        known = [frame.atoms for frame in [*self.frames(), *random] if len(frame.atoms) > 1]
-        drawn = {atoms.positions.tobytes() for atoms in known}
-        others = [one for one in explored.frames if one.positions.tobytes() not in drawn]
-        best = select_uncertain(others, predict(potentials, others), known, half)
-        found = self.labels([others[index] for index in best], "selected")
-        return [*random, *(frame for frame in found if frame is not None)], errors
 
 
 def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
@@ -186,12 +157,11 @@ def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
     settings = replace(case.settings, seed=seed, **changes)
     if options.start:
         settings = replace(settings, students=StudentSettings(start_from=options.start))
-    kind = options.start or ("half chosen" if options.chosen else "random")
-    output = options.runs / f"{structure.get_chemical_formula()}-{kind.replace(' ', '-')}-{seed}"
+    kind = options.start or "new"
+    output = options.runs / f"{structure.get_chemical_formula()}-{kind}-{seed}"
     before = sum(os.times()[:4])
     if not (output / RESULT_FILE).exists():
-        with patch.object(learner, "Learner", Choosing if options.chosen else Learner):
-            learn(structure, case.teacher, settings, output=output, resume=True)
+        learn(structure, case.teacher, settings, output=output, resume=True)
     cpu_s = sum(os.times()[:4]) - before
     result = json.loads((output / RESULT_FILE).read_text())
     taken = (
@@ -216,7 +186,7 @@ def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """What was reached, case by case and seed by seed, as Markdown."""
     lines = [
-        "| case | labels drawn | seed | verdict | calls | processor time | force error, meV/Å | "
+        "| case | students | seed | verdict | calls | processor time | force error, meV/Å | "
         "error / spread |",
         "|---|---|---|---|---|---|---|---|",
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,7 @@ from ase import Atoms
 
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.exploration import Explored, guards_at
-from ase_geomformer.learning.initial import Labels
-from ase_geomformer.learning.rounds import WALKERS, label_round
+from ase_geomformer.learning.rounds import WALKERS
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.walkers import affordable_fs, walk
 from ase_geomformer.md.settings import MDSettings
@@ -41,8 +40,8 @@ class Acceptance:
     selftest : str
         What failed; empty if nothing did.
     errors : dict
-        Of structures from the dynamics at both temperatures that were labelled, see
-        :func:`ase_geomformer.learning.unseen.unseen_errors`.
+        Of labelled structures from the dynamics at both temperatures, the larger of those of the
+        tests, see :func:`ase_geomformer.learning.unseen.unseen_errors`.
     frames : list of Frame
         These structures.
     """
@@ -56,63 +55,75 @@ class Acceptance:
     frames: list[Frame] = field(default_factory=list)
 
 
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """A test of the final potential on new dynamics.
+
+    Attributes
+    ----------
+    explored : Explored
+        Frames of dynamics with the potential.
+    frames : list of Frame
+        Those of them that were drawn and labelled.
+    errors : dict
+        See :func:`ase_geomformer.learning.unseen.unseen_errors`.
+    """
+
+    explored: Explored
+    frames: list[Frame]
+    errors: dict[str, Any]
+
+
 def accept(
-    best: int,
-    potentials: Sequence[Potential],
+    potential: Potential,
     structure: Atoms,
-    explored: Explored,
-    labels: Labels,
+    tests: Sequence[Tested],
     settings: LearnSettings,
     *,
-    number: int,
     seconds: float | None,
-    factor: float,
 ) -> Acceptance:
     """Try the best of the students.
 
     Parameters
     ----------
-    best : int
-        Which of them it is.
-    potentials : sequence of Potential
-        All students.
+    potential : Potential
     structure : ase.Atoms
         With the constraints of the dynamics.
-    explored : Explored
-        Frames of dynamics with the best student.
-    labels : callable
-        Labels structures.
+    tests : sequence of Tested
+        The last one's frames are where the dynamics at constant energy start.
     settings : LearnSettings
-    number : int
-        How many of the frames are labelled.
     seconds : float or None
         Time for the dynamics at constant energy; as long as the settings say if left out.
-    factor : float
-        Calibration of the spread.
     """
-    frames, errors = label_round(
-        explored,
-        potentials,
-        labels,
-        number=number,
-        settings=settings,
-        factor=factor,
-        seed=[settings.seed, 999],
-        origin="acceptance",
-        member=best,
-    )
-    drift, picoseconds, stopped = constant_energy(
-        potentials[best], starts_of(explored, structure, settings), settings, seconds
-    )
+    starts = starts_of(tests[-1].explored, structure, settings)
+    drift, picoseconds, stopped = constant_energy(potential, starts, settings, seconds)
     return Acceptance(
         drift_meV_per_atom_per_ps=drift,
         nve_ps=picoseconds,
-        walkers=explored.walkers + WALKERS,
-        stopped=explored.stopped + stopped,
-        selftest=selftest(potentials[best], structure).problem,
-        errors=errors,
-        frames=frames,
+        walkers=sum(test.explored.walkers for test in tests) + WALKERS,
+        stopped=sum(test.explored.stopped for test in tests) + stopped,
+        selftest=selftest(potential, structure).problem,
+        errors=worst_of([test.errors for test in tests]),
+        frames=[frame for test in tests for frame in test.frames],
     )
+
+
+def worst_of(tests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The larger errors of several tests, the number of all frames, and the mean of the rest.
+
+    What one test lacks is left out: it was not tested as often as it should be.
+    """
+    found: dict[str, Any] = {}
+    for name in tests[0]:
+        values = [test[name] for test in tests if name in test]
+        if len(values) == len(tests):
+            combine = _COMBINED.get(name.rpartition("_")[2], np.mean)
+            found[name] = combine(values) if "frames" in name else float(combine(values))
+    return found
+
+
+# By the last word of the name.
+_COMBINED: dict[str, Callable[[Sequence[float]], float]] = {"frames": sum, "A": max}
 
 
 def starts_of(explored: Explored, structure: Atoms, settings: LearnSettings) -> list[Atoms]:

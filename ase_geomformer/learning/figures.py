@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
+# Smallest part of the largest value that an axis shows.
+SHOWN = 1e-3
 LEGEND: dict[str, Any] = {
     "loc": "lower left",
     "bbox_to_anchor": (0.0, 1.0),
@@ -85,10 +87,13 @@ def calibration(frames: Sequence[Frame], predicted: Sequence[Predicted], factor:
     x = [1e3 * _rms(spreads[part]) for part in tenths if len(part)]
     y = [1e3 * _rms(errors[part]) for part in tenths if len(part)]
     axes.plot(x, y, "o-", color=ORANGE, ms=5, label="root mean squares of tenths")
-    ends = [max(1e-1, min(x)), max(x)]
+    ends = [max(SHOWN * max(x), min(x)), max(x)]
     axes.plot(ends, ends, color=GREY, lw=0.8)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    # Atoms whose forces vanish by symmetry would take most of the axes.
+    axes.set_xlim(left=max(SHOWN * 1e3 * spreads.max(), 0.8e3 * spreads.min()))
+    axes.set_ylim(bottom=max(SHOWN * 1e3 * errors.max(), 0.8e3 * errors.min()))
     axes.set_xlabel("calibrated spread (meV/Å)")
     axes.set_ylabel("force error (meV/Å)")
     dress(axes)

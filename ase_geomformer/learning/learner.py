@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.learning.acceptance import Acceptance, accept
+from ase_geomformer.learning.acceptance import Acceptance, Tested, accept
 from ase_geomformer.learning.answers import structure_from_plain, structure_to_plain
 from ase_geomformer.learning.calibration import clipped, spread_factor
 from ase_geomformer.learning.diagnosis import mean_error, member_errors
@@ -24,7 +24,7 @@ from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.side_by_side import Allowance
 from ase_geomformer.learning.state import RoundRecord, RunState
 from ase_geomformer.learning.store import LabelStore
-from ase_geomformer.learning.students import Students
+from ase_geomformer.learning.students import Students, falling_rate, steady_rate
 from ase_geomformer.learning.teacher import Labeller
 from ase_geomformer.learning.teacher_time import (
     allowed_labels,
@@ -33,11 +33,11 @@ from ase_geomformer.learning.teacher_time import (
 )
 from ase_geomformer.learning.validation import divided
 from ase_geomformer.learning.verdict import (
-    TESTS_AT_TARGET,
+    TESTS,
     Verdict,
     judge,
     need_of,
-    tests_at_target,
+    rounds_at_target,
 )
 from ase_geomformer.machine.display import Console
 from ase_geomformer.potential import Potential
@@ -112,9 +112,9 @@ class Learner:
         for number in range(state.begun_rounds, last):
             if number < len(state.rounds) and state.rounds[number].complete:
                 continue
-            done = tests_at_target(state.rounds, settings.target_meV_per_A)
+            done = rounds_at_target(state.rounds, settings.target_meV_per_A)
             late = settings.steps_per_round is None and self.left_s < plan.end_s + plan.round_s
-            if done >= TESTS_AT_TARGET or (late and number > state.begun_rounds):
+            if done >= TESTS or (late and number > state.begun_rounds):
                 break
             self._round(number, plan)
         self._final(plan)
@@ -202,14 +202,20 @@ class Learner:
         if told is not None:
             self.note(told)
 
-    def _train(self, frames: Sequence[Frame], allowance: Allowance, name: str) -> None:
+    def _train(
+        self,
+        frames: Sequence[Frame],
+        allowance: Allowance,
+        schedule: Callable[[float], float],
+        name: str,
+    ) -> None:
         started = time.monotonic()
         with progress_bar(name, 100, self.progress) as advance:
 
             def tell(progress: float) -> None:
                 advance(round(100 * progress), lambda: f"step {self.students.steps}")
 
-            self.students.train(frames, allowance, tell)
+            self.students.train(frames, allowance, schedule, tell)
             advance(100)
         self.state.training_s += time.monotonic() - started
 
@@ -219,7 +225,7 @@ class Learner:
         if number == len(state.rounds):
             self._load(number)
             allowance = Allowance(plan.round_s, settings.steps_per_round)
-            self._train(train, allowance, f"Round {number + 1}: training")
+            self._train(train, allowance, steady_rate, f"Round {number + 1}: training")
             potentials = self.students.potentials(train)
             errors = mean_error(potentials, train), mean_error(potentials, held)
             weights = f"round_{number}.safetensors"
@@ -285,7 +291,7 @@ class Learner:
         return clipped(known[-1]) if known else spread_factor(potentials, held)
 
     def _final(self, plan: Plan) -> None:
-        """The last training, with all labels."""
+        """The last training, with all labels, in which the learning rate falls."""
         settings, state = self.settings, self.state
         train, held = divided(self.frames())
         if not state.final_weights:
@@ -293,7 +299,7 @@ class Learner:
             seconds = max(0.0, self.left_s - plan.acceptance_s - plan.explore_s)
             steps = None if settings.steps_per_round is None else settings.steps_per_round * 2
             allowance = Allowance(seconds, steps)
-            self._train(train, allowance, "Final training")
+            self._train(train, allowance, falling_rate, "Final training")
             weights = f"final_{len(state.rounds)}.safetensors"
             self.students.save(self.path / weights)
             state.final_weights = weights
@@ -313,19 +319,33 @@ class Learner:
         timed = settings.steps_per_round is None
         self._say("Acceptance")
         train, held = divided(self.frames())
-        exploration = Exploration(self.structure, settings, plan.explore_s if timed else None)
-        seed = [settings.seed, 2, len(self.state.rounds)]
-        explored = exploration.walk(self.potentials[self.best], train, seed)
+        exploration = Exploration(
+            self.structure, settings, plan.explore_s / TESTS if timed else None
+        )
+        tests: list[Tested] = []
+        for number in range(TESTS):
+            # The second starts from what the first one found, and so gets farther.
+            known = [*train, *(frame for test in tests for frame in test.frames)]
+            seed = [settings.seed, 2, len(self.state.rounds), number]
+            explored = exploration.walk(self.potentials[self.best], known, seed)
+            frames, errors = label_round(
+                explored,
+                self.potentials,
+                self.labels,
+                number=plan.final // TESTS,
+                settings=settings,
+                factor=self._factor(self.potentials, held),
+                seed=seed,
+                origin="acceptance",
+                member=self.best,
+            )
+            tests.append(Tested(explored, frames, errors))
         self.acceptance = accept(
-            self.best,
-            self.potentials,
+            self.potentials[self.best],
             self.structure,
-            explored,
-            self.labels,
+            tests,
             settings,
-            number=plan.final,
             seconds=max(1.0, 0.6 * self.left_s) if timed else None,
-            factor=self._factor(self.potentials, held),
         )
         short = self.acceptance.nve_ps < 0.95 * settings.acceptance_ps
         if short and not self.acceptance.stopped:
@@ -334,4 +354,4 @@ class Learner:
                 f"{settings.acceptance_ps:g} ps."
             )
         self.calibration = spread_factor(self.potentials, [*held, *self.acceptance.frames])
-        self.verdict = judge(self.acceptance, self.state.rounds, settings, self.final_errors[0])
+        self.verdict = judge(self.acceptance, settings, self.final_errors[0])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from ase_geomformer.learning.settings import LearnSettings
 
 # Share of the labels before the first round, and after the last one.
-INITIAL_LABELS, FINAL_LABELS = 0.2, 0.15
+INITIAL_LABELS, FINAL_LABELS = 0.2, 0.2
 # The verdict needs some, of both temperatures.
-FEWEST_FINAL = 8
+FEWEST_FINAL = 12
 # Share of the time for the training in all rounds, for their exploration, and for the acceptance;
 # the rest is for the final training, and should not fall below its share.
 ROUNDS_TIME, EXPLORATION_TIME, ACCEPTANCE_TIME, FINAL_TIME = 0.4, 0.12, 0.18, 0.2
@@ -56,7 +56,7 @@ class Plan:
             Whether there are no initial labels yet.
         """
         initial = round(INITIAL_LABELS * labels) if first else 0
-        final = max(FEWEST_FINAL, round(FINAL_LABELS * labels))
+        final = max(2, min(max(FEWEST_FINAL, round(FINAL_LABELS * labels)), labels // 3))
         per_round = max(2, (labels - initial - final) // settings.rounds)
         return cls(
             initial=initial,

@@ -29,20 +29,22 @@ from ase_geomformer.training.initial import further
 from ase_geomformer.training.losses import LossSettings, TargetLoss
 from ase_geomformer.training.settings import ModelSettings
 
-# Part of a training after which the learning rate falls, and its final factor.
-CONSTANT_UNTIL, FLOOR = 0.5, 0.01
+# Final factor of the learning rate.
+FLOOR = 0.01
+
+
+def steady_rate(progress: float) -> float:
+    """Factor of the learning rate in the rounds, whatever the progress: labels are still to come.
+
+    The averaged weights are those that count. With a rate that fell in each round and rose again in
+    the next one, ethylene glycol had 105 instead of 52 meV/Å after 700 steps.
+    """
+    return 1.0
 
 
 def falling_rate(progress: float) -> float:
-    """Factor of the learning rate after a part of a training: constant, then down to nothing.
-
-    Each training ends so, that of every round as well: the error after it is one that the final
-    potential can be judged by, not that of weights which a large learning rate keeps in motion.
-    """
-    if progress <= CONSTANT_UNTIL:
-        return 1.0
-    part = min(1.0, (progress - CONSTANT_UNTIL) / (1.0 - CONSTANT_UNTIL))
-    return float(FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + np.cos(np.pi * part)))
+    """Factor of the learning rate in the last training: half a cosine, down to next to nothing."""
+    return float(FLOOR + (1.0 - FLOOR) * 0.5 * (1.0 + np.cos(np.pi * min(1.0, progress))))
 
 
 class Students:
@@ -76,6 +78,7 @@ class Students:
         self,
         frames: Sequence[Frame],
         allowance: Allowance,
+        schedule: Callable[[float], float],
         show: Callable[[float], None] = lambda progress: None,
     ) -> int:
         """Train all members side by side; the number of steps of each.
@@ -87,8 +90,10 @@ class Students:
         ----------
         frames : sequence of Frame
         allowance : Allowance
+        schedule : callable
+            Factor of the learning rate by the progress from 0 to 1.
         show : callable
-            Told of the progress from 0 to 1.
+            Told of that progress.
         """
         potential = self.members[0].potential
         data = GraphDataset(frames, potential.cutoff, far_cutoff=potential.far_cutoff)
@@ -97,7 +102,7 @@ class Students:
             seed = [self.seed, index, student.steps]
             order = batches(len(data), self.settings.batch_size, seed)
             student.restart()
-            return lambda progress: student.step(data.batch(next(order)), falling_rate(progress))
+            return lambda progress: student.step(data.batch(next(order)), schedule(progress))
 
         steppers = [stepper(index, student) for index, student in enumerate(self.members)]
         return SideBySide(steppers, allowance, show).run()

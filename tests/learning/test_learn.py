@@ -31,6 +31,7 @@ from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.learning.validation import is_validation
 from ase_geomformer.md.velocities import draw_velocities
+from tests.learning.teachers import Faulty
 
 TINY = {
     "cutoff": 4.0,
@@ -108,7 +109,7 @@ def test_the_folder_is_whole(learned: LearnResult) -> None:
     assert {"progress.png", "calibration.png", "coverage.png", "parity.png"} <= names
     summary = json.loads((learned.output / "result.json").read_text())
     assert summary["converged"] == learned.verdict.reached == (not learned.problem)
-    assert len(summary["checks"]) == 7
+    assert len(summary["checks"]) == 6
     potential = ase_geomformer.load_potential(learned.potential)
     card = potential.card
     assert card is not None
@@ -123,12 +124,10 @@ def test_the_target_is_reached_and_the_verdict_says_so(learned: LearnResult) -> 
     assert learned.verdict.reached, learned.reason
     assert learned.reason == "target reached"
     by_name = {check.name: check for check in learned.verdict.checks}
-    error = by_name["force error at 300 K"]
+    error = by_name["force error at 300 K, larger of two tests"]
     assert error.value == learned.errors["use_meV_per_A"] <= 200.0
-    assert learned.errors["use_frames"] >= 3
+    assert learned.errors["use_frames"] >= 4
     assert learned.errors["nve_ps"] == pytest.approx(SETTINGS.acceptance_ps, rel=0.05)
-    # The two tests of unseen structures that this takes.
-    assert learned.rounds[-1].errors["use_meV_per_A"] <= 200.0
 
 
 def test_the_page_of_the_run_stands_alone(learned: LearnResult) -> None:
@@ -209,6 +208,21 @@ def _ends(method: Any, moment: int) -> Any:
         return found
 
     return cut
+
+
+@pytest.mark.filterwarnings("ignore::ase_geomformer.learning.labelling.TeacherWarning")
+def test_a_fifth_of_failing_structures_does_not_end_a_run(tmp_path: Path) -> None:
+    teacher, atoms = Faulty(share=0.2), crystal()
+    atoms.set_cell([3.73] * 3, scale_atoms=True)  # which is not among those that fail
+    result = learn(atoms, teacher, SHORT, output=tmp_path / "out", progress=False)
+    store = LabelStore(tmp_path / "out" / STORE_FILE)
+    failed = {failure.key for failure in store.failures}
+    assert result.failed_calls == len(store.failures) == 2 * len(failed) >= 4
+    assert 0.05 < len(failed) / (len(failed) + result.labels) < 0.4
+    assert failed.isdisjoint(structure_key(frame.atoms) for frame in store.frames)
+    assert all("did not converge" in failure.reason for failure in store.failures)
+    assert np.isfinite(result.errors["use_meV_per_A"])
+    assert ase_geomformer.load_potential(result.potential).card is not None
 
 
 def test_other_settings_are_not_resumed(learned: LearnResult) -> None:

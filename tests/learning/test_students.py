@@ -18,7 +18,7 @@ from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.side_by_side import Allowance
 from ase_geomformer.learning.student import Student
 from ase_geomformer.learning.student_settings import StudentSettings
-from ase_geomformer.learning.students import Students
+from ase_geomformer.learning.students import Students, steady_rate
 
 TINY = {"cutoff": 4.0, "num_features": 16, "num_layers": 1, "num_heads": 2, "degrees": [1],
         "num_radial_basis": 8, "energy_width": 8}  # fmt: skip
@@ -57,7 +57,7 @@ def test_fine_tuning_starts_from_the_potential() -> None:
         energy = PotentialCalculator(potential).get_property("energy", frames[0].atoms)
         assert energy == pytest.approx(frames[0].energy, abs=2.0)
     before = [student.potential.get_parameter(moved(student)).clone() for student in found.members]
-    found.train(frames, Allowance(steps=2))
+    found.train(frames, Allowance(steps=2), steady_rate)
     after = [student.potential.get_parameter(moved(student)) for student in found.members]
     assert torch.equal(before[0], before[1])
     assert not torch.equal(after[0], before[0])
