@@ -37,6 +37,7 @@ VERBS = {
     "md": "molecular dynamics",
     "lammps": "molecular dynamics by LAMMPS, on many processes",
     "ipi": "path-integral molecular dynamics by i-PI: quantum nuclei",
+    "analyze": "structure, diffusion, vibrations and transport from a trajectory",
     "replicas": "molecular dynamics of several replicas at once, with replica exchange",
     "relax": "relaxation of a structure and its cell",
     "geomopt": "the same as relax",

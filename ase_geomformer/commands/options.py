@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # What says where a run's files go and how it is shown, not what is computed.
 _NOT_INPUTS = {
     "config", "output", "overwrite", "resume", "progress", "json", "report", "cluster",
-    "figure_format",
+    "figure_format", "db",
 }  # fmt: skip
 # Defaults and texts of the options for what is shown.
 _SHOWN = {
@@ -134,6 +134,14 @@ def add_figure_format(group: Any) -> None:
     )  # fmt: skip
 
 
+def add_database(parser: ArgumentParser) -> None:
+    """An ASE database for the results."""
+    parser.add_argument(
+        "--db", type=str | None, default=None, metavar="FILE",
+        help="Add the results to this ASE database (.db or .json), one row for each structure.",
+    )  # fmt: skip
+
+
 def add_cluster(parser: ArgumentParser) -> None:
     """Where many structures are evaluated."""
     parser.add_argument(
@@ -174,6 +182,10 @@ def check_output(options: Namespace) -> Path | None:
     from ase_geomformer.runs.folder import SETTINGS_FILE, check_folder, check_same
 
     source = source_of(options)
+    if options.get("db") is not None:
+        from ase_geomformer.runs.database import check_database
+
+        check_database(options.db)
     if options.output is None:
         return None
     resume = options.get("resume", False)
@@ -298,6 +310,35 @@ def exit_code(options: Namespace, result: RunResult) -> int:
     if not options.progress:  # or it has been said
         complain(result.problem)
     return 1 if result.problem else 0
+
+
+def to_database(options: Namespace, recipe: str, result: RunResult, calculator: Any) -> None:
+    """Add the structures of a result to the database that the options name, if any.
+
+    Those of a single structure have its name.
+    """
+    if options.get("db") is None:
+        return
+    from dataclasses import replace
+    from pathlib import Path
+
+    from ase_geomformer.machine.files import expanded
+    from ase_geomformer.runs.database import write_database
+    from ase_geomformer.runs.provenance import provenance
+
+    entries = result.entries()
+    if any(not entry.name for entry in entries):
+        _, names = named_structures(options)
+        entries = [replace(entry, name=entry.name or names[-1]) for entry in entries]
+    folder = "" if options.output is None else str(Path(expanded(options.output)).absolute())
+    write_database(options.db, entries, recipe=recipe, run=folder, origin=provenance(calculator))
+
+
+def named_structures(options: Namespace) -> tuple[list[Atoms], list[str]]:
+    """The structures that the options ask for, with a name for each."""
+    from ase_geomformer.runs.structures import read_structures
+
+    return read_structures(options.structure, str(options.index))
 
 
 def structures(options: Namespace) -> list[Atoms]:

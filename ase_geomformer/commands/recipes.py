@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ase_geomformer.commands import options as common
+from ase_geomformer.commands.series import run_series
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -17,7 +18,8 @@ Subject = tuple[Any, dict[str, Any]]
 
 
 def _single(options: Namespace) -> Subject:
-    return common.single_structure(options, "this verb"), {}
+    """One structure; several are a series."""
+    return common.structures(options), {}
 
 
 def _many(options: Namespace) -> Subject:
@@ -100,7 +102,8 @@ class RecipeVerb:
     resumes : bool
         Whether the recipe can resume a run.
     subject : callable
-        What the options give the recipe to work on.
+        What the options give the recipe to work on; several structures for a recipe of one are a
+        series of runs.
     add_more : callable
         Declares further options.
     spreads : bool
@@ -123,6 +126,7 @@ class RecipeVerb:
 
         common.add_input(parser, index=self.index, dtype="float64")
         common.add_output(parser, required=True, resume=self.resumes)
+        common.add_database(parser)
         self.add_more(parser)
         if self.spreads:
             common.add_cluster(parser)
@@ -135,20 +139,26 @@ class RecipeVerb:
 
         common.check_output(options)
         settings = common.settings_of(options, getattr(recipes, self.settings))
-        structures, keywords = self.subject(options)
+        subject, keywords = self.subject(options)
+        recipe = getattr(recipes, self.recipe)
         with common.on_workers(as_evaluator(common.calculator(options)), options) as evaluator:
-            result = getattr(recipes, self.recipe)(
-                structures,
-                evaluator,
-                settings,
-                output=options.output,
-                resume=options.get("resume", False),
-                overwrite=options.overwrite,
-                progress=options.progress,
-                inputs=common.inputs(options),
-                compile_if_long=True,
-                **keywords,
-            )
+            if self.subject is _single and len(subject) > 1:
+                _, names = common.named_structures(options)
+                result = run_series(options, settings, evaluator, subject, names, recipe)
+            else:
+                result = recipe(
+                    subject[0] if self.subject is _single else subject,
+                    evaluator,
+                    settings,
+                    output=options.output,
+                    resume=options.get("resume", False),
+                    overwrite=options.overwrite,
+                    progress=options.progress,
+                    inputs=common.inputs(options),
+                    compile_if_long=True,
+                    **keywords,
+                )
+            common.to_database(options, self.recipe, result, evaluator.calculator)
         return common.exit_code(options, result)
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
     from ase_geomformer.machine.display import Table
+    from ase_geomformer.runs.result import Entry
 
 USAGE = "--potential NAME --structure FILE [OPTION ...]"
 DESCRIPTION = (
@@ -27,20 +28,27 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index=":")
     common.add_output(parser, required=False, shown="json")
+    common.add_database(parser)
 
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
+    from ase_geomformer.runs.database import write_database
     from ase_geomformer.runs.provenance import provenance
 
     folder = common.check_output(options)
-    frames = common.structures(options)
+    frames, names = common.named_structures(options)
     calculator = common.calculator(options)
     results = frame_results(calculator, frames)
     content: dict[str, Any] = results[0] if len(frames) == 1 else {"frames": results}
     if any(result["stress_eV_per_A3"] is None for result in results):
         content = {**content, "note": NO_STRESS}
     content = {**content, "provenance": provenance(calculator)}
+    if options.db is not None:
+        origin = content["provenance"]
+        rows = _entries(frames, names, results)
+        run = "" if folder is None else str(folder.absolute())
+        write_database(options.db, rows, recipe="singlepoint", run=run, origin=origin)
     common.give_results(options, folder, content, lambda: _table(frames, results))
     return 0
 
@@ -81,6 +89,27 @@ def frame_results(calculator: Calculator, frames: list[Atoms]) -> list[dict[str,
         }
         for index, atoms in enumerate(frames)
     ]
+
+
+def _entries(frames: list[Atoms], names: list[str], results: list[dict[str, Any]]) -> list[Entry]:
+    """Rows for a database: structures with their results."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    from ase_geomformer.runs.result import Entry
+
+    found = []
+    for atoms, name, result in zip(frames, names, results, strict=True):
+        copy = atoms.copy()
+        known = {
+            "energy": result["energy_eV"],
+            "forces": result["forces_eV_per_A"],
+            "stress": result["stress_eV_per_A3"],
+        }
+        copy.calc = SinglePointCalculator(
+            copy, **{key: value for key, value in known.items() if value is not None}
+        )
+        found.append(Entry(name, copy, {}))
+    return found
 
 
 def _table(frames: list[Atoms], results: list[dict[str, Any]]) -> Table:

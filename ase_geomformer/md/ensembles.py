@@ -65,6 +65,8 @@ class Ensemble:
     def check(self, atoms: Atoms, settings: MDSettings) -> None:
         """Raise ValueError if a structure with its calculator does not suit the ensemble."""
         constraints.check(atoms, settings.ensemble)
+        if settings.log_stress:
+            _check_stress(atoms)
         if not self.has_barostat:
             return
         name = settings.ensemble
@@ -80,6 +82,19 @@ class Ensemble:
             )
         if settings.barostat == "axes" and name == "npt-mtk":
             barostats.check_axes(atoms, settings)
+
+
+def _check_stress(atoms: Atoms) -> None:
+    """Refuse to log a pressure that there is not."""
+    if "stress" not in atoms.calc.implemented_properties:
+        raise ValueError("log_stress needs a calculator with stress, which this one does not give")
+    if not (atoms.pbc.all() and atoms.cell.rank == 3):
+        raise ValueError(
+            "log_stress needs a structure periodic in three directions; this one has pbc = "
+            f"{atoms.pbc.tolist()}"
+        )
+    if atoms.constraints:
+        raise ValueError("log_stress leaves out the forces of constraints: remove them")
 
 
 def _chain_energy(dynamics: Any) -> float:

@@ -14,6 +14,9 @@ import numpy as np
 from ase_geomformer.machine.bounded import check_free_memory, check_regular
 from ase_geomformer.md.simulation import Simulation
 
+# Columns of the components of the pressure, in Voigt's order.
+PRESSURES = tuple(f"pressure_{name}_GPa" for name in ("xx", "yy", "zz", "yz", "xz", "xy"))
+
 
 class Log:
     """Rows of named numbers, in memory and, with a path, in a CSV file.
@@ -120,6 +123,8 @@ class Recorder(Log):
         if simulation.ensemble.has_barostat:
             row["pressure_GPa"] = simulation.pressure_GPa()
             row["volume_A3"] = float(simulation.atoms.get_volume())
+        if simulation.settings.log_stress:
+            row |= dict(zip(PRESSURES, map(float, simulation.pressure_tensor_GPa()), strict=True))
         return row | self._progress()
 
     def _progress(self) -> dict[str, float]:

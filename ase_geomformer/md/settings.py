@@ -63,6 +63,8 @@ class MDSettings(Shown):
         result suggests a number.
     log_interval : int
         Number of steps between lines of the log.
+    log_stress : bool
+        Log the six components of the pressure (GPa), of which analyze makes the viscosity.
     trajectory_interval : int
         Number of steps between frames of the trajectory.
     trajectory_format : str
@@ -97,6 +99,7 @@ class MDSettings(Shown):
     compressibility_per_GPa: float = ranged(0.05, 0, 1000.0, "1/GPa", above=True)
     equilibration_steps: int = ranged(0, 0, 10**12)
     log_interval: int = ranged(10, 1, 10**12)
+    log_stress: bool = False
     trajectory_interval: int = ranged(10, 1, 10**12)
     trajectory_format: TrajectoryFormat = "traj"
     checkpoint_interval: int = ranged(1000, 1, 10**12)

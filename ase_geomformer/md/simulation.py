@@ -99,6 +99,11 @@ class Simulation:
         stress = self.atoms.get_stress(voigt=False, include_ideal_gas=True)
         return float(-np.trace(stress) / 3.0 / units.GPa)
 
+    def pressure_tensor_GPa(self) -> np.ndarray:
+        """Present pressure as xx, yy, zz, yz, xz, xy (6,), the motion of the atoms included."""
+        stress = self.atoms.get_stress(voigt=True, include_ideal_gas=True)
+        return np.asarray(-stress / units.GPa)
+
     def conserved_energy(self) -> float | None:
         """Energy in eV that exact integration keeps constant; None where there is none."""
         if self.ensemble.conserved is None:

@@ -241,6 +241,11 @@ class RunFolder:
         """Write ``result.json``: the summary, ``extra``, and the provenance."""
         if self.path is not None:
             origin = provenance(calculator, seed=seed, atoms=atoms)
+            self.write_summary(result, origin, **extra)
+
+    def write_summary(self, result: RunResult, origin: Mapping[str, Any], **extra: Any) -> None:
+        """Write ``result.json`` of a run whose provenance is given."""
+        if self.path is not None:
             write_result(self.path, {**result.summary(), **extra, "provenance": origin})
             release(self.path)
 

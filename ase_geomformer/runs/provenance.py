@@ -24,6 +24,7 @@ PACKAGES = (
     "lightning",
     "dftd3",
     "dftd4",
+    "stacie",
 )
 
 
@@ -50,6 +51,24 @@ def provenance(calculator: Any, *, seed: int | None = None, atoms: Any = None) -
         "dtype": calculator.parameters.get("dtype"),
         **_arithmetic(),
         "seed": seed,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "command": shlex.join(sys.argv),
+    }
+
+
+def provenance_of_files(source: str, made: Any) -> dict[str, Any]:
+    """What made a result that is read from the files of another run, without a potential.
+
+    Parameters
+    ----------
+    source : str
+        Where the files are.
+    made : mapping or None
+        Provenance of that run, if it is known.
+    """
+    return {
+        "source": source,
+        "source_provenance": made,
         "versions": {"python": platform.python_version(), **_versions()},
         "command": shlex.join(sys.argv),
     }

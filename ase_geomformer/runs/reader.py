@@ -16,6 +16,8 @@ from ase_geomformer.runs.extxyz import warn_if_marked
 
 # Symbols of hydrogen's isotopes with their masses in amu (CODATA 2018).
 ISOTOPES = {"D": 2.014101777844, "T": 3.01604928132}
+# Files of ASE's databases.
+DATABASES = (".db", ".json")
 # A site that is occupied to less than this is disordered.
 _FULL = 0.999
 
@@ -40,6 +42,8 @@ def read_atoms(file: Path, index: str) -> list[Atoms]:
     """
     from ase.io import read, string2index
 
+    if file.suffix in DATABASES:
+        return _read_rows(file, index)
     try:
         found: Any = read(file, index=index)
     except KeyError as error:
@@ -55,6 +59,28 @@ def read_atoms(file: Path, index: str) -> list[Atoms]:
     for atoms in frames:
         check_order(atoms)
         warn_if_marked(atoms, file)
+    return frames
+
+
+def _read_rows(file: Path, index: str) -> list[Atoms]:
+    """Rows of an ASE database by their places or by a query, with what they are called."""
+    from ase.db import connect
+    from ase.io import string2index
+
+    try:
+        chosen: Any = string2index(index)
+    except ValueError:
+        chosen = index
+    if isinstance(chosen, str):
+        rows = list(connect(file).select(chosen))
+    else:
+        rows = list(connect(file).select())
+        rows = rows[chosen] if isinstance(chosen, slice) else [rows[chosen]]
+    frames = []
+    for row in rows:
+        atoms: Atoms = row.toatoms()
+        atoms.info.update(row.key_value_pairs)
+        frames.append(atoms)
     return frames
 
 

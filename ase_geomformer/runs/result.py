@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
+
 from ase_geomformer.machine.notebook import table_html
 
 # A line of the table that a user sees: name, value and unit.
@@ -20,6 +22,15 @@ class Listing:
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A structure of a result, with its name and numbers, as a database keeps it."""
+
+    name: str
+    atoms: Atoms
+    numbers: dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,6 +68,11 @@ class RunResult:
         """The table, as Jupyter shows it."""
         rows = [*self.rows(), ("wall time", f"{self.wall_time:.1f}", "s")]
         return table_html(self.problem or self.reason, rows)
+
+    def entries(self) -> list[Entry]:
+        """The structures of the result for a database: the last one, unless a result has more."""
+        atoms = getattr(self, "atoms", None)
+        return [Entry("", atoms, self.summary())] if isinstance(atoms, Atoms) else []
 
     def listing(self) -> Listing | None:
         """A further table, shown before that of the rows; None for none."""

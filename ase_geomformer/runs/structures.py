@@ -25,11 +25,12 @@ def read_structures(source: StructureSource, index: str = ":") -> tuple[list[Ato
         A folder, whose files are read in the order of their names, or a file in any format that
         ASE reads, an ASE database or a list.
     index : str
-        Frames of each file, as in ase.io.read.
+        Frames of each file, as in ase.io.read; of a database also a query, such as "natoms<9".
 
     Returns
     -------
     list of ase.Atoms, list of str
+        Names are those in ``info["name"]`` (of a database the key ``name``), or file and frame.
 
     Raises
     ------
@@ -42,7 +43,9 @@ def read_structures(source: StructureSource, index: str = ":") -> tuple[list[Ato
         given = list(source)
         if not given:
             raise ValueError("the list of structures is empty")
-        return given, [f"structure {i} ({atoms.symbols})" for i, atoms in enumerate(given)]
+        return given, [
+            _name(atoms) or f"structure {i} ({atoms.symbols})" for i, atoms in enumerate(given)
+        ]
     path = expanded(source)
     if not path.exists():
         raise FileNotFoundError(f"there is no structure file or folder {str(source)!r}")
@@ -53,7 +56,10 @@ def read_structures(source: StructureSource, index: str = ":") -> tuple[list[Ato
         frames = _read(file, index)
         structures += frames
         several = len(frames) > 1
-        names += [f"{file.name}:{i}" if several else file.name for i in range(len(frames))]
+        names += [
+            _name(atoms) or (f"{file.name}:{i}" if several else file.name)
+            for i, atoms in enumerate(frames)
+        ]
     if not structures:
         raise ValueError(f"there are no structures with index {index!r} in {str(source)!r}")
     return structures, names
@@ -91,6 +97,12 @@ def as_structure(source: StructureLike) -> Atoms:
     if not isinstance(source, str | os.PathLike):
         raise TypeError(f"give a structure or the path of its file, not {type(source).__name__}")
     return read_structures(source, "-1")[0][-1]
+
+
+def _name(atoms: Atoms) -> str:
+    """The name that a structure has of its own; empty if it has none."""
+    name = atoms.info.get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _files(folder: Path) -> list[Path]:

@@ -24,9 +24,12 @@ from ase_geomformer.engines.ipi.settings import PathIntegralSettings
 from ase_geomformer.infrared import spectrum
 from ase_geomformer.learning import figures as learning
 from ase_geomformer.md import figure as md
+from ase_geomformer.md.analysis import figure as analysis
+from ase_geomformer.md.analysis.bonds import Bonds, Distribution
 from ase_geomformer.md.analysis.diffusion import MSD
 from ase_geomformer.md.analysis.dipole import DipoleSpectrum
 from ase_geomformer.md.analysis.rdf import RDF
+from ase_geomformer.md.analysis.transport import GreenKubo
 from ase_geomformer.md.analysis.vibrations import VACF
 from ase_geomformer.md.replicas import figure as replicas
 from ase_geomformer.md.settings import MDSettings
@@ -71,6 +74,17 @@ def samples(folder: Path) -> dict[str, Callable[[], Figure]]:
         "md.analysis.diffusion.MSD.plot": _msd().plot,
         "md.analysis.vibrations.VACF.plot": _vacf().plot,
         "md.analysis.dipole.DipoleSpectrum.plot": _dipole().plot,
+        "md.analysis.figure.radial": lambda: analysis.radial(
+            dict.fromkeys(("H-H", "H-O", "O-O", "Na-O"), _rdf())
+        ),
+        "md.analysis.figure.bonded": lambda: analysis.bonded(_bonds()),
+        "md.analysis.figure.displacement": lambda: analysis.displacement(
+            dict.fromkeys(("all", "H", "O"), _msd())
+        ),
+        "md.analysis.figure.spectra": lambda: analysis.spectra(
+            dict.fromkeys(("all", "H", "O"), _vacf())
+        ),
+        "md.analysis.figure.integral": lambda: analysis.integral("viscosity", _green_kubo()),
         "infrared.spectrum.plot": lambda: spectrum.plot(*_infrared(), "paracetamol, harmonic"),
         "recipes.elasticity.figure.plot": lambda: elasticity.plot(*_elastic()),
         "recipes.equation_of_state.figure.plot": lambda: equation_of_state.plot(_eos()),
@@ -167,6 +181,24 @@ def _vacf() -> Any:
     wavenumber = np.linspace(0.0, 4000.0, 400)
     density = np.exp(-(((wavenumber - 1500.0) / 300.0) ** 2))
     return VACF(np.arange(400.0), np.cos(np.arange(400.0)), wavenumber, density)
+
+
+def _bonds() -> Bonds:
+    r, angle = np.linspace(0.9, 1.05, 100), np.linspace(0.0, 180.0, 100)
+    return Bonds(
+        {"H-O": Distribution(r, 20.0 * np.exp(-(((r - 0.97) / 0.03) ** 2)), 0.97, 0.02, 128.0)},
+        {
+            "H-O-H": Distribution(
+                angle, 0.08 * np.exp(-(((angle - 105.0) / 5.0) ** 2)), 105.0, 4.0, 64.0
+            )
+        },
+    )
+
+
+def _green_kubo() -> GreenKubo:
+    time = np.linspace(0.0, 5.0, 200)
+    running = 0.89 * (1.0 - np.exp(-time / 0.4))
+    return GreenKubo(0.893, 0.041, "mPa s", time, running, 0.02 * time)
 
 
 def _dipole() -> Any:
@@ -268,7 +300,7 @@ def _vacancies() -> Any:
 
 def _cohesion(count: int) -> Any:
     return Sample(
-        entries=[
+        cohesions=[
             Sample(name=f"structures.extxyz:{i}", cohesive_energy_eV=3.0 + RNG.random())
             for i in range(count)
         ]

@@ -40,6 +40,18 @@ class RDF:
     g: np.ndarray | None
     coordination: np.ndarray
 
+    @property
+    def shell(self) -> tuple[float, float, float]:
+        """Distances of the first maximum and the minimum after it, Å, and the neighbours up to it.
+
+        The maximum is the highest; the minimum the lowest up to 1.9 times its distance.
+        """
+        curve = self.density if self.g is None else self.g
+        top = int(curve.argmax())
+        beyond = int(np.searchsorted(self.distance, 1.9 * self.distance[top]))
+        low = top + int(curve[top : max(beyond, top + 1)].argmin())
+        return float(self.distance[top]), float(self.distance[low]), float(self.coordination[low])
+
     @drawing
     def plot(self) -> Figure:
         """g(r), or the density without one, as a figure apart from pyplot's."""

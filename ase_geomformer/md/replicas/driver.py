@@ -254,6 +254,7 @@ def _exchange(
 def _calculator(evaluate: Evaluator, settings: MDSettings) -> ReplicaCalculator:
     known = evaluate.calculator.implemented_properties
     wanted = ["energy", "forces", *({"free_energy", *SPREADS} & set(known))]
-    if ENSEMBLES[settings.ensemble].has_barostat and "stress" in known:
+    needed = ENSEMBLES[settings.ensemble].has_barostat or settings.log_stress
+    if needed and "stress" in known:
         wanted.append("stress")
     return ReplicaCalculator(evaluate, wanted)

@@ -8,7 +8,7 @@ from typing import Any
 from ase import Atoms
 
 from ase_geomformer.recipes.adsorbates.sites import Site
-from ase_geomformer.runs.result import Listing, RecipeResult, Row
+from ase_geomformer.runs.result import Entry, Listing, RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +89,21 @@ class AdsorptionResult(RecipeResult):
                 for one in self.adsorbed
             ],
         }
+
+    def entries(self) -> list[Entry]:
+        return [
+            Entry(
+                one.site.name,
+                one.atoms,
+                {
+                    "adsorption_energy_eV": one.adsorption_energy_eV,
+                    "height_A": one.height_A,
+                    "converged": not one.problem,
+                    "ends_at": one.ends_at,
+                },
+            )
+            for one in self.adsorbed
+        ]
 
     def listing(self) -> Listing:
         rows = tuple(

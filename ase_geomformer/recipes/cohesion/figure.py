@@ -17,7 +17,7 @@ _NAMED, _LETTERS = 20, 22
 @drawing
 def plot(result: CohesiveResult) -> Figure:
     """Cohesive energy of each structure, the most strongly bound one above."""
-    entries = sorted(result.entries, key=lambda one: one.cohesive_energy_eV)
+    entries = sorted(result.cohesions, key=lambda one: one.cohesive_energy_eV)
     energies = [one.cohesive_energy_eV for one in entries]
     places = range(len(entries))
     named = len(entries) <= _NAMED

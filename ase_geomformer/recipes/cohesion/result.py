@@ -7,7 +7,7 @@ from typing import Any
 
 from ase import Atoms
 
-from ase_geomformer.runs.result import Listing, RecipeResult, Row
+from ase_geomformer.runs.result import Entry, Listing, RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class CohesiveResult(RecipeResult):
 
     Attributes
     ----------
-    entries : list of Cohesion
+    cohesions : list of Cohesion
         In the order of the structures.
     atom_energies_eV : dict of str to float
         Energy of an isolated atom of each element.
@@ -45,14 +45,14 @@ class CohesiveResult(RecipeResult):
         Where these come from: given, calculator or extrapolation.
     """
 
-    entries: list[Cohesion]
+    cohesions: list[Cohesion]
     atom_energies_eV: dict[str, float]
     atom_energies_from: str
 
     @property
     def cohesive_energy_eV(self) -> float:
         """By atom, of the most strongly bound structure."""
-        return max(one.cohesive_energy_eV for one in self.entries)
+        return max(one.cohesive_energy_eV for one in self.cohesions)
 
     def summary(self) -> dict[str, Any]:
         return {
@@ -67,9 +67,23 @@ class CohesiveResult(RecipeResult):
                     "cohesive_energy_eV_per_atom": one.cohesive_energy_eV,
                     "problem": one.problem or None,
                 }
-                for one in self.entries
+                for one in self.cohesions
             ],
         }
+
+    def entries(self) -> list[Entry]:
+        return [
+            Entry(
+                one.name,
+                one.atoms,
+                {
+                    "cohesive_energy_eV_per_atom": one.cohesive_energy_eV,
+                    "converged": not one.problem,
+                    "atom_energies_from": self.atom_energies_from,
+                },
+            )
+            for one in self.cohesions
+        ]
 
     def listing(self) -> Listing:
         rows = tuple(
@@ -79,7 +93,7 @@ class CohesiveResult(RecipeResult):
                 f"{one.cohesive_energy_eV:.4f}",
                 one.problem,
             )
-            for one in self.entries
+            for one in self.cohesions
         )
         return Listing(("structure", "formula", "cohesion (eV/atom)", ""), rows)
 

@@ -79,19 +79,19 @@ def cohesive(
             for number, found in relax_batch(starts, run.evaluator, how, left):
                 store.add(number, found)
                 advance(len(store.finished))
-    entries = [
+    cohesions = [
         _entry(name, store.finished[number], energies, settings)
         for number, name in enumerate(names)
     ]
-    problems = [f"{one.name}: {one.problem}" for one in entries if one.problem]
-    fine = f"{len(entries)} structures, energies of isolated atoms: {source}"
+    problems = [f"{one.name}: {one.problem}" for one in cohesions if one.problem]
+    fine = f"{len(cohesions)} structures, energies of isolated atoms: {source}"
     result = CohesiveResult(
         **run.outcome(not problems, "; ".join(problems) or fine),
-        entries=entries,
+        cohesions=cohesions,
         atom_energies_eV=energies,
         atom_energies_from=source,
     )
-    folder.save_atoms(FINAL_FILE, [one.atoms for one in entries])
+    folder.save_atoms(FINAL_FILE, [one.atoms for one in cohesions])
     folder.save_figure(FIGURE_FILE, lambda: figure.plot(result))
     return run.finish(result, "Cohesive energies")
 

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.utils.forcecurve import ForceFit, fit_raw
 
 from ase_geomformer.recipes.transition_state.refinement import Saddle
-from ase_geomformer.runs.result import RecipeResult, Row
+from ase_geomformer.runs.result import Entry, RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -104,6 +104,16 @@ class NEBResult(RecipeResult):
             "band_evaluations": self.evaluations,
         }
         return found | ({} if self.saddle is None else {"saddle": _saddle(self.saddle)})
+
+    def entries(self) -> list[Entry]:
+        shared = {"converged": self.converged}
+        found = [
+            Entry(f"image {place}", image, {**shared, "image": place})
+            for place, image in enumerate(self.images)
+        ]
+        if self.saddle is not None:
+            found.append(Entry("saddle point", self.saddle.atoms, self.summary()))
+        return found
 
     def rows(self) -> list[Row]:
         rows = [

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.recipes.transition_state.refinement import Saddle
-from ase_geomformer.runs.result import RecipeResult, Row
+from ase_geomformer.runs.result import Entry, RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -84,6 +84,13 @@ class IRCResult(RecipeResult):
             "coordinate_A_sqrt_amu": self.coordinate,
             "energies_above_saddle_eV": self.energies,
         }
+
+    def entries(self) -> list[Entry]:
+        found = [
+            Entry(f"end {place + 1}", atoms, {"converged": self.converged})
+            for place, atoms in enumerate(self.ends)
+        ]
+        return [Entry("saddle point", self.saddle.atoms, self.summary()), *found]
 
     def rows(self) -> list[Row]:
         return [

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from ase_geomformer.runs.result import RecipeResult, Row
+from ase_geomformer.runs.result import Entry, RecipeResult, Row
 
 # Damaged structures that the table at the end names.
 _DAMAGED_SHOWN = 20
@@ -47,6 +47,12 @@ class RelaxManyResult(RecipeResult):
                 for name, result in zip(self.names, self.results, strict=True)
             ],
         }
+
+    def entries(self) -> list[Entry]:
+        return [
+            Entry(name, result.atoms, result.summary())
+            for name, result in zip(self.names, self.results, strict=True)
+        ]
 
     def rows(self) -> list[Row]:
         steps = [result.steps for result in self.results]

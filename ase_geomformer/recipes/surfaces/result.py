@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.recipes.surfaces.slabs import Cut
-from ase_geomformer.runs.result import Listing, RecipeResult, Row
+from ase_geomformer.runs.result import Entry, Listing, RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +103,21 @@ class SurfaceResult(RecipeResult):
                 for one in self.terminations
             ],
         }
+
+    def entries(self) -> list[Entry]:
+        return [
+            Entry(
+                one.cut.name,
+                one.slabs[-1],
+                {
+                    "surface_energy_J_per_m2": one.energy_J_per_m2,
+                    "converged": one.converged,
+                    "polar": one.cut.polar,
+                    "miller": self.miller,
+                },
+            )
+            for one in self.terminations
+        ]
 
     def listing(self) -> Listing:
         rows = tuple(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from ase_geomformer.runs.result import Listing, RecipeResult, Row
+from ase_geomformer.runs.result import Entry, Listing, RecipeResult, Row
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +103,20 @@ class VacancyResult(RecipeResult):
                 for one in self.vacancies
             ],
         }
+
+    def entries(self) -> list[Entry]:
+        return [
+            Entry(
+                f"{one.element} ({one.site})",
+                one.structures[-1],
+                {
+                    "formation_energy_eV": one.energy_eV,
+                    "removal_energy_eV": one.removal_energies_eV[-1],
+                    "converged": one.converged,
+                },
+            )
+            for one in self.vacancies
+        ]
 
     def listing(self) -> Listing:
         rows = tuple(
