@@ -16,8 +16,8 @@ from ase_geomformer.settings.shown import Shown
 
 
 @dataclass(frozen=True)
-class VibrationsSettings(Shown):
-    """Settings of vibrations and thermochemistry.
+class HessianSettings(Shown):
+    """Settings of the Hessian of the energy, from which vibrations follow.
 
     Attributes
     ----------
@@ -26,6 +26,21 @@ class VibrationsSettings(Shown):
         calculator) or auto: exact where possible.
     step_A : float
         Displacement of the finite differences (Å).
+    """
+
+    hessian: HessianMethod = "auto"
+    step_A: float = ranged(STEP, 1e-5, 0.5, "Å")
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+
+@dataclass(frozen=True)
+class VibrationsSettings(HessianSettings):
+    """Settings of vibrations and thermochemistry.
+
+    Attributes
+    ----------
     relax : bool
         Relax the atoms first, in a fixed cell.
     fmax : float
@@ -59,10 +74,12 @@ class VibrationsSettings(Shown):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    HessianSettings : all other settings.
     """
 
-    hessian: HessianMethod = "auto"
-    step_A: float = ranged(STEP, 1e-5, 0.5, "Å")
     relax: bool = False
     fmax: float = ranged(1e-3, 0, 1e9, "eV/Å", above=True)
     relax_steps: int = ranged(500, 0, 10**9)
@@ -78,7 +95,7 @@ class VibrationsSettings(Shown):
     mode_frames: int = ranged(16, 0, 1000)
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         require(
             self, self.table_end_K >= self.table_start_K, "table_end_K", "at least table_start_K"
         )

@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ase_geomformer.hessian import STEP
 from ase_geomformer.recipes.interpolation import Interpolation
-from ase_geomformer.recipes.modes.derivatives import HessianMethod
-from ase_geomformer.settings.checks import check_settings
+from ase_geomformer.recipes.transition_state.settings import RefinementSettings
 from ase_geomformer.settings.ranges import ranged
 from ase_geomformer.settings.renamed import renamed
-from ase_geomformer.settings.shown import Shown
 
 BandOptimizer = Literal["fire", "ode"]
 
 
 @renamed(relax_ends="relax")
 @dataclass(frozen=True)
-class NEBSettings(Shown):
+class NEBSettings(RefinementSettings):
     """Settings of a nudged elastic band.
 
     Attributes
@@ -46,18 +43,8 @@ class NEBSettings(Shown):
         Maximum number of steps.
     optimizer : str
         fire (robust) or ode (adaptive steps, ASE's NEBOptimizer).
-    refine : bool
-        Refine the highest image to the saddle point with its Hessian.
-    saddle_fmax : float
-        Force convergence threshold of the refined saddle point (eV/Å).
-    saddle_steps : int
-        Maximum number of steps of the refinement.
     vibrational_check : bool
         Check that the saddle point has exactly one imaginary mode.
-    hessian : str
-        exact, finite-difference, or auto: exact where possible.
-    step_A : float
-        Displacement of the finite differences (Å).
     checkpoint_interval : int
         Number of steps between checkpoints (images.traj), from which a run resumes.
 
@@ -65,6 +52,10 @@ class NEBSettings(Shown):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    RefinementSettings, HessianSettings : all other settings.
     """
 
     # Two ends and one between.
@@ -79,13 +70,8 @@ class NEBSettings(Shown):
     fmax: float = ranged(0.03, 0, 1e9, "eV/Å", above=True)
     steps: int = ranged(500, 0, 10**9)
     optimizer: BandOptimizer = "fire"
-    refine: bool = True
-    saddle_fmax: float = ranged(1e-3, 0, 1e9, "eV/Å", above=True)
-    saddle_steps: int = ranged(30, 0, 10**9)
     vibrational_check: bool = True
-    hessian: HessianMethod = "auto"
-    step_A: float = ranged(STEP, 1e-5, 0.5, "Å")
     checkpoint_interval: int = ranged(10, 1, 10**9)
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()

@@ -5,17 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ase_geomformer.hessian import STEP
-from ase_geomformer.recipes.modes.derivatives import HessianMethod
-from ase_geomformer.settings.checks import check_settings, require
+from ase_geomformer.recipes.modes.settings import HessianSettings
+from ase_geomformer.settings.checks import require
 from ase_geomformer.settings.ranges import ranged
-from ase_geomformer.settings.shown import Shown
 
 SearchMethod = Literal["auto", "hessian", "dimer"]
 
 
 @dataclass(frozen=True)
-class SaddleSettings(Shown):
+class RefinementSettings(HessianSettings):
+    """Settings of the refinement of a structure to the saddle point next to it.
+
+    Attributes
+    ----------
+    refine : bool
+        Refine the structure to the saddle point with its Hessian.
+    saddle_fmax : float
+        Force convergence threshold of the saddle point (eV/Å).
+    saddle_steps : int
+        Maximum number of steps of the refinement.
+
+    See Also
+    --------
+    HessianSettings : all other settings.
+    """
+
+    refine: bool = True
+    saddle_fmax: float = ranged(1e-3, 0, 1e9, "eV/Å", above=True)
+    saddle_steps: int = ranged(30, 0, 10**9)
+
+
+@dataclass(frozen=True)
+class SaddleSettings(HessianSettings):
     """Settings of the search for a transition state from one structure.
 
     Attributes
@@ -36,10 +57,6 @@ class SaddleSettings(Shown):
         Maximum displacement of an atom per step (Å).
     vibrational_check : bool
         Check that the saddle point has exactly one imaginary mode.
-    hessian : str
-        exact, finite-difference, or auto: exact where possible.
-    step_A : float
-        Displacement of the finite differences (Å).
     checkpoint_interval : int
         Number of steps between checkpoints (search.npz), from which a run resumes.
 
@@ -47,6 +64,10 @@ class SaddleSettings(Shown):
     ------
     ValueError
         If a value is out of range.
+
+    See Also
+    --------
+    HessianSettings : all other settings.
     """
 
     method: SearchMethod = "auto"
@@ -56,10 +77,8 @@ class SaddleSettings(Shown):
     steps: int = ranged(200, 0, 10**9)
     maxstep_A: float = ranged(0.1, 1e-4, 1, "Å")
     vibrational_check: bool = True
-    hessian: HessianMethod = "auto"
-    step_A: float = ranged(STEP, 1e-5, 0.5, "Å")
     checkpoint_interval: int = ranged(5, 1, 10**9)
 
     def __post_init__(self) -> None:
-        check_settings(self)
+        super().__post_init__()
         require(self, self.displacement_A != 0, "displacement_A", "other than zero")
