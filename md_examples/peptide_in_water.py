@@ -140,7 +140,7 @@ edges = np.linspace(0.0, 0.5 * min(frames[0].cell.lengths()), 61)
 for element in ("O", "H"):
     values = distribution(frames, element, edges)
     around.plot(0.5 * (edges[1:] + edges[:-1]), values, label=f"{element} of water")
-around.set(xlabel="distance from oxygen of the peptide (Å)", ylabel="g(r)", xlim=(1.0, edges[-1]))
+around.set(xlabel="distance from peptide oxygen (Å)", ylabel="g(r)", xlim=(1.0, edges[-1]))
 around.legend(frameon=False)
 figure.savefig(options.output / "peptide_in_water.png", dpi=160)
 print(f"look at {options.output / 'peptide_in_water.png'}")
