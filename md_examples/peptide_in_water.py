@@ -50,7 +50,8 @@ def volume(atoms: Atoms, density: float) -> float:
 def solvated(solute: Atoms, edge: float) -> Atoms:
     """The solute in the middle of a cube of randomly turned molecules of water."""
     random = np.random.default_rng(1)
-    box = Atoms(solute.symbols, solute.positions, cell=[edge] * 3, pbc=True)
+    charge = {"charge": solute.info.get("charge", 0)}
+    box = Atoms(solute.symbols, solute.positions, cell=[edge] * 3, pbc=True, info=charge)
     box.translate(0.5 * edge - box.get_center_of_mass())
     of_one = volume(molecule("H2O"), WATER_DENSITY)
     wanted = round((edge**3 - volume(solute, SOLUTE_DENSITY)) / of_one)

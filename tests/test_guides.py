@@ -143,9 +143,13 @@ def test_binding_energy(guide: Guide) -> None:
         assert 0.0 < deformation < 0.3
 
 
-def test_peptide_in_water(guide: Guide) -> None:
+def test_peptide_in_water(guide: Guide, root: Path, tmp_path: Path) -> None:
+    peptide = read(root / "examples" / "structures" / "alanine_dipeptide.xyz")
+    peptide.info["charge"] = 1
+    peptide.write(tmp_path / "peptide.extxyz")
     arguments = ("--box", "9", "--relax_steps", "2", "--steps", "20")
-    said, output = guide.run("peptide_in_water.py", *arguments)
+    structure = ("--structure", str(tmp_path / "peptide.extxyz"))
+    said, output = guide.run("peptide_in_water.py", *arguments, *structure)
     assert re.search(r"C6H12N2O2 with \d+ molecules of water: \d+ atoms", said)
     (density,) = numbers(r"density (\d+\.\d+) ±", said)
     assert 0.6 < density < 1.3  # that of the start, from which 10 fs do not lead far
@@ -153,6 +157,7 @@ def test_peptide_in_water(guide: Guide) -> None:
     frames = read(output / "md" / "trajectory.traj", index=":")
     assert len(frames) == 2
     assert frames[0].pbc.all()
+    assert frames[0].info["charge"] == 1
     assert frames[1].get_volume() != frames[0].get_volume()
 
 
