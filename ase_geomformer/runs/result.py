@@ -51,6 +51,16 @@ class RunResult:
     wall_time: float
     output: Path | None = None
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        # Dataclasses would list every array and structure instead.
+        cls.__repr__ = RunResult.__repr__  # type: ignore[method-assign]
+
+    def __repr__(self) -> str:
+        """The table of the run's end, in one line."""
+        rows = (f"{name} {value} {unit}".rstrip() for name, value, unit in self.rows())
+        return f"<{type(self).__name__}: {'; '.join([self.problem or self.reason, *rows])}>"
+
     @property
     def problem(self) -> str:
         """What is wrong, in one line; empty if nothing is."""
