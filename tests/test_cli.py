@@ -131,7 +131,7 @@ def options_of(verb: str) -> dict[str, argparse.Action]:
 @pytest.mark.parametrize("verb", VERBS)
 def test_verbs_that_evaluate_take_every_setting_of_the_calculator(verb: str) -> None:
     others = {"models", "data", "cache", "train", "finetune", "convert", "report"}
-    others |= {"learn", "label", "sample", "select", "completion"}
+    others |= {"learn", "label", "sample", "select", "completion", "analyze"}
     missing = {field.name for field in fields(CalculatorSettings)} - options_of(verb).keys()
     assert not missing or verb in others
 
