@@ -26,10 +26,10 @@ demo: $(STAMP)  ## 1 ps of molecular dynamics of ethanol with the shipped potent
 	@$(QUIET_THREADS) $(BIN)/python md_examples/ethanol_nvt.py --compile
 
 test: $(STAMP)  ## run the tests
-	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: lint  ## style, types, imports and a quick selection of tests: a minute on two cores
-	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 -m quick $(ARGS)
+	@$(QUIET_THREADS) $(BIN)/python -m pytest -n 2 --dist worksteal -m quick $(ARGS)
 
 fuzz: $(STAMP)  ## random damage to potentials and structures, and kills at every file operation
 	@$(QUIET_THREADS) $(BIN)/python benchmarks/fuzz.py --seconds 600 $(ARGS)
@@ -69,7 +69,7 @@ lowest:  ## run the tests with the lowest versions that setup.cfg allows
 	@build/lowest/bin/python -m pip install --quiet uv
 	@build/lowest/bin/uv pip install --quiet --python build/lowest/bin/python \
 		--resolution lowest-direct --editable ".[test]"
-	@$(QUIET_THREADS) build/lowest/bin/python -m pytest -n 2 $(ARGS)
+	@$(QUIET_THREADS) build/lowest/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # --clear: an environment left by another interpreter is not mixed with the new one.
 $(STAMP): setup.cfg pyproject.toml constraints.txt

@@ -37,7 +37,7 @@ from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
 from ase_geomformer.runs.style import save_figure
-from ase_geomformer.runtime.memory_model import PeakMemory
+from ase_geomformer.runtime.memory_model import GraphSize, PeakMemory
 
 
 def main() -> None:
@@ -62,11 +62,14 @@ def main() -> None:
     )
     if options.compile and calculator.prepared.ready() == "plain":
         raise SystemExit("the potential could not be compiled")
+    before = resident_bytes()
     symbol = "Si" if options.potential is None else calculator.potential.symbols[0]
     rows = [
         row
         for repeats in options.repeats
-        for row in measure(calculator, crystal(symbol, repeats), options.rounds, options.threads)
+        for row in measure(
+            calculator, crystal(symbol, repeats), options.rounds, options.threads, before
+        )
     ]
     title = f"Energy, forces and stress of {symbol} by {options.potential or 'random weights'}"
     show(rows, title)
@@ -78,17 +81,16 @@ def main() -> None:
 
 
 def measure(
-    calculator: PotentialCalculator, atoms: Atoms, rounds: int, threads: list[int]
+    calculator: PotentialCalculator, atoms: Atoms, rounds: int, threads: list[int], before: int
 ) -> list[dict[str, Any]]:
     """One size: a full step of the calculator, and what evaluating its graph takes at most.
 
-    What compiled code allocates is seen in resident memory only, which never shrinks: sizes must
-    grow.
+    What compiled code allocates is seen in resident memory only, as what it has grown by since
+    ``before`` (bytes). It never shrinks: sizes must grow.
     """
     model = calculator.potential
     graph = AtomGraph.from_atoms(atoms, model.cutoff, dtype=model.dtype)
     if calculator.prepared.is_compiled:
-        before = resident_bytes()
         calculator.prepared(graph, ("energy", "forces"))
         peak = resident_bytes() - before
     else:
@@ -106,7 +108,10 @@ def measure(
 
     times = in_turns({str(number): stepper(number) for number in threads}, rounds)
     size = {"atoms": len(atoms), "edges": graph.num_edges, "peak_MB": peak / 1e6}
-    size["predicted_MB"] = calculator.prepared.memory.predicted_bytes(graph) / 1e6
+    needed = calculator.prepared.memory.model(
+        GraphSize.of(graph), compiled=calculator.prepared.is_compiled
+    )
+    size["predicted_MB"] = needed / 1e6
     return [{**size, "threads": number, **times[str(number)]} for number in threads]
 
 

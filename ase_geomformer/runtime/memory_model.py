@@ -22,6 +22,10 @@ from ase_geomformer.potential import Potential
 # that is kept. Resident memory grew by 1.3 to 1.4 times the tensors counted, and by up to 1.7 times
 # where freed memory is kept (1728 to 2048 atoms of silicon, float32, a CPU).
 OVERHEAD = 1.7
+# The same for compiled code, which keeps less: resident memory grew by 0.5 to 0.85 times the
+# tensors counted without it (4000 to 8000 atoms of copper and silicon, all three architectures;
+# benchmarks/scaling.py --compile).
+OVERHEAD_COMPILED = 1.0
 
 
 class GraphSize(NamedTuple):
@@ -127,10 +131,11 @@ class MemoryModel:
         self.potential = potential
         self._shares: dict[float, tuple[float, float, float]] = {}
 
-    def __call__(self, size: GraphSize) -> float:
+    def __call__(self, size: GraphSize, *, compiled: bool = False) -> float:
         """Bytes that evaluating a graph of this size takes at its peak, besides the weights."""
         shares = self.bytes_per_item(size.num_edges)
-        return OVERHEAD * sum(number * share for number, share in zip(size, shares, strict=True))
+        overhead = OVERHEAD_COMPILED if compiled else OVERHEAD
+        return overhead * sum(number * share for number, share in zip(size, shares, strict=True))
 
     def bytes_per_item(self, num_edges: int) -> tuple[float, float, float]:
         """Measured bytes per atom, edge and far pair, in graphs of about that many edges."""
@@ -210,11 +215,18 @@ class MemoryGuard:
         self.model = MemoryModel(potential)
         self._passed = 0.0
 
-    def check(self, size: GraphSize) -> None:
-        """Raise ValueError if evaluating a graph of this size needs more memory than is free."""
+    def check(self, size: GraphSize, *, compiled: bool = False) -> None:
+        """Raise ValueError if evaluating a graph of this size needs more memory than is free.
+
+        Parameters
+        ----------
+        size : GraphSize
+        compiled : bool
+            Whether compiled code evaluates it, which needs less.
+        """
         if sum(size) <= self.SMALL:
             return
-        needed = self.model(size)
+        needed = self.model(size, compiled=compiled)
         # What has been evaluated once can be evaluated again.
         if needed <= self._passed:
             return

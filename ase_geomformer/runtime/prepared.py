@@ -131,7 +131,9 @@ class PreparedPotential:
         if self.settings.keep_memory and graph.edge_vectors.is_cpu:
             keep_freed_memory()
         with self._lock:
-            self.memory.check(GraphSize.of(graph))
+            self.memory.check(
+                GraphSize.of(graph), compiled=isinstance(self._ready_function(), Artifact)
+            )
             with threads_worth(graph):
                 return self.function(graph, names)
 

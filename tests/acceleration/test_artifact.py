@@ -151,3 +151,18 @@ def test_features_are_of_the_structure_that_is_evaluated(
     torch.testing.assert_close(features, atom_features(small, graph), rtol=1e-10, atol=1e-11)
     forces = small(graph, ("forces",))["forces"]
     np.testing.assert_allclose(results["forces"], forces.numpy(), atol=1e-11)
+
+
+def test_structures_that_only_compiled_code_has_the_memory_for(
+    artifact: Artifact, small: Potential, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs less, and is not refused what the potential itself would be."""
+    graph = graph_of(STRUCTURES["large crystal"].repeat((2, 2, 2)), small)
+    prepared = PreparedPotential(small, CalculatorSettings(device="cpu", dtype="float64"))
+    size = GraphSize.of(graph)
+    free = (prepared.memory.model(size) + prepared.memory.model(size, compiled=True)) / 2
+    monkeypatch.setattr("ase_geomformer.runtime.memory_model.free_memory", lambda device: free)
+    with pytest.raises(ValueError, match="GB are free"):
+        prepared(graph, ("forces",))
+    prepared.function = artifact
+    assert_same(prepared(graph, ("forces",)), small(graph, ("forces",)))
