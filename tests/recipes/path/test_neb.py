@@ -227,7 +227,14 @@ def test_resumes_from_the_last_images(surface: MuellerBrown, tmp_path: Path) -> 
     whole = neb(ends, surface, SHORT, progress=False)
     assert resumed.barrier_forward_eV == pytest.approx(whole.barrier_forward_eV, abs=1e-6)
     with pytest.raises(ValueError, match="images was 7 .* is 9 now"):
-        neb(ends, surface, NEBSettings(images=9), output=output, resume=True, progress=False)
+        neb(
+            ends,
+            surface,
+            NEBSettings(images=9, step_A=1e-4),
+            output=output,
+            resume=True,
+            progress=False,
+        )
 
 
 def test_a_whole_path_may_be_given(hopping: Any) -> None:
