@@ -14,7 +14,10 @@ MOLECULES = (
     "aspirin", "azobenzene", "benzene", "ethanol", "malonaldehyde", "naphthalene", "paracetamol",
     "salicylic", "toluene", "uracil",
 )  # fmt: skip
-LATTICES = {"Si": ("diamond", 5.43), "Cu": ("fcc", 3.61), "Mo": ("bcc", 3.15)}
+LATTICES = {
+    "Si": ("diamond", 5.43), "Ge": ("diamond", 5.77), "Cu": ("fcc", 3.61), "Ni": ("fcc", 3.52),
+    "Mo": ("bcc", 3.15),
+}  # fmt: skip
 NUMBER = 20
 
 
@@ -27,9 +30,8 @@ def cases(name: str, known: list[Atoms]) -> dict[str, list[Atoms]]:
     if "rmd17" in name:
         common["known structures in nm"] = [scaled(atoms, 0.1) for atoms in known]
         return {**common, **molecules(name)}
-    element = {"mlearn-si": "Si", "mlearn-cu": "Cu", "mlearn-mo": "Mo"}.get(
-        name.partition("-")[2], ""
-    )
+    _, is_mlearn, last = name.partition("mlearn-")
+    element = last.capitalize() if is_mlearn else ""
     crystals = known if not element else [thermal(element, seed) for seed in range(NUMBER)]
     common["forgotten pbc"] = [without_pbc(atoms) for atoms in crystals]
     return {**common, **(phases(element) if element else {})}

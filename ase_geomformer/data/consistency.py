@@ -77,7 +77,8 @@ def contradictions(frames: Sequence[Frame]) -> Iterator[str]:
             yield (
                 f"stresses are {offset / GPa:+.1f} GPa off the derivative of the energies, as "
                 f"{len(strained)} pairs of strained cells show: the two cannot both be learned; "
-                "set loss.stress.weight: 0 to learn the energies"
+                f"correct the stresses by stress_offset_GPa: {-offset / GPa:.2f}, if it is a Pulay "
+                "stress, or leave them out by stress_key: null"
             )
 
 

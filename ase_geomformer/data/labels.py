@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
@@ -221,6 +221,8 @@ def to_frame(record: Record, keys: Mapping[str, str | None], settings: DataSetti
             f"{record.where}: has a stress under {keys['stress']!r} but its cell has no volume; "
             "remove the label, or set stress_key to null"
         )
+    if "stress" in labels:
+        labels["stress"] = labels["stress"] + settings.stress_offset_GPa * units.GPa * np.eye(3)
     energy = labels.pop("energy", None)
     return Frame(
         atoms=atoms,

@@ -63,6 +63,9 @@ class DataSettings(Shown):
     stress_sign
         Sign convention of the stresses: positive in ``tension`` (ASE) or in ``compression``
         (pressure).
+    stress_offset_GPa
+        Added to the diagonal of the stresses, positive in tension, to correct a constant error such
+        as the Pulay stress of a plane-wave basis. A warning tells where data have one.
     select
         Use only frames whose entries have these values, or one of a list: ``{split_train: 1}``,
         ``{group: [Elastic, Vacancy]}``.
@@ -95,6 +98,7 @@ class DataSettings(Shown):
     forces_unit: str | None = None
     stress_unit: str = "eV/Angstrom^3"
     stress_sign: Literal["tension", "compression"] = "tension"
+    stress_offset_GPa: float = ranged(0.0, -100, 100, "GPa")
     select: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
     max_force: float | None = ranged(None, 0, 1e9, "eV/Å", above=True)
     skip_damaged: bool = False
