@@ -123,10 +123,11 @@ def plain_log_ticks(axis: Axis) -> None:
     They are at 1, 2 and 5 of each decade or, where there are many decades, at 1. Labels beside
     each other need more room than those above each other.
     """
+    from matplotlib.axis import XAxis
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     low, high = axis.get_data_interval()
-    widest = 20.0 if axis.axis_name == "x" else 300.0
+    widest = 20.0 if isinstance(axis, XAxis) else 300.0
     few = not 0 < low < high < widest * low
     axis.set_major_locator(LogLocator(subs=(1.0,) if few else (1.0, 2.0, 5.0)))
     axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
