@@ -12,7 +12,7 @@ from ase import Atoms
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.acceptance import Acceptance, Tested, accept
 from ase_geomformer.learning.answers import structure_from_plain, structure_to_plain
-from ase_geomformer.learning.calibration import clipped, spread_factor
+from ase_geomformer.learning.calibration import spread_factor
 from ase_geomformer.learning.diagnosis import mean_error, member_errors
 from ase_geomformer.learning.exploration import Explored, bare
 from ase_geomformer.learning.identity import structure_key
@@ -243,7 +243,7 @@ class Learner:
         seed = [settings.seed, 1, number]
         explored = exploration.walk(potentials[number % len(potentials)], train, seed)
         record.walkers, record.stopped_walkers = explored.walkers, explored.stopped
-        factor = self._factor(potentials, held)
+        factor = spread_factor(potentials, held)
         half = -(-plan.per_round // 2)
         frames, record.errors = self._label(explored, potentials, half, factor, seed)
         record.need = need_of(record.train_mae_meV_per_A, record.errors.get("use_meV_per_A"))
@@ -283,13 +283,6 @@ class Learner:
         elif number:
             self.students.load(self.path / state.rounds[number - 1].weights)
 
-    def _factor(self, potentials: Sequence[Potential], held: Sequence[Frame]) -> float:
-        """Calibration of the spread by the random frames of the latest round, if there is one."""
-        known = [
-            float(record.errors["calibration"]) for record in self.state.rounds if record.errors
-        ]
-        return clipped(known[-1]) if known else spread_factor(potentials, held)
-
     def _final(self, plan: Plan) -> None:
         """The last training, with all labels, in which the learning rate falls."""
         settings, state = self.settings, self.state
@@ -322,6 +315,8 @@ class Learner:
         exploration = Exploration(
             self.structure, settings, plan.explore_s / TESTS if timed else None
         )
+        # That of the last round is of students that had not had their final training.
+        factor = spread_factor(self.potentials, held)
         tests: list[Tested] = []
         for number in range(TESTS):
             # The second starts from what the first one found, and so gets farther.
@@ -334,7 +329,7 @@ class Learner:
                 self.labels,
                 number=plan.final // TESTS,
                 settings=settings,
-                factor=self._factor(self.potentials, held),
+                factor=factor,
                 seed=seed,
                 origin="acceptance",
                 member=self.best,
