@@ -10,14 +10,18 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.data.frames import Frame
+from ase_geomformer.learning.calibration import spread_factor
 from ase_geomformer.learning.exploration import Explored, guards_at
-from ase_geomformer.learning.rounds import WALKERS
+from ase_geomformer.learning.initial import Labels
+from ase_geomformer.learning.rounds import WALKERS, Exploration, label_round
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.walkers import affordable_fs, walk
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.potential import Potential
 from ase_geomformer.trust import selftest
 
+# Tests on random structures of new dynamics that must all be at the target.
+TESTS = 2
 # The shortest dynamics at constant energy, of all walkers together, ps.
 SHORTEST_PS = 1.0
 # Points of the total energy in each walker's drift.
@@ -72,6 +76,59 @@ class Tested:
     explored: Explored
     frames: list[Frame]
     errors: dict[str, Any]
+
+
+def run_tests(
+    exploration: Exploration,
+    potentials: Sequence[Potential],
+    labels: Labels,
+    train: Sequence[Frame],
+    held: Sequence[Frame],
+    *,
+    number: int,
+    seed: Sequence[int],
+    member: int,
+) -> list[Tested]:
+    """Test the final potential on new dynamics, several times.
+
+    The spread is calibrated with the frames that these students were not trained with. The factor
+    of an earlier round is not theirs: before the last training it is often several times larger,
+    and no error would exceed it.
+
+    Parameters
+    ----------
+    exploration : Exploration
+    potentials : sequence of Potential
+        The students after their last training.
+    labels : callable
+        Labels structures.
+    train, held : sequence of Frame
+        All labels so far: trained with, and held back.
+    number : int
+        Structures of each test to label.
+    seed : sequence of int
+    member : int
+        The student that becomes the potential.
+    """
+    factor = spread_factor(potentials, held)
+    tests: list[Tested] = []
+    for test in range(TESTS):
+        # Each starts from what the one before found, and so gets farther.
+        known = [*train, *(frame for one in tests for frame in one.frames)]
+        explored = exploration.walk(potentials[member], known, [*seed, test])
+        frames, errors = label_round(
+            explored,
+            potentials,
+            labels,
+            number=number,
+            settings=exploration.settings,
+            factor=factor,
+            seed=[*seed, test],
+            origin="acceptance",
+            member=member,
+        )
+        tests.append(Tested(explored, frames, errors))
+    return tests
 
 
 def accept(

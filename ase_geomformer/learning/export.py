@@ -21,8 +21,8 @@ from ase_geomformer.learning.result import LearnResult
 from ase_geomformer.learning.teacher import Teacher
 from ase_geomformer.learning.validation import divided
 from ase_geomformer.page import check_installed, write_page
+from ase_geomformer.runs.folder import COMMITTEE_FOLDER, POTENTIAL_FOLDER
 
-POTENTIAL_FOLDER, COMMITTEE_FOLDER = "potential", "committee"
 FILES = (FRAMES_FILE, "progress.png", "calibration.png", "coverage.png", "parity.png")
 NUM_GOLDEN = 2
 

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.learning.acceptance import Acceptance, Tested, accept
+from ase_geomformer.learning.acceptance import TESTS, Acceptance, accept, run_tests
 from ase_geomformer.learning.answers import structure_from_plain, structure_to_plain
 from ase_geomformer.learning.calibration import spread_factor
 from ase_geomformer.learning.diagnosis import mean_error, member_errors
@@ -33,7 +33,6 @@ from ase_geomformer.learning.teacher_time import (
 )
 from ase_geomformer.learning.validation import divided
 from ase_geomformer.learning.verdict import (
-    TESTS,
     Verdict,
     judge,
     need_of,
@@ -315,26 +314,16 @@ class Learner:
         exploration = Exploration(
             self.structure, settings, plan.explore_s / TESTS if timed else None
         )
-        # That of the last round is of students that had not had their final training.
-        factor = spread_factor(self.potentials, held)
-        tests: list[Tested] = []
-        for number in range(TESTS):
-            # The second starts from what the first one found, and so gets farther.
-            known = [*train, *(frame for test in tests for frame in test.frames)]
-            seed = [settings.seed, 2, len(self.state.rounds), number]
-            explored = exploration.walk(self.potentials[self.best], known, seed)
-            frames, errors = label_round(
-                explored,
-                self.potentials,
-                self.labels,
-                number=plan.final // TESTS,
-                settings=settings,
-                factor=factor,
-                seed=seed,
-                origin="acceptance",
-                member=self.best,
-            )
-            tests.append(Tested(explored, frames, errors))
+        tests = run_tests(
+            exploration,
+            self.potentials,
+            self.labels,
+            train,
+            held,
+            number=plan.final // TESTS,
+            seed=[settings.seed, 2, len(self.state.rounds)],
+            member=self.best,
+        )
         self.acceptance = accept(
             self.potentials[self.best],
             self.structure,

@@ -9,8 +9,6 @@ from ase_geomformer.learning.acceptance import Acceptance
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.state import RoundRecord
 
-# Tests on random structures of new dynamics that must all be at the target.
-TESTS = 2
 MOST_EXCEEDING = 0.01
 # Drift of the total energy at constant energy, meV/atom/ps.
 MOST_DRIFT = 1.0

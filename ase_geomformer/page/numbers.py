@@ -14,13 +14,38 @@ _UNITS = {
 }  # fmt: skip
 # Told elsewhere on the page.
 _LEFT_OUT = {"provenance", "reason", "converged", "completed", "passed", "checks"}
+# Names whose parts say too little by themselves: those of learning.
+_PLAIN = {
+    "calls": "calls of the teacher",
+    "failed calls": "failed calls of the teacher",
+    "teacher": "time of the teacher",
+    "training": "time of training",
+    "train mae": "force error, trained with",
+    "validation mae": "force error, held back",
+    "errors, use": "force error at the temperature of use",
+    "errors, use committee": "force error of the committee's mean at the temperature of use",
+    "errors, use frames": "test structures at the temperature of use",
+    "errors, hot": "force error at the highest temperature",
+    "errors, hot committee": "force error of the committee's mean at the highest temperature",
+    "errors, hot frames": "test structures at the highest temperature",
+    "errors, energy": "energy error",
+    "errors, calibration": "force error over spread",
+    "errors, factor before": "calibration factor before the tests",
+    "errors, ratio": "force error over calibrated spread",
+    "errors, exceedance": "share of unforeseen errors",
+    "errors, correlation": "rank correlation of error and spread",
+    "errors, spread calibration": "calibration factor of the committee",
+    "errors, drift": "energy drift at constant energy",
+    "errors, nve": "length of dynamics at constant energy",
+    "errors, selftest": "self-test",
+}
 # Longer lists are left to the file.
 _LONGEST = 9
 
 Line = tuple[str, str, str]
 
 
-def lines(content: Mapping[str, Any], prefix: str = "") -> Iterator[Line]:
+def lines(content: Mapping[str, Any]) -> Iterator[Line]:
     """Name, value and unit of each number and word; long and nested lists are left out.
 
     Parameters
@@ -28,6 +53,11 @@ def lines(content: Mapping[str, Any], prefix: str = "") -> Iterator[Line]:
     content : mapping
         As ``result.json`` holds it.
     """
+    for name, value, unit in _lines(content, ""):
+        yield _PLAIN.get(name, name), value, unit
+
+
+def _lines(content: Mapping[str, Any], prefix: str) -> Iterator[Line]:
     for key, value in content.items():
         if (not prefix and key in _LEFT_OUT) or value is None:
             continue
@@ -38,7 +68,7 @@ def lines(content: Mapping[str, Any], prefix: str = "") -> Iterator[Line]:
             yield f"standard deviation of {words}", _text(value["std"]), unit
         elif isinstance(value, Mapping):
             if not prefix:  # what is nested deeper is left to the file
-                yield from lines(value, "mean of " if key == "averages" else f"{name}, ")
+                yield from _lines(value, "mean of " if key == "averages" else f"{name}, ")
         elif not isinstance(value, list):
             yield name, _text(value), unit
         elif len(value) <= _LONGEST and not any(isinstance(one, list | dict) for one in value):

@@ -18,7 +18,13 @@ from ase_geomformer.page.chart import Chart
 from ase_geomformer.page.curves import charts_of
 from ase_geomformer.page.numbers import Line, lines
 from ase_geomformer.page.view import frames_of, view
-from ase_geomformer.runs.folder import RESULT_FILE, SETTINGS_FILE
+from ase_geomformer.runs.folder import (
+    COMMITTEE_FOLDER,
+    FINAL_FILES,
+    POTENTIAL_FOLDER,
+    RESULT_FILE,
+    SETTINGS_FILE,
+)
 
 # Bytes of all figures of a page together; more would make it slow to send.
 MOST_FIGURE_BYTES = 2_000_000
@@ -54,6 +60,8 @@ class RunPage:
     structure_file : str
     commands : dict of str to str
         The command that made the run, and the one that continues it.
+    uses : dict of str to str
+        How the potential that the run made is used; empty if it made none.
     notes : list of str
         What the page leaves out.
     """
@@ -71,6 +79,7 @@ class RunPage:
     structure: dict[str, Any] | None
     structure_file: str
     commands: dict[str, str]
+    uses: dict[str, str]
     notes: list[str]
 
 
@@ -114,6 +123,7 @@ def read_run(source: str | os.PathLike[str]) -> RunPage:
         structure=structure,
         structure_file=structure_file,
         commands=_commands(verb, command, folder, settings),
+        uses=_uses(folder),
         notes=notes,
     )
 
@@ -149,6 +159,23 @@ def _commands(verb: str, command: str, folder: Path, settings: Mapping[str, Any]
         if "minutes" in settings:  # what has used its time needs more of it
             further += ["--minutes", f"{2 * float(settings['minutes']):g}"]
         found["resume"] = shlex.join(further)
+    return found
+
+
+def _uses(folder: Path) -> dict[str, str]:
+    """How the potential of a run is used, if it made one."""
+    potential, committee = folder / POTENTIAL_FOLDER, folder / COMMITTEE_FOLDER
+    if not potential.is_dir():
+        return {}
+    final = folder / FINAL_FILES[-1]
+    atoms = str(final) if final.exists() else "structure.xyz"
+    words = ["ase-geomformer", "md", "--structure", atoms, "--output", f"{folder}-md"]
+    found = {
+        "Python": f"atoms.calc = ase_geomformer.PotentialCalculator({str(potential)!r})",
+        "dynamics": shlex.join([*words, "--potential", str(potential)]),
+    }
+    if committee.is_dir():
+        found["with uncertainty"] = shlex.join([*words, "--potential", str(committee)])
     return found
 
 

@@ -30,6 +30,8 @@ SETTINGS_FILE = "settings.yaml"
 RESULT_FILE = "result.json"
 # The page that --report makes of a run.
 PAGE_FILE = "report.html"
+# Potentials that a run made: the best, and a folder of several.
+POTENTIAL_FOLDER, COMMITTEE_FOLDER = "potential", "committee"
 # The last structure: for other programs, and for the next verb with every constraint, which
 # extended XYZ does not keep.
 FINAL_FILES = ("final.extxyz", "final.traj")

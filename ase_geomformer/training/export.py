@@ -16,13 +16,12 @@ from ase_geomformer.checkpoint.folder import Card, load_folder, save_potential
 from ase_geomformer.confidence.file import write_confidence
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.potential import Potential
-from ase_geomformer.runs.folder import SETTINGS_FILE, write_result
+from ase_geomformer.runs.folder import POTENTIAL_FOLDER, SETTINGS_FILE, write_result
 from ase_geomformer.runs.provenance import provenance
 from ase_geomformer.runs.style import save_figure
 from ase_geomformer.training.settings import TrainSettings
 from ase_geomformer.training.trainer import LOG_FILE
 
-POTENTIAL_FOLDER = "potential"
 NUM_GOLDEN = 2
 # Frames that statistics of the training data are calibrated with.
 FEWEST_HELD_OUT, MOST_HELD_OUT = 10, 200

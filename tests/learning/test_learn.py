@@ -19,6 +19,7 @@ from ase_geomformer.cli import main
 from ase_geomformer.committee import CommitteeCalculator
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.learning.calibration import spread_factor
 from ase_geomformer.learning.identity import structure_key
 from ase_geomformer.learning.initial import TeacherFailed
 from ase_geomformer.learning.label import FRAMES_FILE, STORE_FILE
@@ -130,11 +131,30 @@ def test_the_target_is_reached_and_the_verdict_says_so(learned: LearnResult) -> 
     assert learned.errors["nve_ps"] == pytest.approx(SETTINGS.acceptance_ps, rel=0.05)
 
 
+def test_the_tests_calibrate_the_spread_of_the_final_students(learned: LearnResult) -> None:
+    assert learned.output is not None
+    members = [
+        ase_geomformer.load_potential(path)
+        for path in sorted((learned.output / "committee").iterdir())
+    ]
+    held = [
+        frame
+        for frame in LabelStore(learned.output / STORE_FILE).frames
+        if is_validation(frame) and frame.atoms.info["origin"] != "acceptance"
+    ]
+    factor = learned.errors["factor_before"]
+    assert factor == pytest.approx(spread_factor(members, held), rel=1e-3)
+    of_students_before = learned.rounds[-1].errors["calibration"]
+    assert factor != pytest.approx(of_students_before, rel=0.05)
+
+
 def test_the_page_of_the_run_stands_alone(learned: LearnResult) -> None:
     assert learned.output is not None
     page = (learned.output / "report.html").read_text(encoding="utf-8")
     assert "target reached" in page
     assert "force error at 300 K" in page
+    assert "errors, " not in page
+    assert "<h2>How to use the potential</h2>" in page
     for figure in ("progress.png", "calibration.png", "coverage.png", "parity.png"):
         assert figure in page
     assert page.count("data:image/png;base64,") >= 4

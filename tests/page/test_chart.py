@@ -69,3 +69,13 @@ def test_lines_leave_out_what_is_long_or_deep() -> None:
         ("lattice", "1  2  3", "Å"),
         ("stable", "yes", ""),
     ]
+
+
+def test_numbers_of_learning_have_names_that_say_what_they_are() -> None:
+    content = {"errors": {"use_meV_per_A": 40.0, "other_K": 3.0, "selftest": "passed"}, "calls": 70}
+    assert list(lines(content)) == [
+        ("force error at the temperature of use", "40", "meV/Å"),
+        ("errors, other", "3", "K"),
+        ("self-test", "passed", ""),
+        ("calls of the teacher", "70", ""),
+    ]

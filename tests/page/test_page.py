@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -141,6 +142,19 @@ def test_a_run_that_has_not_ended_has_a_page(dynamics: Path, tmp_path: Path) -> 
     shutil.copytree(dynamics, folder)
     (folder / "result.json").unlink()
     assert "has not ended" in write_page(folder).read_text(encoding="utf-8")
+
+
+def test_a_run_that_made_a_potential_tells_how_to_use_it(dynamics: Path, tmp_path: Path) -> None:
+    assert "How to use the potential" not in write_page(dynamics).read_text(encoding="utf-8")
+    folder = tmp_path / "my run"
+    shutil.copytree(dynamics, folder)
+    (folder / "potential").mkdir()
+    uses = read_run(folder).uses
+    assert list(uses) == ["Python", "dynamics"]
+    assert shlex.split(uses["dynamics"])[-1] == str(folder / "potential")
+    (folder / "committee").mkdir()
+    assert shlex.split(read_run(folder).uses["with uncertainty"])[-1] == str(folder / "committee")
+    assert "<h2>How to use the potential</h2>" in write_page(folder).read_text(encoding="utf-8")
 
 
 def test_the_verb_and_the_flag(
