@@ -186,9 +186,9 @@ def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """What was reached, case by case and seed by seed, as Markdown."""
     lines = [
-        "| case | students | seed | verdict | calls | processor time | force error, meV/Å | "
-        "error / spread |",
-        "|---|---|---|---|---|---|---|---|",
+        "| case | students | seed | verdict | calls | processor time | wall time | "
+        "force error, meV/Å | error / spread |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         test = row["test"]
@@ -198,7 +198,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         verdict = "reached" if row["converged"] else "not reached"
         lines.append(
             f"| {row['case']} | {row['kind']} | {row['seed']} | {verdict} | {row['calls']} | "
-            f"{row['cpu_s'] / 60:.1f} min | {errors} at {kelvins} K | {ratios} |"
+            f"{row['cpu_s'] / 60:.1f} min | {row['wall_time_s'] / 60:.1f} min | "
+            f"{errors} at {kelvins} K | {ratios} |"
         )
     return "\n".join(lines)
 
