@@ -46,12 +46,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def listen() -> None:
+    """Where tests run in the background of a script, programs would be deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def started(words: list[str], folder: Path) -> subprocess.Popen[str]:
     script = [sys.executable, "-m", "ase_geomformer", *words]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(
         script, cwd=folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True,
+        text=True, preexec_fn=listen,
     )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ase_geomformer.commands import options as common
-from ase_geomformer.commands.series import run_series
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -144,6 +143,8 @@ class RecipeVerb:
         with common.on_workers(as_evaluator(common.calculator(options)), options) as evaluator:
             if self.subject is _single and len(subject) > 1:
                 _, names = common.named_structures(options)
+                from ase_geomformer.commands.series import run_series
+
                 result = run_series(options, settings, evaluator, subject, names, recipe)
             else:
                 result = recipe(
