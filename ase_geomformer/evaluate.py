@@ -138,7 +138,7 @@ class BatchEvaluator:
     ) -> list[dict[str, Any]]:
         """Results of a batch, whose domain is looked at first now and then."""
         potential = prepared.potential
-        if not self._domain.due(potential, new=True):
+        if not self._domain.due(potential, new=prepared.gives_features):
             return prepared.results(graph, members, properties)
         results, features = prepared.results_and_features(graph, members, properties)
         self._domain.check(potential, graph, members, features)

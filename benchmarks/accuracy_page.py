@@ -139,7 +139,7 @@ def _evaluated(potentials: Sequence[Shipped]) -> str:
     off = 100.0 * max(deviations)
     within = "to all digits" if off < 1e-4 else f"within {off:.1g} %"
     return (
-        f"Evaluated again on {today()} from the committed weights: the errors are those in the "
+        f"Evaluated again on {today()} from the committed weights: the errors are those in the\n"
         f"potentials' folders {within}.{rest}"
     )
 

@@ -32,7 +32,18 @@ from ase_geomformer.evaluate import evaluate_many
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.physics import neutralised
 from ase_geomformer.registry import find_potential
-from ase_geomformer.runs.style import save_figure
+from ase_geomformer.runs.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PAGE,
+    SERIES,
+    SMALLEST_PT,
+    dress,
+    new_figure,
+    plain_log_ticks,
+    save_figure,
+)
 from ase_geomformer.training.losses import LossSettings, TargetLoss
 from ase_geomformer.training.run import train
 from ase_geomformer.training.settings import (
@@ -197,10 +208,10 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 def draw(rows: list[dict[str, Any]]) -> Figure:
     """Errors of the forces as bars, on a logarithmic axis."""
-    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    figure = new_figure(PAGE, 3.0)
     axes = figure.subplots()
     groups = list(dict.fromkeys((row["title"], row["frames"]) for row in rows if row["frames"]))
-    colours = dict(zip(FORMS, ("0.6", "C1", "C0", "C9"), strict=True))
+    colours = dict(zip(FORMS, (GREY, ORANGE, BLUE, SERIES[4]), strict=True))
     for place, (title, frames) in enumerate(groups):
         for shift, form in enumerate(FORMS):
             (row,) = (
@@ -212,13 +223,18 @@ def draw(rows: list[dict[str, Any]]) -> Figure:
             label = form if place == 0 else None
             at = place + 0.21 * (shift - 1.5)
             axes.bar(at, error, 0.2, color=colours[form], label=label)
-            axes.text(at, error, f"{error:.3g}", ha="center", va="bottom", fontsize=8)
+            axes.text(at, error, f"{error:.3g}", ha="center", va="bottom", fontsize=SMALLEST_PT)
     axes.set_yscale("log")
     axes.set_ylabel("force MAE (meV/Å)")
     names = [f"{title.split(',')[0]}\n{frames} frames" for title, frames in groups]
     axes.set_xticks(range(len(groups)), names)
     axes.margins(y=0.15)
-    axes.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize=9)
+    axes.legend(
+        frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(-0.05, 1.0), fontsize=SMALLEST_PT,
+        columnspacing=1.2, handlelength=1.5,
+    )  # fmt: skip
+    plain_log_ticks(axes.yaxis)
+    dress(axes)
     return figure
 
 

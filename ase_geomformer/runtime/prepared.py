@@ -185,6 +185,14 @@ class PreparedPotential:
             found, features = self(graph, names), atom_features(self.potential, graph)
         return self._converted(found, members, properties), features
 
+    @property
+    def gives_features(self) -> bool:
+        """Whether features come with the results, at no further evaluation."""
+        function = self._ready_function()
+        if isinstance(function, Artifact):
+            return FEATURES in function.properties
+        return function is self.potential
+
     def _evaluated(self, properties: Collection[str]) -> set[str]:
         """What the potential is asked for."""
         names = needed(properties)

@@ -147,6 +147,8 @@ def test_features_are_of_the_structure_that_is_evaluated(
     assert sum(GraphSize.of(graph)) > MemoryGuard.SMALL
     prepared = PreparedPotential(small, CalculatorSettings(device="cpu", dtype="float64"))
     prepared.function = way(artifact, prepared.potential)
+    in_process = isinstance(prepared.function, CompiledPotential)
+    assert prepared.gives_features is not in_process  # there they take a further evaluation
     (results,), features = prepared.results_and_features(graph, [atoms], ["forces"])
     torch.testing.assert_close(features, atom_features(small, graph), rtol=1e-10, atol=1e-11)
     forces = small(graph, ("forces",))["forces"]
