@@ -39,6 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     common.add_calculator(parser)
     common.add_output(parser, required=True)
+    common.add_database(parser)
     common.add_cluster(parser)
     parser.add_class_arguments(DataSettings, as_group=True, skip=NOT_OPTIONS)
 
@@ -47,6 +48,7 @@ def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
     from ase_geomformer.accuracy.evaluation import evaluate_frames
     from ase_geomformer.accuracy.figures import errors_by_element, parity
+    from ase_geomformer.accuracy.rows import evaluation_entries
     from ase_geomformer.accuracy.spread import mean_evaluation
     from ase_geomformer.data.frames import label_table
     from ase_geomformer.data.readers import read_frames
@@ -60,6 +62,7 @@ def run(options: Namespace) -> int:
     keys = [field.name for field in fields(DataSettings) if field.name not in NOT_OPTIONS]
     data = DataSettings(options.structure, **{key: options[key] for key in keys})
     folder = check_folder(options.output, overwrite=options.overwrite)
+    common.check_database(options)
     calculator = common.calculator_or_committee(options)
     members: list[Any] = getattr(calculator, "members", [])
     frames = read_frames(data)
@@ -84,6 +87,7 @@ def run(options: Namespace) -> int:
         save_figure(errors_by_element(evaluation), folder / "errors_by_element.png")
     content = {**evaluation.to_dict(), **committee, "provenance": provenance(calculator)}
     write_result(folder, content)
+    common.to_database(options, "evaluate", evaluation_entries(evaluation), calculator)
     for table in error_tables(evaluation):
         console.print(table)
     if committee:

@@ -25,6 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index="-1", dtype="float64")
     common.add_output(parser, required=True, resume=True)
+    common.add_database(parser)
     parser.add_class_arguments(PathIntegralSettings, as_group=True)
 
 
@@ -35,9 +36,10 @@ def run(options: Namespace) -> int:
     settings = common.settings_of(options, PathIntegralSettings)
     common.check_output(options)
     atoms = common.single_structure(options, "ipi")
+    calculator = common.calculator(options)
     result = path_integrals(
         atoms,
-        common.calculator(options),
+        calculator,
         settings,
         output=options.output,
         resume=options.resume,
@@ -46,4 +48,5 @@ def run(options: Namespace) -> int:
         inputs=common.inputs(options),
         compile_if_long=True,
     )
+    common.to_database(options, "ipi", result.entries(), calculator)
     return common.exit_code(options, result)

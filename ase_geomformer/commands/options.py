@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ase_geomformer.evaluate import Evaluator
     from ase_geomformer.machine.display import Table
-    from ase_geomformer.runs.result import RunResult
+    from ase_geomformer.runs.result import Entry, RunResult
 
 # What says where a run's files go and how it is shown, not what is computed.
 _NOT_INPUTS = {
@@ -182,10 +182,7 @@ def check_output(options: Namespace) -> Path | None:
     from ase_geomformer.runs.folder import SETTINGS_FILE, check_folder, check_same
 
     source = source_of(options)
-    if options.get("db") is not None:
-        from ase_geomformer.runs.database import check_database
-
-        check_database(options.db)
+    check_database(options)
     if options.output is None:
         return None
     resume = options.get("resume", False)
@@ -312,21 +309,27 @@ def exit_code(options: Namespace, result: RunResult) -> int:
     return 1 if result.problem else 0
 
 
-def to_database(options: Namespace, recipe: str, result: RunResult, calculator: Any) -> None:
+def check_database(options: Namespace) -> None:
+    """Refuse a database that cannot be written to, before any work."""
+    from ase_geomformer.runs import database
+
+    if options.get("db") is not None:
+        database.check_database(options.db)
+
+
+def to_database(options: Namespace, recipe: str, entries: Sequence[Entry], calculator: Any) -> None:
     """Add the structures of a result to the database that the options name, if any.
 
-    Those of a single structure have its name.
+    Those without a name have that of the structure they were made from.
     """
     if options.get("db") is None:
         return
     from dataclasses import replace
-    from pathlib import Path
 
     from ase_geomformer.machine.files import expanded
     from ase_geomformer.runs.database import write_database
     from ase_geomformer.runs.provenance import provenance
 
-    entries = result.entries()
     if any(not entry.name for entry in entries):
         _, names = named_structures(options)
         entries = [replace(entry, name=entry.name or names[-1]) for entry in entries]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ase_geomformer.commands import options as common
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 Subject = tuple[Any, dict[str, Any]]
 
 
-def _single(options: Namespace) -> Subject:
-    """One structure; several are a series."""
+def _each(options: Namespace) -> Subject:
+    """One structure, or several for a series of runs."""
     return common.structures(options), {}
 
 
@@ -42,13 +43,12 @@ def _path(options: Namespace) -> Subject:
 
 
 def _towards(options: Namespace) -> Subject:
-    """One structure and, where it is given, the one in whose direction to move."""
-    atoms = common.single_structure(options, "saddle")
+    """Structures and, where it is given, the one in whose direction to move."""
     if options.towards is None:
-        return atoms, {}
+        return _each(options)
     other = options.clone()
     other.structure, other.index = options.towards, "-1"
-    return atoms, {"towards": common.single_structure(other, "saddle")}
+    return common.structures(options), {"towards": common.single_structure(other, "saddle")}
 
 
 def _add_towards(parser: ArgumentParser) -> None:
@@ -62,8 +62,8 @@ def _add_towards(parser: ArgumentParser) -> None:
 
 
 def _on_slab(options: Namespace) -> Subject:
-    """A slab, and what is put on it."""
-    return common.single_structure(options, "adsorption"), {"adsorbate": options.adsorbate}
+    """Slabs, and what is put on them."""
+    return common.structures(options), {"adsorbate": options.adsorbate}
 
 
 def _add_adsorbate(parser: ArgumentParser) -> None:
@@ -101,8 +101,9 @@ class RecipeVerb:
     resumes : bool
         Whether the recipe can resume a run.
     subject : callable
-        What the options give the recipe to work on; several structures for a recipe of one are a
-        series of runs.
+        What the options give the recipe to work on.
+    takes_one : bool
+        Whether the recipe is of one structure, so that several are a series of runs.
     add_more : callable
         Declares further options.
     spreads : bool
@@ -115,7 +116,8 @@ class RecipeVerb:
     USAGE: str = "--potential NAME --structure FILE --output DIR [OPTION ...]"
     index: str = "-1"
     resumes: bool = True
-    subject: Callable[[Namespace], Subject] = _single
+    subject: Callable[[Namespace], Subject] = _each
+    takes_one: bool = True
     add_more: Callable[[ArgumentParser], None] = lambda parser: None
     spreads: bool = False
 
@@ -141,14 +143,16 @@ class RecipeVerb:
         subject, keywords = self.subject(options)
         recipe = getattr(recipes, self.recipe)
         with common.on_workers(as_evaluator(common.calculator(options)), options) as evaluator:
-            if self.subject is _single and len(subject) > 1:
+            if self.takes_one and len(subject) > 1:
                 _, names = common.named_structures(options)
                 from ase_geomformer.commands.series import run_series
 
-                result = run_series(options, settings, evaluator, subject, names, recipe)
+                result = run_series(
+                    options, settings, evaluator, subject, names, partial(recipe, **keywords)
+                )
             else:
                 result = recipe(
-                    subject[0] if self.subject is _single else subject,
+                    subject[0] if self.takes_one else subject,
                     evaluator,
                     settings,
                     output=options.output,
@@ -159,7 +163,7 @@ class RecipeVerb:
                     compile_if_long=True,
                     **keywords,
                 )
-            common.to_database(options, self.recipe, result, evaluator.calculator)
+            common.to_database(options, self.recipe, result.entries(), evaluator.calculator)
         return common.exit_code(options, result)
 
 
@@ -183,6 +187,7 @@ RECIPES = {
         USAGE="--potential NAME --structure FILE|DIR --output DIR [OPTION ...]",
         index=":",
         subject=_many,
+        takes_one=False,
         spreads=True,
     ),
     "eos": RecipeVerb(
@@ -229,6 +234,7 @@ RECIPES = {
         "is 1 if a relaxation did not converge.",
         index=":",
         subject=_many,
+        takes_one=False,
     ),
     "adsorption": RecipeVerb(
         "adsorption",
@@ -253,6 +259,7 @@ RECIPES = {
         USAGE="--potential NAME --structure FILE --final FILE --output DIR [OPTION ...]",
         index=":",
         subject=_path,
+        takes_one=False,
         add_more=_add_final,
     ),
     "saddle": RecipeVerb(

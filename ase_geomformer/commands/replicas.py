@@ -25,6 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     common.add_input(parser, index="-1")
     common.add_output(parser, required=True, resume=True)
+    common.add_database(parser)
     parser.add_class_arguments(ReplicaSettings, as_group=True)
     parser.add_class_arguments(MDSettings, as_group=True)
 
@@ -50,4 +51,5 @@ def run(options: Namespace) -> int:
         overwrite=options.overwrite,
         inputs=common.inputs(options),
     )
+    common.to_database(options, "replicas", result.entries(), calculator)
     return common.exit_code(options, result)

@@ -33,7 +33,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Do what the options say and return the exit code."""
-    from ase_geomformer.runs.database import write_database
     from ase_geomformer.runs.provenance import provenance
 
     folder = common.check_output(options)
@@ -44,11 +43,7 @@ def run(options: Namespace) -> int:
     if any(result["stress_eV_per_A3"] is None for result in results):
         content = {**content, "note": NO_STRESS}
     content = {**content, "provenance": provenance(calculator)}
-    if options.db is not None:
-        origin = content["provenance"]
-        rows = _entries(frames, names, results)
-        run = "" if folder is None else str(folder.absolute())
-        write_database(options.db, rows, recipe="singlepoint", run=run, origin=origin)
+    common.to_database(options, "singlepoint", _entries(frames, names, results), calculator)
     common.give_results(options, folder, content, lambda: _table(frames, results))
     return 0
 

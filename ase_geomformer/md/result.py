@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_geomformer.md.blocks import block_average
-from ase_geomformer.runs.result import DynamicsResult, Row
+from ase_geomformer.runs.result import DynamicsResult, Entry, Row
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,11 @@ class MDResult(DynamicsResult):
             "averages": self.averages,
             "drift_meV_per_atom_per_ps": self.drift_meV_per_atom_per_ps,
         }
+
+    def entries(self) -> list[Entry]:
+        """The last structure, and averages as numbers of their own, such as mean_temperature_K."""
+        means = {f"mean_{name}": one.mean for name, one in self.averages.items()}
+        return [Entry("", self.atoms, {**self.summary(), **means})]
 
     def rows(self) -> list[Row]:
         rows = self._averaged()

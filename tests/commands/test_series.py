@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 from ase.io import read, write
 
@@ -112,6 +113,72 @@ def test_rows_have_structures_with_their_results(database: Path, tmp_path: Path)
     water = molecule("H2O")
     water.calc = EMT()
     assert singles[-1].energy == pytest.approx(water.get_potential_energy())
+
+
+def test_rows_of_dynamics_have_averages(tmp_path: Path) -> None:
+    out, file = tmp_path / "results.db", tmp_path / "copper.xyz"
+    write(file, bulk("Cu", cubic=True))
+    words = ["--calculator", "emt", "--structure", str(file), "--db", str(out)]
+    words += ["--progress", "false", "--temperature_K", "300", "--steps", "20"]
+    words += ["--log_interval", "2"]
+    assert main(["md", *words, "--output", str(tmp_path / "md")]) == 0
+    (row,) = connect(out).select(recipe="md")
+    content = json.loads((tmp_path / "md" / "result.json").read_text())
+    assert row.name == "copper.xyz"
+    assert row.completed
+    assert row.mean_temperature_K == content["averages"]["temperature_K"]["mean"]
+    last = read(tmp_path / "md" / "final.extxyz")
+    np.testing.assert_allclose(row.positions, last.positions, atol=1e-7)
+    last.calc = EMT()
+    assert row.energy == pytest.approx(last.get_potential_energy(), abs=1e-5)
+    words += ["--temperatures_K", "300", "360", "--output", str(tmp_path / "set")]
+    assert main(["replicas", *words]) == 0
+    rows = list(connect(out).select(recipe="replicas"))
+    assert [one.name for one in rows] == ["replica_0", "replica_1"]
+    assert all(one.completed for one in rows)
+
+
+def test_rows_of_an_evaluation_have_predictions_and_errors(tmp_path: Path) -> None:
+    file, out = tmp_path / "labelled.extxyz", tmp_path / "results.db"
+    frames, rng = [], np.random.default_rng(3)
+    for place in range(3):
+        atoms = bulk("Cu", cubic=True)
+        atoms.positions += 0.05 * rng.normal(size=(4, 3))
+        copy = atoms.copy()
+        copy.calc = EMT()
+        energy, forces = copy.get_potential_energy(), copy.get_forces()
+        forces[1, 2] += 0.003 * place  # eV/Å
+        atoms.calc = SinglePointCalculator(atoms, energy=energy + 0.004 * place, forces=forces)
+        frames.append(atoms)
+    frames[0].info["name"] = "first"
+    write(file, frames)
+    words = ["evaluate", "--calculator", "emt", "--structure", str(file), "--db", str(out)]
+    assert main([*words, "--output", str(tmp_path / "run"), "--progress", "false"]) == 0
+    rows = list(connect(out).select(recipe="evaluate"))
+    assert [row.name for row in rows] == ["first", "labelled.extxyz:1", "labelled.extxyz:2"]
+    for place, (row, atoms) in enumerate(zip(rows, frames, strict=True)):
+        assert row.energy_error_meV_per_atom == pytest.approx(-place, abs=1e-4)
+        assert row.forces_max_error_meV_per_A == pytest.approx(3 * place, abs=1e-3)
+        assert row.forces_rmse_meV_per_A == pytest.approx(3 * place / np.sqrt(12), abs=1e-3)
+        check = atoms.copy()
+        check.calc = EMT()
+        assert row.energy == pytest.approx(check.get_potential_energy(), abs=1e-6)
+        np.testing.assert_allclose(row.forces, check.get_forces(), atol=1e-6)
+    run = tmp_path / "again"
+    assert main([*words[:-1], str(tmp_path / "x.xyz"), "--output", str(run)]) == 2
+    assert not run.exists()
+
+
+def test_adsorption_on_several_slabs(tmp_path: Path) -> None:
+    slabs = [fcc111(symbol, (1, 1, 2), vacuum=6.0) for symbol in ("Cu", "Ag")]
+    write(tmp_path / "slabs.traj", slabs)
+    words = ["adsorption", "--calculator", "emt", "--structure", str(tmp_path / "slabs.traj")]
+    words += ["--index", ":", "--adsorbate", "O", "--min_length_A", "2", "--fmax", "0.1"]
+    words += ["--progress", "false", "--output", str(tmp_path / "ads")]
+    assert main(words) == 0
+    content = json.loads((tmp_path / "ads" / "result.json").read_text())
+    assert content["number_converged"] == 2
+    assert content["structures"][1]["folder"] == "0001_slabs.traj-1"
 
 
 def test_what_cannot_be_a_database_is_refused_first(tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ from ase.constraints import (
 )
 
 HONOURED, REFUSED, ASIDE = "honoured", "refused", "set aside"
-RELAXATIONS = ("relax", "relax-many")
-PATHS = ("neb", "saddle", "irc", "vibrations")
-CRYSTALS = ("eos", "elastic", "phonons", "qha", "conductivity")
+RELAXATIONS = ("relax", "relax-many", "cohesive")
+OTHERS = ("neb", "saddle", "irc", "vibrations", "adsorption")
+CRYSTALS = ("eos", "elastic", "surface", "vacancy", "phonons", "qha", "conductivity")
 
 
 def slab() -> Atoms:
@@ -88,7 +88,7 @@ def constrained(name: str) -> Atoms:
 
 def markdown() -> str:
     """The table in docs/recipes.md."""
-    columns = (*RELAXATIONS, *PATHS, ", ".join(CRYSTALS))
+    columns = [", ".join(names) for names in (RELAXATIONS, OTHERS, CRYSTALS)]
     lines = ["| constraint | " + " | ".join(columns) + " |", "|-" * (1 + len(columns)) + "|"]
     for constraint in CONSTRAINTS:
         cells = [outcome(column.split(",")[0], constraint) for column in columns]

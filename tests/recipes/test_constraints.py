@@ -15,13 +15,19 @@ from scipy.linalg import eigh
 
 from ase_geomformer.hessian import finite_difference_hessian
 from ase_geomformer.recipes import (
+    AdsorptionSettings,
+    CohesiveSettings,
     ElasticSettings,
     EOSSettings,
     NEBSettings,
     PhononSettings,
     RelaxManySettings,
     RelaxSettings,
+    SurfaceSettings,
+    VacancySettings,
     VibrationsSettings,
+    adsorption,
+    cohesive,
     elastic,
     eos,
     irc,
@@ -30,6 +36,8 @@ from ase_geomformer.recipes import (
     relax,
     relax_many,
     saddle,
+    surface,
+    vacancy,
     vibrations,
 )
 from ase_geomformer.recipes.constraints import FreeDirections, exact, joint_constraints, set_aside
@@ -38,7 +46,7 @@ from ase_geomformer.runs.reader import read_atoms
 from tests.recipes.constraint_table import (
     CONSTRAINTS,
     IN_FIXED_DIRECTIONS,
-    PATHS,
+    OTHERS,
     constrained,
     markdown,
     outcome,
@@ -66,6 +74,9 @@ def test_relaxations_honour_every_constraint(name: str) -> None:
         [start], EMT(), RelaxManySettings(fmax=FMAX, steps=200), progress=False
     ).results[0]
     np.testing.assert_array_equal(start.positions, before)
+    pulled = cohesive(start, EMT(), CohesiveSettings(fmax=FMAX, steps=200), progress=False)
+    assert pulled.converged, pulled.reason
+    assert held(start, pulled.cohesions[0].atoms) < 1e-5
     for result in (alone, together):
         assert result.converged, result.reason
         assert result.steps > 1
@@ -144,16 +155,32 @@ def test_vibrations_along_the_free_directions(name: str) -> None:
 def test_other_constraints_are_refused_by_name(name: str) -> None:
     atoms = constrained(name)
     kind = type(atoms.constraints[0]).__name__
-    assert {outcome(recipe, name) for recipe in PATHS} == {"refused"}
+    assert {outcome(recipe, name) for recipe in OTHERS} == {"refused"}
     with pytest.raises(ValueError, match=f"constraint {kind} cannot be honoured where atoms vib"):
         vibrations(atoms, EMT(), progress=False)
     other = atoms.copy()
     other.positions[2, 0] += 0.5
     with pytest.raises(ValueError, match=f"constraint {kind} cannot be honoured where atoms move"):
         neb([atoms, other], EMT(), NEBSettings(exchanged_atoms=True), progress=False)
+    atoms.pbc[:2] = True
+    with pytest.raises(ValueError, match=f"{kind} cannot be honoured where atoms move under"):
+        adsorption(atoms, EMT(), adsorbate="O", progress=False)
+    atoms.pbc = constrained(name).pbc
     for recipe in (saddle, irc):
         with pytest.raises(ValueError, match=f"{kind} cannot be honoured where atoms move"):
             recipe(atoms, EMT(), progress=False)
+
+
+@pytest.mark.parametrize("name", IN_FIXED_DIRECTIONS)
+def test_a_slab_under_adsorbates_keeps_its_constraints(name: str) -> None:
+    start = constrained(name)
+    settings = AdsorptionSettings(min_length_A=4.0, fmax=FMAX)
+    result = adsorption(start, EMT(), settings, adsorbate="O", progress=False)
+    assert result.converged, result.reason
+    whole = start * (2, 2, 1)
+    for one in (result.slab, *(one.atoms[: len(whole)] for one in result.adsorbed)):
+        assert held(whole, one) < 1e-5
+        assert np.abs(one.positions - whole.positions).max() > 1e-3
 
 
 IN_PLANE = {
@@ -165,31 +192,31 @@ IN_PLANE = {
 
 @pytest.mark.parametrize("name", IN_PLANE)
 @pytest.mark.parametrize("where", [(0,), (1,), (0, 1)])
-def test_a_path_in_a_plane(name: str, where: tuple[int, ...], surface: MuellerBrown) -> None:
+def test_a_path_in_a_plane(name: str, where: tuple[int, ...], mueller_brown: MuellerBrown) -> None:
     """The barrier of the free path, which lies in that plane, whichever end has the constraint."""
     ends = [at("A"), at("C")]
     for end in where:
         ends[end].set_constraint([*ends[end].constraints, IN_PLANE[name]])
-    result = neb(ends, surface, NEBSettings(images=7, step_A=1e-4, fmax=0.02), progress=False)
+    result = neb(ends, mueller_brown, NEBSettings(images=7, step_A=1e-4, fmax=0.02), progress=False)
     assert result.converged, result.reason
     barrier = SCALE * (SADDLES["AC"][1] - ENERGIES["A"])
     assert result.barrier_forward_eV == pytest.approx(barrier, abs=1e-5)
     assert all(len(image.constraints) == 2 for image in result.images)
 
 
-def test_a_path_on_a_line(surface: MuellerBrown) -> None:
+def test_a_path_on_a_line(mueller_brown: MuellerBrown) -> None:
     """All images stay on the line, and the barrier is that of the energy along it."""
     ends = [at("A"), at("C")]
     way = ends[1].positions[1] - ends[0].positions[1]
     ends[0].set_constraint([*ends[0].constraints, FixedLine([1], way)])
     settings = NEBSettings(images=7, step_A=1e-4, fmax=1e-3, vibrational_check=True)
-    result = neb(ends, surface, settings, progress=False)
+    result = neb(ends, mueller_brown, settings, progress=False)
     assert result.converged, result.reason
     line = [ends[0].copy() for _ in range(2001)]
     energies = []
     for share, atoms in zip(np.linspace(-0.2, 1.2, 2001), line, strict=True):
         atoms.positions[1] += share * way
-        atoms.calc = surface
+        atoms.calc = mueller_brown
         energies.append(atoms.get_potential_energy())
     top = max(energies[300:1700])
     first = min(energies[:1000])
@@ -251,7 +278,9 @@ def test_properties_of_a_crystal_do_not_depend_on_its_constraints() -> None:
     )  # fmt: skip
     assert curves[1].fit.bulk_modulus_GPa == pytest.approx(curves[0].fit.bulk_modulus_GPa)
     np.testing.assert_allclose(tensors[1].constants_GPa, tensors[0].constants_GPa, atol=1e-6)
-    for result in (curves[1], tensors[1]):
+    parted = surface(atoms, EMT(), SurfaceSettings(thicknesses=2), progress=False)
+    emptied = vacancy(atoms, EMT(), VacancySettings(sizes=1, min_length_A=5.0), progress=False)
+    for result in (curves[1], tensors[1], parted, emptied):
         assert result.reason.endswith("must be free: FixCartesian")
     assert "constraints" not in curves[0].reason
 
@@ -283,7 +312,7 @@ def lennard_jones() -> LennardJones:
 
 
 @pytest.fixture
-def surface() -> MuellerBrown:
+def mueller_brown() -> MuellerBrown:
     return MuellerBrown()
 
 

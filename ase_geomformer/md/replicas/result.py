@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ase_geomformer.md.result import MDResult
-from ase_geomformer.runs.result import DynamicsResult
+from ase_geomformer.runs.result import DynamicsResult, Entry
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,6 +73,14 @@ class ReplicasResult(DynamicsResult):
             return {}
         order = np.argsort(joined["step"], kind="stable")
         return {name: values[order] for name, values in joined.items()}
+
+    def entries(self) -> list[Entry]:
+        """The last structure of each replica, called as its folder."""
+        return [
+            replace(entry, name=f"replica_{place}")
+            for place, one in enumerate(self.replicas)
+            for entry in one.entries()
+        ]
 
     def summary(self) -> dict[str, Any]:
         return {

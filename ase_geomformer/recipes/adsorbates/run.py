@@ -22,6 +22,7 @@ from ase_geomformer.recipes.adsorbates.result import Adsorbed, AdsorptionResult
 from ase_geomformer.recipes.adsorbates.settings import AdsorptionSettings
 from ase_geomformer.recipes.adsorbates.sites import Site, find_sites, frame_of
 from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
+from ase_geomformer.recipes.constraints import forbidden_directions
 from ase_geomformer.recipes.isolated import VACUUM_A, extrapolated
 from ase_geomformer.recipes.relaxation.batch import relax_all
 from ase_geomformer.recipes.relaxation.result import RelaxResult
@@ -84,6 +85,7 @@ def adsorption(
     for atoms in (clean, guest):
         geometry(atoms)  # refuses positions that are not finite
     check_slab(clean)
+    forbidden_directions(clean, "move under an adsorbate")  # refuses constraints by name
     if settings.binding_atom >= len(guest):
         raise ValueError(
             f"binding_atom = {settings.binding_atom} must be below {len(guest)}, the number of "
