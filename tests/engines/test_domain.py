@@ -122,9 +122,10 @@ def test_every_kind_of_structure(structure, mode):
 
 
 @pytest.mark.parametrize("mode", ["exchange", "deep"])
-def test_an_empty_domain(mode):
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_empty_domain(name, mode):
     atoms = STRUCTURES["molecule"]
-    check(fresh("so3krates-charged"), atoms, 2 * slices(atoms, 2), 3, mode)
+    check(fresh(name), atoms, 2 * slices(atoms, 2), 3, mode)
 
 
 def test_more_images_than_are_needed_change_nothing():
@@ -154,6 +155,7 @@ def test_charges_and_dispersion_within_a_cutoff(structure, terms):
 
 @pytest.mark.parametrize("name", list_potentials())
 def test_every_shipped_potential(name):
+    """In three domains, one of them empty."""
     prepared = prepare(name, dtype="float64", compile=False, long_range="published")
     symbols = prepared.potential.symbols
     if len(symbols) == 1:
@@ -164,7 +166,7 @@ def test_every_shipped_potential(name):
     else:
         atoms = molecule("CH3CH2OH")
     atoms.rattle(0.05, seed=1)
-    check(prepared, atoms, slices(atoms, 2), 2)
+    check(prepared, atoms, 2 * slices(atoms, 2), 3)
 
 
 def test_nan_in_one_domain_stops_all(monkeypatch):

@@ -43,7 +43,8 @@ class StackedLinear(nn.Module):
         # gradients are wanted, and its last digits with it.
         rows = values.reshape(-1, values.shape[-1])
         mapped = functional.linear(rows, self.weight.flatten(0, 1), self.bias)
-        return mapped.reshape(*values.shape[:-1], -1).split(self.num_out, dim=-1)
+        # By name: a domain without atoms has no elements to find a size from.
+        return mapped.reshape(*values.shape[:-1], mapped.shape[-1]).split(self.num_out, dim=-1)
 
 
 class EquivariantMaps(nn.Module):
