@@ -130,6 +130,17 @@ class TestHarmonic:
         assert np.ptp(energy) < 0.05 * np.ptp(result.log["potential_energy_eV"])
 
 
+def test_steps_of_a_sixteenth_of_a_period_are_short_enough():
+    """Of a thermostat that acts at the ends of a step, the mean would be 2.3 % too large."""
+    settings = PathIntegralSettings(
+        beads=BEADS, temperature_K=TEMPERATURE, timestep_fs=2.0, steps=1500,
+        equilibration_steps=150, log_interval=3, thermostat_time_fs=20.0,
+    )  # fmt: skip
+    found = path_integrals(pairs(), Springs(), settings, progress=False).averages
+    expected = 3 * PAIRS * (0.5 * energy_of_a_mode(TEMPERATURE, BEADS) + 0.5 * THERMAL)
+    assert found["kinetic_energy_eV"].mean == pytest.approx(expected, rel=0.012)
+
+
 def test_centroids_of_ring_polymers_move_as_theory_says():
     """In a harmonic potential the centroid is a classical particle."""
     settings = PathIntegralSettings(
