@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from ase import Atoms
 from cases import CASES, cases
+from marked import with_table
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +36,7 @@ from ase_geomformer.runtime.prepared import PreparedPotential
 
 STEP = 0.002  # Å, so that all neighbours stay within the skin
 # Where the table stands in the page.
-BEGIN, END = "<!-- benchmarks/compiled_code.py -->\n", "<!-- end -->"
+TABLE = "benchmarks/compiled_code.py"
 # Processor seconds of a new process until it has the first forces.
 FIRST_USE = """
 import time
@@ -81,7 +82,7 @@ def main() -> None:
             write_text(options.output, to_json({**machine("vesin"), "rows": known}))
             if options.page is not None:
                 text = options.page.read_text(encoding="utf-8")
-                write_text(options.page, with_table(text, known))
+                write_text(options.page, with_table(text, TABLE, as_table(known)))
     show(rows)
 
 
@@ -141,12 +142,8 @@ def with_earlier(rows: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]
     return [row for _, row in sorted(found.items())]
 
 
-def with_table(page: str, rows: list[dict[str, Any]]) -> str:
-    """The page with a table of the rows between its marks."""
-    before, mark, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (mark and end):
-        raise SystemExit(f"the page has no table between {BEGIN.strip()} and {END}")
+def as_table(rows: list[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
     columns = (
         "potential, atoms", "compiling (s)", "new process, plain", "compiled",
         "step, plain (ms)", "compiled", "compiled in the process", "ratio",
@@ -165,7 +162,7 @@ def with_table(page: str, rows: list[dict[str, Any]]) -> str:
             f"{plain / compiled:.1f}",
         )
         lines.append(f"| {' | '.join(cells)} |")
-    return before + mark + "\n".join(lines) + "\n" + end + after
+    return "\n".join(lines)
 
 
 def figure(value: float | None, style: str) -> str:

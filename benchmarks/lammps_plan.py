@@ -5,7 +5,8 @@ and the memory model what an atom does. A cube of as many atoms as a process has
 by ghosts as far as the cutoff and the skin reach. Time is that of a measured atom, and of the bytes
 at a given rate; networks that are slower or busier, and domains that are no cubes, take longer.
 
-    python benchmarks/lammps_plan.py --seconds_per_atom 1.94e-4 --gigabytes_per_second 1
+    python benchmarks/lammps_plan.py --seconds_per_atom 1.6e-4 --gigabytes_per_second 1 \
+        --page docs/engines.md
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -20,8 +22,11 @@ from ase import Atoms
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cases import silicon
+from marked import with_table
 
+from ase_geomformer.accuracy.readme.markdown import table
 from ase_geomformer.engines.domain import DomainEvaluator, Neighbourhood, reach
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.runtime.memory_model import GraphSize
 from ase_geomformer.runtime.prepared import PreparedPotential, prepare
 from tests.engines.domains import ThreadMessenger, images_around, together
@@ -69,8 +74,9 @@ def ghosts_of(atoms: float, density: float, reach_A: float) -> float:
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--potential", default="so3krates-mlearn-si")
-    parser.add_argument("--seconds_per_atom", type=float, default=1.94e-4)
+    parser.add_argument("--seconds_per_atom", type=float, default=1.6e-4)
     parser.add_argument("--gigabytes_per_second", type=float, default=1.0)
+    parser.add_argument("--page", type=Path, help="page to write the table into")
     options = parser.parse_args()
     prepared = prepare(options.potential, dtype="float32", compile=False)
     atoms = silicon(REPEATS)
@@ -82,22 +88,43 @@ def main() -> None:
     print(f"ghosts of a half of {len(atoms)} atoms: {ghosts}, by their volume "
           f"{2.0 * area * cutoff * density:.0f}")  # fmt: skip
     print(f"bytes sent for each ghost and step: {per_ghost:.0f}; edges of an atom: {edges:.1f}\n")
-    print(
-        "| atoms | processes | ghosts by atom | sent, MB | memory, GB | computing, s | sending, s |"
-    )
-    print("|---|---|---|---|---|---|---|")
-    for number in LARGE:
-        for own in ATOMS_PER_PROCESS:
-            count = ghosts_of(own, density, cutoff)
-            sent = per_ghost * count
-            size = GraphSize(own, round(edges * own), 0)
-            memory = prepared.memory.model(size) / 1e9
-            row = (
-                f"{number:.0e}", f"{number // own}", f"{count / own:.2f}", f"{sent / 1e6:.1f}",
-                f"{memory:.2f}", f"{options.seconds_per_atom * own:.2f}",
-                f"{sent / options.gigabytes_per_second / 1e9:.3f}",
-            )  # fmt: skip
-            print("| " + " | ".join(row) + " |")
+    body = [
+        planned(prepared, own, density, cutoff, per_ghost, edges, options)
+        for own in ATOMS_PER_PROCESS
+    ]
+    heads = (
+        "atoms of a process", "processes for 10^6 / 10^7 / 10^8 atoms", "ghosts by atom",
+        "sent (MB)", "memory (GB)", "computing (s)", "sending (ms)",
+    )  # fmt: skip
+    text = table(heads, body)
+    print(text)
+    if options.page is not None:
+        page = options.page.read_text(encoding="utf-8")
+        write_text(options.page, with_table(page, "benchmarks/lammps_plan.py", text))
+
+
+def planned(
+    prepared: PreparedPotential,
+    own: int,
+    density: float,
+    cutoff: float,
+    per_ghost: float,
+    edges: float,
+    options: Any,
+) -> list[str]:
+    """A row of the table, of processes with so many atoms."""
+    ghosts = ghosts_of(own, density, cutoff)
+    sent = per_ghost * ghosts
+    memory = prepared.memory.model(GraphSize(own, round(edges * own), 0))
+    return [
+        f"{own:,}",
+        " / ".join(f"{round(number / own):,}" for number in LARGE),
+        f"{ghosts / own:.2f}",
+        f"{sent / 1e6:.2g}",
+        f"{memory / 1e9:.1f}",
+        f"{options.seconds_per_atom * own:.2g}",
+        f"{1e3 * sent / options.gigabytes_per_second / 1e9:.2g}",
+    ]
 
 
 if __name__ == "__main__":
