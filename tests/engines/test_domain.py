@@ -169,6 +169,16 @@ def test_every_shipped_potential(name):
     check(prepared, atoms, 2 * slices(atoms, 2), 3)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_freed_memory_is_kept_as_by_the_calculator(monkeypatch, wanted):
+    """Asking the system for it anew at each step takes an eighth of the time of a domain."""
+    asked = []
+    monkeypatch.setattr("ase_geomformer.engines.domain.keep_freed_memory", lambda: asked.append(1))
+    atoms = STRUCTURES["crystal"]
+    evaluate_divided(fresh("est").with_settings(keep_memory=wanted), atoms, slices(atoms, 2), 2)
+    assert bool(asked) is wanted
+
+
 def test_nan_in_one_domain_stops_all(monkeypatch):
     prepared = fresh("so3krates")
     atoms = STRUCTURES["crystal"].copy()
