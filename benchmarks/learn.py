@@ -4,7 +4,8 @@
         --output docs/benchmarks/learn.json
 
 With ``--steps`` the training is limited by steps instead of minutes, so that other programs on the
-machine do not matter. A run that is there already is only judged. ``--from`` fine-tunes.
+machine do not matter. A run that is there already is only judged; with ``--resume`` and more
+``--minutes`` it continues first. ``--from`` fine-tunes.
 ``--table`` prints the rows of the JSON file as a table for the docs. Teachers other than EMT need
 their packages (``pip install tblite``). What selection and fine-tuning are worth is measured by
 ``learn_control.py``.
@@ -121,6 +122,7 @@ def main() -> None:
     parser.add_argument("--explore_fs", type=float, help="length of the dynamics of a round")
     parser.add_argument("--from", dest="start", help="potential to fine-tune")
     parser.add_argument("--acceptance_ps", type=float, help="dynamics at constant energy")
+    parser.add_argument("--resume", action="store_true", help="continue runs that have ended")
     parser.add_argument("--table", action="store_true", help="print the table, and learn nothing")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--output", type=Path, required=True, help="JSON file")
@@ -132,6 +134,8 @@ def main() -> None:
     for name in options.cases:
         for seed in options.seeds:
             row = learned(name, seed, options)
+            if options.resume:
+                row["cpu_s"] += sum(one["cpu_s"] for one in rows if one.get("run") == row["run"])
             print(json.dumps(row), flush=True)
             rows.append(row)
             write_text(options.output, json.dumps(rows, indent=1) + "\n")
@@ -160,7 +164,7 @@ def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
     kind = options.start or "new"
     output = options.runs / f"{structure.get_chemical_formula()}-{kind}-{seed}"
     before = sum(os.times()[:4])
-    if not (output / RESULT_FILE).exists():
+    if options.resume or not (output / RESULT_FILE).exists():
         learn(structure, case.teacher, settings, output=output, resume=True)
     cpu_s = sum(os.times()[:4]) - before
     result = json.loads((output / RESULT_FILE).read_text())
@@ -170,6 +174,7 @@ def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "case": title,
+        "run": output.name,
         "kind": kind,
         "seed": seed,
         "minutes": settings.minutes if options.steps is None else None,
@@ -194,7 +199,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         test = row["test"]
         errors = " / ".join(f"{one['force_mae_meV_per_A']:.0f}" for one in test)
         kelvins = " / ".join(f"{one['temperature_K']:.0f}" for one in test)
-        ratios = " / ".join(f"{one['error_over_spread']:.2f}" for one in test)
+        ratios = " / ".join(map(shown_ratio, test))
         verdict = "reached" if row["converged"] else "not reached"
         lines.append(
             f"| {row['case']} | {row['kind']} | {row['seed']} | {verdict} | {row['calls']} | "
@@ -202,6 +207,13 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"{errors} at {kelvins} K | {ratios} |"
         )
     return "\n".join(lines)
+
+
+def shown_ratio(test: dict[str, Any]) -> str:
+    """Error over spread of all frames, and the range of the trajectories where that is known."""
+    parts = test.get("error_over_spread_by_trajectory")
+    span = f" ({min(parts):.2f} to {max(parts):.2f})" if parts else ""
+    return f"{test['error_over_spread']:.2f}{span}"
 
 
 def judge(output: Path, structure: Atoms, teacher: Teacher, kelvin: float) -> dict[str, Any]:
@@ -218,6 +230,12 @@ def judge(output: Path, structure: Atoms, teacher: Teacher, kelvin: float) -> di
         errors.append(np.linalg.norm(difference, axis=1))
         spreads.append(committee.get_property("forces_spread", frame.atoms))
     quality = spread_quality(np.concatenate(errors), np.concatenate(spreads))
+    trajectories = [
+        spread_quality(
+            np.concatenate(errors[row : row + FRAMES]), np.concatenate(spreads[row : row + FRAMES])
+        )
+        for row in range(0, len(frames), FRAMES)
+    ]
     return {
         "temperature_K": kelvin,
         "frames": len(frames),
@@ -226,6 +244,7 @@ def judge(output: Path, structure: Atoms, teacher: Teacher, kelvin: float) -> di
         "mean_force_meV_per_A": 1e3
         * float(np.mean([np.abs(np.asarray(f.forces)).mean() for f in frames])),
         "error_over_spread": quality.calibration,
+        "error_over_spread_by_trajectory": [one.calibration for one in trajectories],
         "correlation": quality.correlation,
     }
 

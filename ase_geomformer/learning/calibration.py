@@ -37,9 +37,13 @@ def spread_factor(potentials: Sequence[Potential], held: Sequence[Frame]) -> flo
     if not chosen:
         return FIRST_FACTOR
     predicted = predict(potentials, [frame.atoms for frame in chosen])
-    return clipped(committee_errors(chosen, predicted).calibration)
+    return clipped(committee_errors(chosen, predicted).calibration, len(potentials))
 
 
-def clipped(factor: float) -> float:
-    """A factor within reason."""
-    return float(np.clip(factor, 1.0, MOST_FACTOR))
+def clipped(factor: float, members: int) -> float:
+    """A factor within reason.
+
+    The error of the mean of members without any error in common is their spread over the root of
+    their number; less is chance.
+    """
+    return float(np.clip(factor, members**-0.5, MOST_FACTOR))

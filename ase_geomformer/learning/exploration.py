@@ -58,6 +58,7 @@ def explore(
     interval_fs: float,
     seed: int,
     known: Sequence[Atoms] = (),
+    skip: float = 0.0,
 ) -> Explored:
     """Langevin dynamics of one walker from each start.
 
@@ -75,6 +76,8 @@ def explore(
     known : sequence of ase.Atoms
         Labelled structures. Of a walker that brings two atoms much closer than they are in these,
         what follows is left out.
+    skip : float
+        Share of each walk whose frames are left out at its beginning.
     """
     closest = closest_pairs([*starts, *known])
     every = max(1, round(interval_fs / timestep_fs))
@@ -98,8 +101,9 @@ def explore(
     for walker, kelvin in zip(walkers, temperatures_K, strict=True):
         sensible = [*map(bare, takewhile(lambda atoms: is_sensible(atoms, closest), walker.frames))]
         lost += walker.stopped or len(sensible) < len(walker.frames)
-        frames += sensible
-        kelvins += [float(kelvin)] * len(sensible)
+        kept = sensible[int(skip * steps / every) :]
+        frames += kept
+        kelvins += [float(kelvin)] * len(kept)
     return Explored(frames, kelvins, lost, len(temperatures_K))
 
 

@@ -15,6 +15,7 @@ from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.writer import write_frames
 from ase_geomformer.learning import figures
 from ase_geomformer.learning.committee_errors import predict
+from ase_geomformer.learning.context import LearnContext
 from ase_geomformer.learning.label import FRAMES_FILE
 from ase_geomformer.learning.learner import Learner
 from ase_geomformer.learning.result import LearnResult
@@ -31,9 +32,10 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
     """Write everything, and give the result."""
     assert learner.acceptance is not None
     assert learner.verdict is not None
-    state, folder, path = learner.state, learner.folder, learner.path
-    with_page = _page_is_possible(learner)
-    frames = learner.frames()
+    context, state = learner.context, learner.context.state
+    folder, path = context.folder, context.path
+    with_page = _page_is_possible(context)
+    frames = context.frames()
     train, held = divided(frames)
     fresh = learner.acceptance.frames
     # The potential is judged by what no member was trained with.
@@ -57,14 +59,14 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
     write_frames(path / FRAMES_FILE, [*frames, *fresh])
     folder.save_figure("coverage.png", lambda: figures.coverage([*frames, *fresh]))
     if state.rounds:
-        target = learner.settings.target_meV_per_A
+        target = context.settings.target_meV_per_A
         folder.save_figure("progress.png", lambda: figures.progress(state.rounds, target))
     folder.save_final(learner.structure)
     train_mae, validation_mae = learner.final_errors
     result = LearnResult(
         converged=learner.verdict.reached,
         reason=learner.verdict.text,
-        wall_time=learner.elapsed_s,
+        wall_time=context.elapsed_s,
         output=path,
         verdict=learner.verdict,
         potential=shipped,
@@ -77,40 +79,40 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
         },
         train_mae_meV_per_A=train_mae,
         validation_mae_meV_per_A=validation_mae,
-        labels=len(learner.store),
-        calls=learner.store.calls,
-        failed_calls=len(learner.store.failures),
-        teacher_s=sum(learner.store.seconds),
+        labels=len(context.store),
+        calls=context.store.calls,
+        failed_calls=len(context.store.failures),
+        teacher_s=sum(context.store.seconds),
         training_s=state.training_s,
         steps=learner.students.steps,
         rounds=state.rounds,
         notes=state.notes,
     )
     calculator = PotentialCalculator(shipped, device="cpu")
-    folder.write_result(result, calculator, seed=learner.settings.seed, teacher=dict(about))
+    folder.write_result(result, calculator, seed=context.settings.seed, teacher=dict(about))
     if with_page:
         write_page(path)
     return result
 
 
-def _page_is_possible(learner: Learner) -> bool:
+def _page_is_possible(context: LearnContext) -> bool:
     """Whether what writes the page is installed; the user is told where it is not."""
     try:
         check_installed()
     except ImportError as error:
-        learner.note(str(error))
+        context.note(str(error))
         return False
     return True
 
 
 def _cards(learner: Learner, about: Mapping[str, Any]) -> Card:
     """The card of all members."""
-    settings, store = learner.settings, learner.store
+    settings, store = learner.context.settings, learner.context.store
     formula = learner.structure.get_chemical_formula()
     method = ", ".join(f"{name} {value}" for name, value in about["arguments"].items())
     packages = " ".join(f"{name} {version}" for name, version in about["package"].items())
     theory = f"{about['name']}{f' ({method})' if method else ''}, {packages}".rstrip(", ")
-    origins = counts(learner.frames())
+    origins = counts(learner.context.frames())
     sampling = ", ".join(f"{number} {origin}" for origin, number in origins.items())
     assert learner.acceptance is not None
     errors = learner.acceptance.errors

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
+from numpy.typing import NDArray
 
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.committee_errors import predict
@@ -24,6 +25,8 @@ WALKERS = 8
 STARTS = 24
 # Time between frames, and the least that a walker walks, fs.
 INTERVAL_FS, SHORTEST_FS = 20.0, 100.0
+# Share of an equilibrated walk that is left out at its beginning.
+EQUILIBRATION = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +40,16 @@ class Exploration:
     settings : LearnSettings
     seconds : float or None
         What the exploration may take; as long as the settings say if left out.
+    equilibrated : bool
+        Whether the frames are to be those of the walkers' temperatures. If not, all walkers start
+        from any of the latest labels, and many are hotter than their thermostat: they find more,
+        but their errors are larger than those at the temperature.
     """
 
     structure: Atoms
     settings: LearnSettings
     seconds: float | None = None
+    equilibrated: bool = False
 
     def walk(self, potential: Potential, known: Sequence[Frame], seed: Sequence[int]) -> Explored:
         """Frames of walkers that start from known structures.
@@ -50,13 +58,12 @@ class Exploration:
         so get farther from the given structure in every round.
         """
         rng = np.random.default_rng(list(seed))
-        own = [frame.atoms for frame in known if len(frame.atoms) == len(self.structure)]
-        latest = range(max(0, len(own) - STARTS), len(own))
-        chosen = rng.choice(latest, size=WALKERS, replace=len(latest) < WALKERS)
-        starts = [self._held(own[int(index)]) for index in chosen]
         settings = self.settings
-        step_fs = settings.step_fs(self.structure)
+        own = [frame for frame in known if len(frame.atoms) == len(self.structure)]
         kelvins = [settings.temperature_K, settings.hot_K] * (WALKERS // 2)
+        choose = self._thermal if self.equilibrated else self._latest
+        starts = [self._held(atoms) for atoms in choose(own, kelvins, rng)]
+        step_fs = settings.step_fs(self.structure)
         return explore(
             potential,
             starts,
@@ -65,8 +72,31 @@ class Exploration:
             timestep_fs=step_fs,
             interval_fs=INTERVAL_FS,
             seed=int(rng.integers(2**31)),
-            known=own,
+            known=[frame.atoms for frame in own],
+            skip=EQUILIBRATION if self.equilibrated else 0.0,
         )
+
+    def _latest(
+        self, own: Sequence[Frame], kelvins: Sequence[float], rng: np.random.Generator
+    ) -> list[Atoms]:
+        """A start for each walker, any of the latest labels."""
+        latest = range(max(0, len(own) - STARTS), len(own))
+        chosen = rng.choice(latest, size=len(kelvins), replace=len(latest) < len(kelvins))
+        return [own[int(index)].atoms for index in chosen]
+
+    def _thermal(
+        self, own: Sequence[Frame], kelvins: Sequence[float], rng: np.random.Generator
+    ) -> list[Atoms]:
+        """A start for each walker, of those latest labels whose energies suit its temperature."""
+        latest = own[-STARTS:]
+        energies = np.array([float(frame.energy or 0.0) for frame in latest])
+        energies -= min(float(frame.energy or 0.0) for frame in own)
+        half = -(-len(latest) // 2)
+        starts = []
+        for kelvin in kelvins:
+            suited = nearest(energies, harmonic_energy(self.structure, kelvin), half)
+            starts.append(latest[int(rng.choice(suited))].atoms)
+        return starts
 
     def _held(self, atoms: Atoms) -> Atoms:
         """A start with the constraints of the structure."""
@@ -81,6 +111,17 @@ class Exploration:
             return wanted
         possible = affordable_fs(potential, starts, step_fs, self.seconds)
         return float(np.clip(possible, min(SHORTEST_FS, wanted), wanted))
+
+
+def harmonic_energy(atoms: Atoms, kelvin: float) -> float:
+    """Mean classical energy above a minimum of harmonic vibrations, kT/2 for each of them, eV."""
+    rigid = 3 if atoms.pbc.any() else 6
+    return 0.5 * max(1, 3 * len(atoms) - rigid) * float(units.kB) * kelvin
+
+
+def nearest(values: NDArray[np.float64], wanted: float, number: int) -> NDArray[np.int64]:
+    """Indices of the values that are nearest to one."""
+    return np.argsort(np.abs(values - wanted), kind="stable")[:number]
 
 
 def label_round(

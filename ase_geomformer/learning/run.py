@@ -77,6 +77,7 @@ def learn(
     """
     # What trains, plots and runs dynamics is large: the public name is there without it.
     from ase_geomformer.learning import export
+    from ase_geomformer.learning.context import LearnContext
     from ase_geomformer.learning.learner import Learner
     from ase_geomformer.registry import load_potential
 
@@ -106,7 +107,8 @@ def learn(
         timeout_s=settings.labels.timeout_s,
         cluster=cluster,
     )
-    learner = Learner(atoms, settings, store, asks, state, folder, started, progress)
+    context = LearnContext(settings, store, asks, state, folder, started, progress)
+    learner = Learner(atoms, context)
     try:
         learner.run()
     finally:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ase_geomformer.data.frames import Frame
+from ase_geomformer.learning.identity import structure_key
+from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.machine.bounded import read_json
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
@@ -57,6 +60,15 @@ class RoundRecord:
     teacher_s: float = 0.0
     complete: bool = False
 
+    def close(
+        self, frames: Sequence[Frame], store: LabelStore, training_s: float, elapsed_s: float
+    ) -> None:
+        """Note what was labelled and what it took; the round is then complete."""
+        self.random = [structure_key(frame.atoms) for frame in frames]
+        self.labels, self.calls = len(store), store.calls
+        self.teacher_s, self.training_s = sum(store.seconds), training_s
+        self.elapsed_s, self.complete = elapsed_s, True
+
     @property
     def line(self) -> str:
         """The round in one line."""
@@ -103,6 +115,13 @@ class RunState:
     final_weights: str = ""
     finished: bool = False
     notes: list[str] = field(default_factory=list)
+
+    def begin_part(self, elapsed_s: float) -> None:
+        """Begin another part, after the last one has ended, with the weights that it left."""
+        self.finished = False
+        self.begun_s, self.begun_rounds = elapsed_s, len(self.rounds)
+        self.begun_weights, self.final_weights = self.final_weights, ""
+        self.labels = None
 
     def save(self, folder: Path) -> None:
         """Write, atomically."""
