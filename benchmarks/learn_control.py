@@ -8,7 +8,8 @@ at both temperatures give candidates. In the study of selection, students go on 
 weights with the same number of further labels: all drawn at random, or half of them chosen by the
 students' spread and their distances from all labels. In the study of fine-tuning, new students and
 copies of a potential are trained on the first so many of the same random labels. All are judged by
-independent dynamics of the teacher. ``--table`` prints the rows of the JSON file for the docs.
+independent dynamics of the teacher. ``--table`` prints the rows of the JSON file for the docs, and
+``--figure`` draws those of fine-tuning.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from learn import CASES, Case, dynamics
+from matplotlib.figure import Figure
 
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.committee_errors import predict
@@ -37,6 +39,7 @@ from ase_geomformer.learning.side_by_side import Allowance
 from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.learning.students import Students, falling_rate, steady_rate
 from ase_geomformer.machine.files import write_text
+from ase_geomformer.runs.style import save_figure
 
 INITIAL, FURTHER = 30, 24
 
@@ -52,11 +55,15 @@ def main() -> None:
     parser.add_argument("--from", dest="start", default="so3krates-rmd17", help="to fine-tune")
     parser.add_argument("--labels", nargs="+", type=int, default=[15, 45], help="to fine-tune with")
     parser.add_argument("--table", action="store_true", help="print the table, and learn nothing")
+    parser.add_argument("--figure", type=Path, help="PNG to draw of the rows, learning nothing")
     parser.add_argument("--output", type=Path, required=True, help="JSON file")
     options = parser.parse_args()
     rows = json.loads(options.output.read_text()) if options.output.exists() else []
     if options.table:
         print(table(rows))
+    if options.figure:
+        save_figure(draw([row for row in rows if row["study"] == "from"]), options.figure)
+    if options.table or options.figure:
         return
     for seed in options.seeds:
         for row in STUDIES[options.study](Beginning.of(CASES[options.case], seed, options)):
@@ -203,6 +210,35 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         kelvins = " / ".join(errors[0])
         lines.append(f"| {case} | {kind} | {labels} | {shown} at {kelvins} K |")
     return "\n".join(lines)
+
+
+def draw(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Force errors by the number of labels, a line for each kind of students and seed."""
+    kelvins = list(rows[0]["force_mae_meV_per_A"])
+    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    panels = figure.subplots(1, len(kelvins), sharey=True, squeeze=False)[0]
+    lines = list(dict.fromkeys((row["kind"], row["seed"]) for row in rows))
+    kinds = list(dict.fromkeys(kind for kind, _ in lines))
+    labels = sorted({row["labels"] for row in rows})
+    for axes, kelvin in zip(panels, kelvins, strict=True):
+        for kind, seed in lines:
+            found = [row for row in rows if (row["kind"], row["seed"]) == (kind, seed)]
+            axes.loglog(
+                [row["labels"] for row in found],
+                [row["force_mae_meV_per_A"][kelvin] for row in found],
+                "o-",
+                color=f"C{kinds.index(kind)}",
+                label=kind if seed == rows[0]["seed"] else None,
+            )
+        axes.set_title(f"{kelvin} K")
+        axes.set_xlabel("labels")
+        axes.set_xticks(labels, [str(number) for number in labels])
+        axes.minorticks_off()
+    ticks = [20, 50, 100, 200, 500]
+    panels[0].set_yticks(ticks, [str(tick) for tick in ticks])
+    panels[0].set_ylabel("force error (meV/Å)")
+    panels[0].legend(frameon=False)
+    return figure
 
 
 if __name__ == "__main__":

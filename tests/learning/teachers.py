@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,32 @@ class Faulty(EMT):  # type: ignore[misc]
         super().calculate(atoms, *arguments)
         if int(key[:4], 16) / 16**4 < self.share and before < self.times:
             FAULTS[self.how](self)
+
+
+class Fatal(EMT):  # type: ignore[misc]
+    """EMT that ends a process with SIGKILL in one of its calls.
+
+    Parameters
+    ----------
+    log : str
+        File to which a line is appended for each call, of all processes.
+    at : int
+        Number of the call in which the process ends.
+    parent : bool
+        Whether the process that started this one is ended, and not this one.
+    """
+
+    def __init__(self, log: str, at: int, parent: bool = False) -> None:
+        super().__init__()
+        self.log, self.at, self.parent = Path(log), at, parent
+
+    def calculate(self, atoms: Atoms, *arguments: Any) -> None:
+        with self.log.open("a") as file:
+            file.write(f"{structure_key(atoms)}\n")
+        if len(self.log.read_text().split()) == self.at:
+            os.kill(os.getppid() if self.parent else os.getpid(), signal.SIGKILL)
+            time.sleep(1.0)  # a parent that is gone cannot take an answer
+        super().calculate(atoms, *arguments)
 
 
 def _raise(calculator: Faulty) -> None:

@@ -27,42 +27,15 @@ from ase_geomformer.learning.label import FRAMES_FILE, STORE_FILE
 from ase_geomformer.learning.learner import Learner
 from ase_geomformer.learning.result import LearnResult
 from ase_geomformer.learning.run import learn
-from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.state import RunState
 from ase_geomformer.learning.store import LabelStore
-from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.learning.validation import is_validation
 from ase_geomformer.md.velocities import draw_velocities
+from tests.learning.small import SETTINGS, SHORT, crystal
 from tests.learning.teachers import Faulty
 
-TINY = {
-    "cutoff": 4.0,
-    "num_features": 16,
-    "num_layers": 1,
-    "num_heads": 2,
-    "num_radial_basis": 8,
-    "energy_width": 16,
-}
 # Half as much again as the 112 of the first run.
 BOUND_meV_per_A = 168.0
-STUDENTS = StudentSettings(members=2, settings=TINY)
-SETTINGS = LearnSettings(
-    max_labels=60,
-    rounds=2,
-    steps_per_round=150,
-    target_meV_per_A=200.0,
-    relaxation_steps=3,
-    timestep_fs=4.0,
-    explore_fs=120.0,
-    acceptance_ps=8.0,
-    students=STUDENTS,
-)
-
-
-def crystal() -> Atoms:
-    atoms = bulk("Cu", a=3.72, cubic=True)
-    atoms.symbols[0] = "Au"
-    return atoms
 
 
 @pytest.fixture(scope="module")
@@ -187,10 +160,6 @@ class Killed(BaseException):
     """The run ends here, without any clean-up of its own."""
 
 
-# A run of few steps, all of whose parts are there.
-SHORT = replace(
-    SETTINGS, max_labels=28, rounds=1, steps_per_round=6, explore_fs=80.0, acceptance_ps=0.1
-)
 # Methods after whose n-th call of a process it ends: labels, state, training, exploration.
 CUTS = [(LabelStore, "add", 12), (LearnContext, "save", 2), (LearnContext, "train", 1)]
 CUTS += [(LabelStore, "add", 2), (Learner, "_accept", 1)]
