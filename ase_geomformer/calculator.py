@@ -182,8 +182,15 @@ class PotentialCalculator(LockedCalculator):
         else:
             (converted,) = prepared.results(graph, [atoms], wanted)
         self.results.update(converted)
-        self.atoms = atoms.copy()
-        # The copy shares the values in info, and an array there could be changed in place.
+        self._remember(atoms)
+
+    def _remember(self, atoms: Atoms) -> None:
+        """Keep what the results are of; where only atoms have moved, that is their positions."""
+        if self.atoms is not None:
+            self.atoms.positions[:] = atoms.positions
+            return
+        self.atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        # Numbers, as an array in info could be changed in place.
         given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
         self.atoms.info.update({key: electrons(atoms)[key] for key in given})
 

@@ -20,6 +20,7 @@ from ase_geomformer.acceleration.artifact import (
 )
 from ase_geomformer.acceleration.compiler import MiscompiledError
 from ase_geomformer.acceleration.decompositions import ahead_of_time_decompositions
+from ase_geomformer.acceleration.lone_thread import lone_thread
 from ase_geomformer.acceleration.tables import probe_graph
 from ase_geomformer.graph.atom_graph import AXES, AtomGraph
 from ase_geomformer.layers.written_gradient import by_formula
@@ -72,7 +73,8 @@ def build(potential: Potential, file: Path) -> None:
         options = {**OPTIONS, "aot_inductor.output_path": str(made)}
         if potential.device.type == "cuda":
             options |= GPU_OPTIONS
-        aot_compile(program.module(), tuple(inputs), options=options)
+        with lone_thread():
+            aot_compile(program.module(), tuple(inputs), options=options)
         compare(Artifact(made, potential), potential)
         file.write_bytes(made.read_bytes())
 

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.graph.structure import electrons, geometry
-from ase_geomformer.neighbors import NeighborList, neighbor_list, pair_list
+from ase_geomformer.neighbors import MeasuredEdges, neighbor_list, pair_list
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,10 +191,11 @@ class AtomGraph:
         graphs = []
         for structure in structures:
             positions, cell, pbc = geometry(structure, device)
-            edges = neighbor_list(positions, cell, pbc, cutoff, backend=neighbors)
-            far = None
+            found = neighbor_list(positions, cell, pbc, cutoff, backend=neighbors)
+            edges, far = found.measured(positions, cell), None
             if far_cutoff:
-                far = pair_list(positions, cell, pbc, far_cutoff, backend=neighbors)
+                found = pair_list(positions, cell, pbc, far_cutoff, backend=neighbors)
+                far = found.measured(positions, cell)
             graph = cls.from_neighbors(structure, edges, positions, cell, far=far, dtype=dtype)
             graphs.append(graph)
         return cls.join(graphs)
@@ -203,11 +204,11 @@ class AtomGraph:
     def from_neighbors(
         cls,
         atoms: Atoms,
-        edges: NeighborList,
+        edges: MeasuredEdges,
         positions: Tensor,
         cell: Tensor,
         *,
-        far: NeighborList | None = None,
+        far: MeasuredEdges | None = None,
         dtype: torch.dtype = torch.float64,
         same: AtomGraph | None = None,
     ) -> AtomGraph:
@@ -232,11 +233,10 @@ class AtomGraph:
             constant = {name: getattr(same, name) for name in names}
         pairs = {}
         if far is not None:
-            vectors = far.vectors(positions, cell).to(dtype)
-            pairs = {"far_index": far.edge_index, "far_vectors": vectors}
+            pairs = {"far_index": far.edges.edge_index, "far_vectors": far.vectors.to(dtype)}
         return cls(
-            edge_index=edges.edge_index,
-            edge_vectors=edges.vectors(positions, cell).to(dtype),
+            edge_index=edges.edges.edge_index,
+            edge_vectors=edges.vectors.to(dtype),
             positions=positions.to(dtype),
             **constant,
             **pairs,

@@ -48,13 +48,13 @@ class KeptGraph:
         """
         host = geometry(atoms)
         here = host.to(self._device)
-        edges = self.edges.update(*here, host)
+        edges = self.edges.measure(*here, host)
         far = None
         if far_cutoff:
             if self.far_pairs is None or self.far_pairs.cutoff != far_cutoff:
                 skin, backend = self.edges.skin, self.edges.backend
                 self.far_pairs = VerletList(far_cutoff, skin, backend, half=True)
-            far = self.far_pairs.update(*here, host)
+            far = self.far_pairs.measure(*here, host)
         self._last = AtomGraph.from_neighbors(
             atoms,
             edges,

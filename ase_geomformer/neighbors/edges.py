@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -55,12 +56,27 @@ class NeighborList:
         self, positions: Tensor, cell: Tensor, cutoff: float, batch: Tensor | None = None
     ) -> NeighborList:
         """The edges at most ``cutoff`` (Å) long, in the same order."""
-        short = []
-        for part in self._parts():
-            x, y, z = part.vectors(positions, cell, batch).unbind(1)
-            short.append(x * x + y * y + z * z <= cutoff * cutoff)
+        short = [
+            _short(part.vectors(positions, cell, batch), cutoff) for part in self._parts()
+        ]
         kept = (short[0] if len(short) == 1 else torch.cat(short)).nonzero().squeeze(1)
         return self if kept.shape[0] == self.num_edges else self.select(kept)
+
+    def measured(self, positions: Tensor, cell: Tensor) -> MeasuredEdges:
+        """All edges of a structure with their vectors."""
+        return MeasuredEdges(self, self.vectors(positions, cell))
+
+    def measured_within(self, positions: Tensor, cell: Tensor, cutoff: float) -> MeasuredEdges:
+        """The edges of a structure at most ``cutoff`` (Å) long, and their vectors."""
+        if self.num_edges > CHUNK:
+            return self.within(positions, cell, cutoff).measured(positions, cell)
+        vectors = self.vectors(positions, cell)
+        short = _short(vectors, cutoff)
+        # In a small molecule all are, and finding that out takes a fifth of the time.
+        if bool(short.all()):
+            return MeasuredEdges(self, vectors)
+        kept = short.nonzero().squeeze(1)
+        return MeasuredEdges(self.select(kept), vectors.index_select(0, kept))
 
     def _parts(self) -> Iterator[NeighborList]:
         """The list in pieces, see :func:`chunks`."""
@@ -76,6 +92,27 @@ class NeighborList:
         # All are zero, and so are the first K.
         shifts = shifts.index_select(0, kept) if self.shifted else shifts[: kept.shape[0]]
         return NeighborList(edge_index, shifts, self.shifted)
+
+
+class MeasuredEdges(NamedTuple):
+    """Edges of a structure with their vectors (E, 3), Å."""
+
+    edges: NeighborList
+    vectors: Tensor
+
+
+def all_edges(num_atoms: int, device: torch.device) -> NeighborList:
+    """Both directions of all pairs of atoms, without periodic images."""
+    atoms = torch.arange(num_atoms, device=device)
+    receivers, senders = torch.cartesian_prod(atoms, atoms).unbind(1)
+    index = torch.stack([receivers, senders])[:, receivers != senders]
+    return NeighborList(index, index.new_zeros(index.shape[1], 3), shifted=False)
+
+
+def _short(vectors: Tensor, cutoff: float) -> Tensor:
+    """Which vectors (E, 3) are at most ``cutoff`` long."""
+    x, y, z = vectors.unbind(1)
+    return x * x + y * y + z * z <= cutoff * cutoff
 
 
 def chunks(edges: int, device: torch.device) -> Iterator[slice]:

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ase_geomformer.neighbors.edges import NeighborList
+from ase_geomformer.neighbors.edges import MeasuredEdges, NeighborList, all_edges
 from ase_geomformer.neighbors.pairs import pair_list
-from ase_geomformer.neighbors.problem import check_cutoff, complete_cells
+from ase_geomformer.neighbors.problem import FARTHEST, check_cutoff, complete_cells
 from ase_geomformer.neighbors.search import neighbor_list
 
 Vectors = NDArray[np.float64]
@@ -22,24 +22,28 @@ Vectors = NDArray[np.float64]
 ROUNDING = 1e-9
 # Lists kept beside the latest one, and edges in all of them: 40 bytes each.
 KEPT_LISTS, KEPT_EDGES = 31, 2**19
+# Of a molecule of so many atoms all pairs are kept, which never need to be searched again.
+FEW_ATOMS = 24
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The structure a list was built for, and its edges up to cutoff + skin."""
+    """The structure a list was built for, and its edges up to cutoff + skin, or all there are."""
 
     positions: Vectors
     cell: Vectors
     pbc: NDArray[np.bool_]
     device: torch.device
     candidates: NeighborList
+    is_complete: bool
 
 
 class VerletList:
     r"""Edges up to ``cutoff + skin``, searched once and reused while none can be missing.
 
     Each update gives, edge by edge, the list a fresh search would give. The lists of up to 32
-    structures are kept, as the images of a path come in turns.
+    structures are kept, as the images of a path come in turns. Of a molecule of a few atoms all
+    pairs are kept, and no search is needed again.
 
     Let the reference structure have positions X and cell C, the present one x and c, and let
     :math:`F = C^{-1} c` be the deformation between them (open axes completed by unit normals).
@@ -94,6 +98,12 @@ class VerletList:
         the time. ``host`` are the same three tensors there, where the caller has them: nothing
         then waits until a GPU has given them back.
         """
+        return self.measure(positions, cell, pbc, host).edges
+
+    def measure(
+        self, positions: Tensor, cell: Tensor, pbc: Tensor, host: Sequence[Tensor] | None = None
+    ) -> MeasuredEdges:
+        """The same with the vectors of the edges, which it takes to tell how long they are."""
         positions = positions.detach().to(torch.float64)
         cell = cell.detach().to(positions)
         place, axes, periodic = (
@@ -103,18 +113,25 @@ class VerletList:
         reference = self._covering(place, axes, periodic, positions.device)
         if reference is None:
             self._references = self._worth_keeping()
-            search = pair_list if self.half else neighbor_list
-            reach = self.cutoff + self.skin
-            candidates = search(positions, cell, pbc, reach, backend=self.backend)
-            self.builds += 1
+            candidates, is_complete = self._search(positions, cell, pbc)
             # Copies: the caller's arrays may change.
             reference = Reference(
-                place.copy(), axes.copy(), periodic.copy(), positions.device, candidates
+                place.copy(), axes.copy(), periodic.copy(), positions.device, candidates, is_complete
             )
             self._references.append(reference)
         if self.skin == 0:
-            return reference.candidates
-        return reference.candidates.within(positions, cell, self.cutoff)
+            return reference.candidates.measured(positions, cell)
+        return reference.candidates.measured_within(positions, cell, self.cutoff)
+
+    def _search(self, positions: Tensor, cell: Tensor, pbc: Tensor) -> tuple[NeighborList, bool]:
+        """The candidates of a structure, and whether they are all edges that it can ever have."""
+        search = pair_list if self.half else neighbor_list
+        found = search(positions, cell, pbc, self.cutoff + self.skin, backend=self.backend)
+        self.builds += 1
+        atoms = positions.shape[0]
+        if self.half or self.skin == 0 or atoms > FEW_ATOMS or bool(pbc.any()):
+            return found, False
+        return all_edges(atoms, positions.device), True
 
     def _covering(
         self, positions: Vectors, cell: Vectors, pbc: NDArray[np.bool_], device: torch.device
@@ -150,6 +167,8 @@ class VerletList:
             or not np.array_equal(pbc, reference.pbc)
         ):
             return False
+        if reference.is_complete:
+            return bool((np.abs(positions) <= FARTHEST).all())
         expected, stretch = reference.positions, 1.0
         if not np.array_equal(cell, reference.cell):
             deformation, stretch = deform(reference.cell, cell, pbc)

@@ -135,6 +135,8 @@ def to_ase(
 
 def to_host(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[np.float64]]:
     """Tensors of one device as float64 arrays, which cross to the host together."""
+    if all(tensor.is_cpu for tensor in tensors.values()):
+        return {name: tensor.numpy().astype(np.float64) for name, tensor in tensors.items()}
     flat = torch.cat([tensor.double().reshape(-1) for tensor in tensors.values()]).cpu().numpy()
     arrays, end = {}, 0
     for name, tensor in tensors.items():
