@@ -94,6 +94,8 @@ class PotentialCalculator(LockedCalculator):
         # The requests that have been checked, with all that they are answered with; they change
         # only when more than positions does.
         self._granted: dict[tuple[str, ...], Set[str]] = {}
+        # A copy of the structure, of which only positions are written anew at each step.
+        self._kept: Atoms | None = None
         self.parameters.update(potential=self.prepared.name, **asdict(chosen))
 
     @property
@@ -168,7 +170,8 @@ class PotentialCalculator(LockedCalculator):
             self.reset()
         if set(system_changes) - {"positions"}:
             # Should the evaluation fail, nothing is known of either structure.
-            self.atoms, self._granted = None, {}
+            self.atoms = self._kept = None
+            self._granted = {}
             self.graphs.forget()
         prepared = self.prepared.fitting(boundaries_of(atoms))
         special = [name for name in properties if name in UNCERTAINTIES]
@@ -182,17 +185,19 @@ class PotentialCalculator(LockedCalculator):
         else:
             (converted,) = prepared.results(graph, [atoms], wanted)
         self.results.update(converted)
-        self._remember(atoms)
+        self.atoms = self._remembered(atoms)
 
-    def _remember(self, atoms: Atoms) -> None:
-        """Keep what the results are of; where only atoms have moved, that is their positions."""
-        if self.atoms is not None:
-            self.atoms.positions[:] = atoms.positions
-            return
-        self.atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-        # Numbers, as an array in info could be changed in place.
-        given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
-        self.atoms.info.update({key: electrons(atoms)[key] for key in given})
+    def _remembered(self, atoms: Atoms) -> Atoms:
+        """What the results depend on; where only positions have changed, the same object."""
+        kept = self._kept
+        if kept is None:
+            kept = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+            # Numbers, as an array in info could be changed in place.
+            given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
+            kept.info.update({key: electrons(atoms)[key] for key in given})
+            self._kept = kept
+        kept.positions[:] = atoms.positions
+        return kept
 
     def _with_features(
         self,

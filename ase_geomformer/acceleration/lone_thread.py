@@ -1,7 +1,7 @@
 """Loops of compiled code that a single thread runs without a team of threads.
 
 A parallel region of OpenMP makes a team even where it is to have one thread, and ends with a call
-of the system that wakes nobody: So3krates evaluates ethanol in 0.80 ms with them, and in 0.72
+of the system that wakes nobody: So3krates evaluates ethanol in 0.80 ms with them, and in 0.74
 without.
 """
 

@@ -56,9 +56,7 @@ class NeighborList:
         self, positions: Tensor, cell: Tensor, cutoff: float, batch: Tensor | None = None
     ) -> NeighborList:
         """The edges at most ``cutoff`` (Å) long, in the same order."""
-        short = [
-            _short(part.vectors(positions, cell, batch), cutoff) for part in self._parts()
-        ]
+        short = [_short(part.vectors(positions, cell, batch), cutoff) for part in self._parts()]
         kept = (short[0] if len(short) == 1 else torch.cat(short)).nonzero().squeeze(1)
         return self if kept.shape[0] == self.num_edges else self.select(kept)
 
@@ -71,11 +69,9 @@ class NeighborList:
         if self.num_edges > CHUNK:
             return self.within(positions, cell, cutoff).measured(positions, cell)
         vectors = self.vectors(positions, cell)
-        short = _short(vectors, cutoff)
-        # In a small molecule all are, and finding that out takes a fifth of the time.
-        if bool(short.all()):
+        kept = _short(vectors, cutoff).nonzero().squeeze(1)
+        if kept.shape[0] == self.num_edges:
             return MeasuredEdges(self, vectors)
-        kept = short.nonzero().squeeze(1)
         return MeasuredEdges(self.select(kept), vectors.index_select(0, kept))
 
     def _parts(self) -> Iterator[NeighborList]:

@@ -116,7 +116,12 @@ class VerletList:
             candidates, is_complete = self._search(positions, cell, pbc)
             # Copies: the caller's arrays may change.
             reference = Reference(
-                place.copy(), axes.copy(), periodic.copy(), positions.device, candidates, is_complete
+                place.copy(),
+                axes.copy(),
+                periodic.copy(),
+                positions.device,
+                candidates,
+                is_complete,
             )
             self._references.append(reference)
         if self.skin == 0:

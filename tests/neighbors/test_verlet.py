@@ -210,3 +210,27 @@ def test_kept_lists_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     agree(verlet, gas(30, seed=7))
     agree(verlet, images[0])
     assert verlet.builds == 8
+
+
+def test_all_pairs_of_a_small_molecule_are_kept() -> None:
+    rng = np.random.default_rng(1)
+    cell, open_ = np.zeros((3, 3)), np.zeros(3, dtype=bool)
+    verlet = VerletList(4.0, skin=0.5)
+    # From all within the cutoff to none, and back.
+    for size in (0.5, 3.0, 60.0, 1.0):
+        agree(verlet, Structure(size * rng.normal(size=(9, 3)), cell, open_, 4.0))
+    assert verlet.builds == 1
+    agree(verlet, Structure(rng.normal(size=(8, 3)), cell, open_, 4.0))
+    assert verlet.builds == 2
+    far = Structure(np.array([[0.0, 0.0, 0.0]] * 7 + [[1e14, 0.0, 0.0]]), cell, open_, 4.0)
+    with pytest.raises(ValueError, match="atom 7 is 1e\\+14 Å away"):
+        verlet.update(*far.tensors)
+
+
+def test_vectors_are_measured_once() -> None:
+    structure = gas(60)
+    verlet = VerletList(4.0, skin=0.5)
+    for shift in (0.0, 0.1):
+        positions, cell, pbc = moved(structure, shift).tensors
+        edges, vectors = verlet.measure(positions, cell, pbc)
+        assert torch.equal(vectors, edges.vectors(positions, cell))
