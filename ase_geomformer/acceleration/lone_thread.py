@@ -37,8 +37,12 @@ def lone_thread() -> Iterator[None]:
         yield
         return
 
-    class WorkSharing(usual):  # type: ignore[misc]
+    class WorkSharing(usual):
         """Opens a parallel region in the code of a kernel, and closes it."""
+
+        code: Any
+        in_parallel: bool
+        num_threads: int | None
 
         def parallel(self, threads: int) -> None:
             if self.in_parallel and threads != self.num_threads:
