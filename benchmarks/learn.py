@@ -201,9 +201,10 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         kelvins = " / ".join(f"{one['temperature_K']:.0f}" for one in test)
         ratios = " / ".join(map(shown_ratio, test))
         verdict = "reached" if row["converged"] else "not reached"
+        budget = "" if row["minutes"] is None else f", {row['minutes']:g} min"
         lines.append(
-            f"| {row['case']} | {row['kind']} | {row['seed']} | {verdict} | {row['calls']} | "
-            f"{row['cpu_s'] / 60:.1f} min | {row['wall_time_s'] / 60:.1f} min | "
+            f"| {row['case']}{budget} | {row['kind']} | {row['seed']} | {verdict} | "
+            f"{row['calls']} | {row['cpu_s'] / 60:.1f} min | {row['wall_time_s'] / 60:.1f} min | "
             f"{errors} at {kelvins} K | {ratios} |"
         )
     return "\n".join(lines)

@@ -215,7 +215,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 def draw(rows: Sequence[dict[str, Any]]) -> Figure:
     """Force errors by the number of labels, a line for each kind of students and seed."""
     kelvins = list(rows[0]["force_mae_meV_per_A"])
-    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     panels = figure.subplots(1, len(kelvins), sharey=True, squeeze=False)[0]
     lines = list(dict.fromkeys((row["kind"], row["seed"]) for row in rows))
     kinds = list(dict.fromkeys(kind for kind, _ in lines))
@@ -234,10 +234,12 @@ def draw(rows: Sequence[dict[str, Any]]) -> Figure:
         axes.set_xlabel("labels")
         axes.set_xticks(labels, [str(number) for number in labels])
         axes.minorticks_off()
-    ticks = [20, 50, 100, 200, 500]
+    ticks = [10, 20, 50, 100, 200, 500]
+    panels[0].set_ylim(ticks[0], ticks[-1])
     panels[0].set_yticks(ticks, [str(tick) for tick in ticks])
     panels[0].set_ylabel("force error (meV/Å)")
-    panels[0].legend(frameon=False)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
     return figure
 
 
