@@ -36,7 +36,7 @@ from ase_geomformer import PotentialCalculator
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.folder import RESULT_FILE
-from ase_geomformer.runs.style import save_figure
+from ase_geomformer.runs.style import BLUE, PAGE, dress, new_figure, save_figure, styled
 from ase_geomformer.training.run import train
 from ase_geomformer.training.settings import TrainSettings
 from ase_geomformer.training.settings_file import from_yaml
@@ -45,7 +45,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 COLUMNS = {
     "forces_mae_meV_per_A": "forces MAE (meV/Å)",
     "energy_mae_meV_per_atom": "energy MAE (meV/atom)",
-    "step_ms": "E + F (ms)",
+    "step_ms": "time of energy and forces (ms)",
     "parameters": "parameters",
 }
 
@@ -149,17 +149,20 @@ def show(title: str, rows: list[dict[str, Any]]) -> None:
     Console().print(table)
 
 
+@styled
 def draw(title: str, rows: list[dict[str, Any]]) -> Figure:
     """Force error and time of each variant as bars side by side."""
-    figure = Figure(figsize=(7.2, 1.2 + 0.3 * len(rows)), layout="constrained")
-    figure.suptitle(title, fontsize="medium")
+    figure = new_figure(PAGE, 1.1 + 0.25 * len(rows))
+    figure.suptitle(title)
     places = np.arange(len(rows))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, name in zip(panels, ("forces_mae_meV_per_A", "step_ms"), strict=True):
         values = [row[name] for row in rows]
         spread = [row.get(f"{name}_spread", 0.0) / 2 for row in rows]
-        axes.barh(places, values, xerr=spread if any(spread) else None, color="C0", height=0.7)
+        axes.barh(places, values, xerr=spread if any(spread) else None, color=BLUE, height=0.7)
         axes.set_xlabel(COLUMNS[name])
+        dress(axes)
+        axes.grid(visible=False, axis="y")
     panels[0].set_yticks(places, [row["variant"] for row in rows])
     panels[0].invert_yaxis()
     return figure

@@ -18,12 +18,14 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
+from matplotlib.figure import Figure
 from scipy import stats
 
-from ase_geomformer.machine.files import atomic_file, write_text
+from ase_geomformer.machine.files import write_text
 from ase_geomformer.md import ENSEMBLES, GuardSettings, MDSettings, run_md
 from ase_geomformer.md.analysis import block_average
 from ase_geomformer.runs.plain import to_json
+from ase_geomformer.runs.style import BLUE, ORANGE, PAGE, new_figure, save_figure, styled
 
 TEMPERATURE_K = 300.0
 KT = units.kB * TEMPERATURE_K
@@ -218,26 +220,26 @@ def _column(atoms: Atoms, calculator: Calculator, settings: MDSettings, name: st
     return result.log[name][result.log["step"] >= settings.equilibration_steps]
 
 
-def figure(comparisons: list[Comparison]) -> Any:
+@styled
+def figure(comparisons: list[Comparison]) -> Figure:
     """Histograms with the densities of theory."""
-    from matplotlib.figure import Figure
-
-    columns = 4
+    columns = 3
     rows = -(-len(comparisons) // columns)
-    drawn = Figure(figsize=(3.2 * columns, 2.5 * rows), layout="constrained")
+    drawn = new_figure(PAGE, 1.7 * rows)
     panels = drawn.subplots(rows, columns).ravel()
     for axes, comparison in zip(panels, comparisons, strict=False):
         values = comparison.values
-        unit = "eV" if "kinetic" in comparison.name else "Å³"
+        label = "kinetic energy (eV)" if "kinetic" in comparison.name else "volume (Å³)"
         grid = np.linspace(values.min(), values.max(), 300)
-        axes.hist(values, bins=40, density=True, color="#c9d8e8")
-        axes.plot(grid, comparison.theory.density(grid), color="#c2571a", lw=1.5)
-        axes.set_title(comparison.name, fontsize=9)
-        axes.set_xlabel(unit)
+        bars = axes.hist(values, bins=40, density=True, color=BLUE, alpha=0.3, label="sampled")
+        (line,) = axes.plot(grid, comparison.theory.density(grid), color=ORANGE, label="theory")
+        axes.set_title(comparison.name.removeprefix("kinetic energy, ").replace(", a", ",\na"))
+        axes.set_xlabel(label)
         axes.set_yticks([])
         axes.spines[["top", "right", "left"]].set_visible(False)
     for axes in panels[len(comparisons) :]:
         axes.set_axis_off()
+    panels[-1].legend(handles=[bars[2], line], frameon=False, loc="center", title="probability")
     return drawn
 
 
@@ -265,8 +267,7 @@ def main() -> None:
     if options.output is not None:
         content = {"steps": options.steps, "timestep_fs": 5.0, "rows": rows}
         write_text(options.output / "benchmarks" / "ensembles.json", to_json(content))
-        with atomic_file(options.output / "images" / "ensembles.png") as temporary:
-            figure(comparisons).savefig(temporary, dpi=110)
+        save_figure(figure(comparisons), options.output / "images" / "ensembles.png")
 
 
 if __name__ == "__main__":

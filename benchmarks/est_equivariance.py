@@ -36,7 +36,15 @@ from ase_geomformer.evaluate import evaluate_many
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.potential import Potential
 from ase_geomformer.runs.plain import to_json
-from ase_geomformer.runs.style import GREY, dress, new_figure, save_figure
+from ase_geomformer.runs.style import (
+    GREY,
+    PAGE,
+    SERIES,
+    dress,
+    new_figure,
+    save_figure,
+    styled,
+)
 
 CHANNELS = 64
 ROTATIONS = 12
@@ -148,9 +156,7 @@ def main() -> None:
         content = {"date": today, "channels": CHANNELS, "blocks": blocks, "potentials": wholes}
         write_text(options.output, to_json(content))
     if options.figure is not None:
-        save_figure(
-            draw([row for row in blocks if row.lmax == LMAX and row.sharper == 1.0]), options.figure
-        )
+        save_figure(draw(blocks), options.figure)
 
 
 def block_cases() -> Iterable[tuple[str, str, int, int, float]]:
@@ -305,12 +311,14 @@ def show(title: str, rows: list[Block] | list[Whole]) -> None:
     Console(width=140).print(table)
 
 
+@styled
 def draw(rows: list[Block]) -> Figure:
     """Error against points, one panel for each kernel and one line for each point set."""
-    figure = new_figure(9.6, 3.6)
+    rows = [row for row in rows if row.lmax == LMAX and row.sharper == 1.0]
+    figure = new_figure(PAGE, 3.6)
     panels = dict(zip(PANELS, figure.subplots(1, len(PANELS), sharey=True), strict=True))
     for kernel, axes in panels.items():
-        for rule, label in LABELS.items():
+        for (rule, label), colour in zip(LABELS.items(), SERIES, strict=False):
             line = [
                 (row.num_points, row.error)
                 for row in rows
@@ -318,16 +326,19 @@ def draw(rows: list[Block]) -> Figure:
                 and row.kernel in (kernel, "published" if kernel == "softmax" else kernel)
             ]
             lattice = rule.startswith("fibonacci")
-            axes.loglog(*zip(*line, strict=True), "o:" if lattice else "o-", ms=4, label=label)
-        axes.axvline(90, color=GREY, lw=0.8, ls="--")
-        axes.set_title(PANELS[kernel], fontsize=10)
+            form = "o:" if lattice else "o-"
+            points, errors = zip(*line, strict=True)
+            axes.loglog(points, errors, form, color=colour, ms=3, lw=1.2, label=label)
+        axes.axvline(90, color=GREY, lw=0.8, ls="--", label="90 points")
+        axes.set_title(PANELS[kernel])
         axes.set_xlabel("points on the sphere")
         axes.set_xticks([50, 100, 200, 500], ["50", "100", "200", "500"])
         axes.minorticks_off()
         dress(axes)
     first = panels["softmax"]
     first.set_ylabel(f"equivariance error, L = {LMAX}")
-    first.legend(frameon=False, fontsize=8, loc="lower left")
+    handles, labels = first.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -26,7 +26,7 @@ from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.splits import Split
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.folder import SETTINGS_FILE
-from ase_geomformer.runs.style import save_figure
+from ase_geomformer.runs.style import BLUE, GREY, PAGE, dress, new_figure, save_figure, styled
 from ase_geomformer.training.settings_file import from_yaml
 
 ERRORS = {
@@ -71,21 +71,23 @@ def show(rows: list[dict[str, Any]]) -> None:
     Console().print(table)
 
 
+@styled
 def draw(rows: list[dict[str, Any]]) -> Figure:
     """Errors against training frames on logarithmic axes, with the exponent of the power law."""
-    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    figure = new_figure(PAGE, 3.0)
     frames = np.array([row["frames"] for row in rows], dtype=float)
     for axes, (name, label) in zip(figure.subplots(1, 2), ERRORS.items(), strict=True):
         errors = np.array([row[name] for row in rows])
         slope, offset = np.polyfit(np.log(frames), np.log(errors), 1)
-        axes.loglog(frames, errors, "o", color="C0")
+        axes.loglog(frames, errors, "o", color=BLUE, ms=4, label="trained")
         fitted = np.exp(offset) * frames**slope
-        axes.loglog(frames, fitted, "--", color="0.5", label=f"frames$^{{{slope:.2f}}}$")
+        axes.loglog(frames, fitted, "--", color=GREY, lw=1.0, label=f"frames$^{{{slope:.2f}}}$")
         axes.set_xlabel("training frames")
         axes.set_ylabel(label)
         axes.set_xticks(frames, [f"{value:.0f}" for value in frames])
         axes.set_yticks(errors, [f"{value:.3g}" for value in errors])
         axes.minorticks_off()
+        dress(axes)
         axes.legend(frameon=False)
     return figure
 

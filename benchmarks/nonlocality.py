@@ -32,7 +32,7 @@ from ase_geomformer.data.frames import Frame
 from ase_geomformer.data.writer import write_frames
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.folder import RESULT_FILE
-from ase_geomformer.runs.style import dress, new_figure, save_figure
+from ase_geomformer.runs.style import PAGE, SERIES, dress, new_figure, save_figure, styled
 from ase_geomformer.training.run import train
 from ase_geomformer.training.settings_file import from_yaml
 
@@ -160,16 +160,19 @@ def show(rows: list[dict[str, Any]]) -> None:
     Console().print(table)
 
 
+@styled
 def draw(angles: np.ndarray, curves: dict[str, np.ndarray], carbons: int) -> Figure:
     """Energy against the angle between the ends, by model."""
-    figure = new_figure(6.4, 3.6)
+    figure = new_figure(PAGE, 3.6)
     axes = figure.subplots()
     dress(axes)
     for number, (name, values) in enumerate(curves.items()):
-        style = {"color": "black", "lw": 2.5} if number == 0 else {"color": f"C{number - 1}"}
-        axes.plot(angles, values - curves["GFN2-xTB"].min(), label=name, **style)
+        style: dict[str, Any] = {"color": "black", "lw": 2.5}
+        if number:  # some lie on others, and show between their dashes
+            style = {"color": SERIES[number - 1], "ls": ("-", "-", (0, (4, 4)))[number - 1]}
+        axes.plot(angles, values - values.min(), label=name, **style)
     axes.set_xlabel(f"angle between the ends of C$_{{{carbons}}}$H$_4$ (degrees)")
-    axes.set_ylabel("energy (eV)")
+    axes.set_ylabel("energy above its minimum (eV)")
     axes.set_xticks(np.arange(0, 181, 45))
     axes.legend(frameon=False)
     return figure

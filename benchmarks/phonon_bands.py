@@ -32,7 +32,7 @@ from ase_geomformer.recipes import PhononSettings
 from ase_geomformer.recipes.lattice.phonons.figure import draw_bands
 from ase_geomformer.recipes.lattice.phonons.result import PhononResult
 from ase_geomformer.recipes.lattice.phonons.run import phonons
-from ase_geomformer.runs.style import ORANGE, save_figure
+from ase_geomformer.runs.style import ORANGE, save_figure, styled
 
 PICTURE = "phonons.png"
 STABLE_THZ = 1e-3  # what rounding may make imaginary
@@ -160,6 +160,7 @@ def highest(result: PhononResult) -> float:
     return float(max(segment.max() for segment in result.bands.frequencies_THz))
 
 
+@styled
 def draw_beside(result: PhononResult, known: Known) -> Figure:
     """The figure of the bands, with what is known at its named points."""
     figure = draw_bands(result)
@@ -171,4 +172,7 @@ def draw_beside(result: PhononResult, known: Known) -> Figure:
                 [place] * len(found), found, "o", color=ORANGE, ms=4.5, zorder=3, clip_on=False,
             )  # fmt: skip
             dots.set_in_layout(False)
+    if known.frequencies:
+        dots.set_label(known.origin)
+        axes.legend(handles=[dots], frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0))
     return figure

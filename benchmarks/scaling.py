@@ -36,7 +36,16 @@ from ase_geomformer import PotentialCalculator
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
-from ase_geomformer.runs.style import save_figure
+from ase_geomformer.runs.style import (
+    BLUE,
+    GREY,
+    PAGE,
+    dress,
+    new_figure,
+    plain_log_ticks,
+    save_figure,
+    styled,
+)
 from ase_geomformer.runtime.memory_model import GraphSize, PeakMemory
 
 
@@ -141,18 +150,23 @@ def show(rows: list[dict[str, Any]], title: str) -> None:
     Console().print(table)
 
 
+@styled
 def draw(rows: list[dict[str, Any]]) -> Figure:
     """Both against the number of atoms, with a line of slope one."""
-    figure = Figure(figsize=(7.2, 3.2), layout="constrained")
+    figure = new_figure(PAGE, 3.0)
     atoms = np.array([it["atoms"] for it in rows], dtype=float)
     columns = {"cpu_min_ms": "processor time of a step (ms)", "peak_MB": "peak memory (MB)"}
     for axes, (name, label) in zip(figure.subplots(1, 2), columns.items(), strict=True):
         values = np.array([it[name] for it in rows])
-        axes.loglog(atoms, values, "o-")
-        axes.loglog(atoms, values[-1] * atoms / atoms[-1], "--", color="0.5", label="linear")
+        axes.loglog(atoms, values, "o-", color=BLUE, ms=4, label="measured")
+        linear = values[-1] * atoms / atoms[-1]
+        axes.loglog(atoms, linear, "--", color=GREY, lw=1.0, label="in proportion to the atoms")
         axes.set_xlabel("atoms")
         axes.set_ylabel(label)
         axes.legend(frameon=False)
+        dress(axes)
+        for axis in (axes.xaxis, axes.yaxis):
+            plain_log_ticks(axis)
     return figure
 
 

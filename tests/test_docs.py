@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from configparser import ConfigParser
 from pathlib import Path
@@ -81,3 +82,12 @@ def test_every_page_is_in_the_site() -> None:
     pages = [*docs.glob("*.md"), *docs.glob("reference/*.md"), *docs.glob("benchmarks/*.md")]
     missing = {page.name for page in pages if page.resolve() not in listed}
     assert missing == {"index.md"}
+
+
+@pytest.mark.parametrize("part", ["bands", "copper", "mgo"])
+def test_frequencies_are_those_that_were_measured(part: str) -> None:
+    """The tables of the page on phonons beside the file that a benchmark wrote."""
+    measured = json.loads((ROOT / "docs/benchmarks/phonons.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs/phonons.md").read_text(encoding="utf-8")
+    cells = [f"{row['potential_THz']:.2f}" for row in measured[part]["rows"]]
+    assert f"| potential | {' | '.join(cells)} |" in page

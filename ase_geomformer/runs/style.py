@@ -55,8 +55,8 @@ _P = ParamSpec("_P")
 FIGURES: dict[str, Callable[..., Figure]] = {}
 
 
-def drawing(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
-    """Decorate what draws a figure: it is listed in FIGURES, and its text has our sizes."""
+def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
+    """Decorate what draws a figure: its text has our sizes."""
 
     @functools.wraps(draw)
     def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
@@ -65,6 +65,12 @@ def drawing(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
         with rc_context(_TEXT):
             return draw(*args, **kwargs)
 
+    return drawn
+
+
+def drawing(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
+    """Decorate what draws a figure of the package: :func:`styled`, and listed in FIGURES."""
+    drawn = styled(draw)
     FIGURES[f"{draw.__module__.partition('.')[2]}.{draw.__qualname__}"] = drawn
     return drawn
 

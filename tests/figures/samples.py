@@ -279,7 +279,7 @@ def _surface() -> Any:
         bulk=bulk("Si"), miller=[1, 1, 1],
         terminations=[
             Sample(
-                cut=Sample(name="Si|Si"), energy_J_per_m2=energy, thickness_A=thickness,
+                cut=Sample(name="Si|Si", gap_A=2.35), energy_J_per_m2=energy, thickness_A=thickness,
                 by_thickness_J_per_m2=energy + 0.01 * RNG.normal(size=4),
             )
             for energy in (1.444, 2.191)

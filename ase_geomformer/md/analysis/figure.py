@@ -100,18 +100,20 @@ def spectra(vibrations: Mapping[str, VACF]) -> Figure:
 
 @drawing
 def integral(name: str, found: GreenKubo) -> Figure:
-    """The running integral of an autocorrelation, with its spread, and the result."""
-    figure = new_figure(COLUMN, 2.8)
+    """The running integral of an autocorrelation, and the result, with standard errors."""
+    figure = new_figure(COLUMN, 3.0)
     axes = figure.subplots()
     low, high = found.running - found.spread, found.running + found.spread
     axes.fill_between(found.time_ps, low, high, color=BLUE, alpha=0.2, lw=0)
-    axes.plot(found.time_ps, found.running, color=BLUE, lw=1.2)
-    axes.axhspan(found.value - found.error, found.value + found.error, color=ORANGE, alpha=0.2)
-    axes.axhline(found.value, color=ORANGE, ls="--", lw=1.0)
+    axes.plot(found.time_ps, found.running, color=BLUE, lw=1.2, label="integral up to a time")
+    around = (found.value - found.error, found.value + found.error)
+    axes.axhspan(*around, color=ORANGE, alpha=0.2, lw=0)
+    axes.axhline(found.value, color=ORANGE, ls="--", lw=1.0, label="from the spectrum")
     axes.axhline(0.0, color=GREY, lw=0.6)
     axes.set_title(f"{found.value:.3g} ± {found.error:.1g} {found.unit}", loc="left")
     axes.set_xlabel("time (ps)")
     axes.set_ylabel(f"{name} ({found.unit})")
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
     dress(axes)
     return figure
 

@@ -28,12 +28,15 @@ def plot(result: EOSResult) -> Figure:
         curve = curve_of(volumes, energies, fitted.equation)(fine) - lowest
         label = fitted.equation
         axes.plot(fine / num_atoms, 1000 * curve / num_atoms, color=COLOURS["energy"], label=label)
-        axes.axvline(fitted.volume_A3 / num_atoms, color=GREY, ls="--", lw=1.0)
+        axes.axvline(
+            fitted.volume_A3 / num_atoms, color=GREY, ls="--", lw=1.0, label="minimum of the fit"
+        )
         axes.set_title(
             f"V = {fitted.volume_A3 / num_atoms:.3f} Å³/atom\n"
             f"B = {fitted.bulk_modulus_GPa:.2f} ± {fitted.bulk_modulus_error_GPa:.1g} GPa, "
             f"B' = {fitted.bulk_modulus_derivative:.2f} "
             f"± {fitted.bulk_modulus_derivative_error:.1g}",
+            loc="left",
         )
     heights = 1000 * (energies - lowest) / num_atoms
     axes.plot(volumes / num_atoms, heights, "o", color="black", ms=4, label="computed")

@@ -17,7 +17,8 @@ def plot(result: SurfaceResult) -> Figure:
     figure = new_figure(COLUMN, 2.8)
     axes = figure.subplots()
     for one, colour in zip(result.terminations, SERIES, strict=False):
-        label = f"{one.cut.name}, {one.energy_J_per_m2:.3f} J/m²"
+        gap = f"gap {one.cut.gap_A:.2f} Å"
+        label = f"{one.cut.name}, {gap}: {one.energy_J_per_m2:.3f} J/m²"
         axes.plot(one.thickness_A, one.by_thickness_J_per_m2, "o", color=colour, ms=4, label=label)
         axes.axhline(one.energy_J_per_m2, color=colour, ls="--", lw=1.0)
     axes.set_xlabel("thickness (Å)")

@@ -24,7 +24,7 @@ class SaddleResult(RecipeResult):
     saddle : Saddle
         The last structure, with its energy and modes.
     method : str
-        hessian or dimer.
+        hessian, dimer or sella.
     positions : array, shape (steps + 1, N, 3)
         Of all steps, Å.
     energies : array, shape (steps + 1,)

@@ -15,6 +15,7 @@ from ase_geomformer.recipes.base import PotentialLike, Run, RunKeywords
 from ase_geomformer.recipes.constraints import FreeDirections
 from ase_geomformer.recipes.interpolation import is_free_molecule
 from ase_geomformer.recipes.transition_state import figure
+from ase_geomformer.recipes.transition_state.optimizers import check_sella
 from ase_geomformer.recipes.transition_state.refinement import Saddle
 from ase_geomformer.recipes.transition_state.result import SaddleResult
 from ase_geomformer.recipes.transition_state.search import CLIMB, SEARCH_FILE, RanAway, Search
@@ -71,6 +72,8 @@ def saddle(
     ------
     ValueError
         If a constraint cannot be honoured, or ``towards`` has other atoms or is the same.
+    ImportError
+        If ``method`` is sella, and that is not installed.
     FileExistsError
         If the output folder is not empty.
     """
@@ -79,6 +82,8 @@ def saddle(
     geometry(atoms)  # refuses positions that are not finite
     atoms = atoms.copy()
     FreeDirections.of(atoms, CLIMB)
+    if settings.method == "sella":
+        check_sella(atoms)
     other = None if towards is None else _placed(atoms, towards)
     run.evaluator([atoms], ("energy", "forces"))  # what is wrong comes out now
     run.foresee([atoms], settings.steps)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from ase import Atoms
-from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
 
 from ase_geomformer.evaluate import Evaluator
 from ase_geomformer.recipes.constraints import FreeDirections
 from ase_geomformer.recipes.interpolation import interpolated
 from ase_geomformer.recipes.modes.derivatives import curvature
 from ase_geomformer.recipes.modes.normal_modes import normal_modes
+from ase_geomformer.recipes.transition_state.optimizers import CLIMBERS
 from ase_geomformer.recipes.transition_state.refinement import Saddle, refine_saddle, signed
 from ase_geomformer.recipes.transition_state.settings import SaddleSettings
 from ase_geomformer.runs.folder import RunFolder
@@ -24,7 +24,8 @@ CLIMB = "move to a saddle point"
 # Atoms that can move up to which the Hessian of every step is affordable.
 SMALL = 60
 # eV/Å; below it the dimer's result is refined with the Hessian, which needs fewer steps there.
-DIMER_FMAX = 0.05
+# Sella has a Hessian of its own, and goes to the end.
+HANDED_OVER = {"dimer": 0.05, "sella": 0.0}
 
 # Structures between two ends, of which the highest is where the search starts.
 BETWEEN = 9
@@ -90,8 +91,10 @@ class Search:
         """Go to the saddle point, or as far as the steps allow."""
         if not self.energies:
             self._begin()
-        if self.method == "dimer" and (len(self.fmax) == 1 or self.fmax[-1] > DIMER_FMAX):
-            self._dimer()
+        if self.method in CLIMBERS:
+            goal = max(HANDED_OVER[self.method], self.settings.fmax)
+            if len(self.fmax) == 1 or self.fmax[-1] > goal:
+                self._climb(goal)
         saddle = refine_saddle(
             self.atoms.copy(),
             self.evaluate,
@@ -188,31 +191,21 @@ class Search:
         if self.settings.steps > 0:
             self.atoms.positions = images[top].positions
 
-    def _dimer(self) -> None:
-        """Move by ASE's dimer (Henkelman and Jónsson, J. Chem. Phys. 111, 7010 (1999))."""
+    def _climb(self, goal: float) -> None:
+        """Move by the optimizer of another package, until forces are below the goal (eV/Å)."""
         assert self.direction is not None
         moved = self.atoms.copy()
         moved.calc = self.evaluate.calculator
-        unit = self.direction / np.linalg.norm(self.direction)
-        control = DimerControl(
-            logfile=None,
-            eigenmode_logfile=None,
-            maximum_translation=self.settings.maxstep_A,
-            initial_eigenmode_method="displacement",
-            displacement_method="vector",
-        )
-        dimer = MinModeAtoms(moved, control, eigenmodes=[unit])
-        with MinModeTranslate(dimer, logfile=None, trajectory=None) as optimizer:
+        make = CLIMBERS[self.method]  # type: ignore[index]
+        climber, way_up = make(moved, self.direction, self.settings.maxstep_A)
+        with climber as optimizer:
 
             def observe() -> None:
-                self.direction = np.array(dimer.get_eigenmode())
-                self.atoms.positions = moved.positions
                 forces = moved.get_forces()
                 largest = float(np.linalg.norm(forces, axis=1).max())
-                self._observe(moved, float(moved.get_potential_energy()), largest, self.direction)
+                self._observe(moved, float(moved.get_potential_energy()), largest, way_up())
 
             optimizer.attach(observe)
-            goal = max(DIMER_FMAX, self.settings.fmax)
             optimizer.run(fmax=goal, steps=self.steps_left)
 
     def _observe(

@@ -9,7 +9,7 @@ from ase_geomformer.recipes.modes.settings import HessianSettings
 from ase_geomformer.settings.checks import require
 from ase_geomformer.settings.ranges import ranged
 
-SearchMethod = Literal["auto", "hessian", "dimer"]
+SearchMethod = Literal["auto", "hessian", "dimer", "sella"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class SaddleSettings(HessianSettings):
     ----------
     method : str
         hessian (follows an eigenvector of the Hessian), dimer (ASE's dimer, whose result is refined
-        with the Hessian), or auto: hessian up to 60 atoms that can move, then dimer.
+        with the Hessian), sella (the package Sella, extra sella), or auto: hessian up to 60 atoms
+        that can move, then dimer.
     mode : int
         Number of the vibration to follow uphill, where no direction is given: 1 is the softest.
     displacement_A : float
@@ -54,7 +55,7 @@ class SaddleSettings(HessianSettings):
     steps : int
         Maximum number of steps.
     maxstep_A : float
-        Maximum displacement of an atom per step (Å).
+        Maximum displacement of an atom per step (Å); Sella has a trust radius of its own.
     vibrational_check : bool
         Check that the saddle point has exactly one imaginary mode.
     checkpoint_interval : int

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import numpy as np
 import pytest
 from ase.build import add_adsorbate, fcc111
 from ase.calculators.emt import EMT
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixCartesian, FixedPlane
 from ase.io import read, write
 
 from ase_geomformer.cli import main
 from ase_geomformer.recipes import SaddleSettings, neb, saddle
 from ase_geomformer.recipes.path.settings import NEBSettings
+from ase_geomformer.recipes.transition_state import optimizers
 from tests.recipes.path.conftest import ENERGIES, SADDLES, SCALE, MuellerBrown, at
 
 # From which minimum, with which sign along its soft vibration, to which saddle point.
@@ -56,6 +58,39 @@ def test_starts_towards_another_structure() -> None:
         np.testing.assert_allclose(result.atoms.positions[1, :2], SADDLES["CB"][0], atol=1e-5)
 
 
+def test_sella_finds_the_saddle_point_and_resumes(tmp_path: Path) -> None:
+    pytest.importorskip("sella")
+    flat = at("C")  # in the plane, where the valley is the softest direction
+    flat.set_constraint([*flat.constraints, FixCartesian([1], mask=(False, False, True))])
+    wanted = settings(mode=1, method="sella", displacement_A=0.1)
+    whole = saddle(flat, MuellerBrown(), wanted, progress=False)
+    assert whole.converged, whole.reason
+    assert whole.method == "sella"
+    np.testing.assert_allclose(whole.atoms.positions[1, :2], SADDLES["CB"][0], atol=1e-5)
+    some = replace(wanted, steps=3)
+    first = saddle(flat, MuellerBrown(), some, output=tmp_path, progress=False)
+    assert not first.converged
+    assert first.steps == 3
+    last = saddle(flat, MuellerBrown(), wanted, output=tmp_path, resume=True, progress=False)
+    assert last.converged, last.reason
+    np.testing.assert_allclose(last.atoms.positions, whole.atoms.positions, atol=1e-5)
+    np.testing.assert_array_equal(last.positions[:4], first.positions)
+
+
+def test_what_sella_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    wanted = SaddleSettings(method="sella")
+    monkeypatch.setattr(optimizers, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"pip install 'ase-geomformer\[sella\]'"):
+        saddle(at("C"), MuellerBrown(), wanted, output=run, progress=False)
+    monkeypatch.setattr(optimizers, "find_spec", lambda name: True)
+    atoms = at("C")
+    atoms.set_constraint([*atoms.constraints, FixedPlane([1], (0, 0, 1))])
+    with pytest.raises(ValueError, match="not FixedPlane; choose method = hessian or dimer"):
+        saddle(atoms, MuellerBrown(), wanted, output=run, progress=False)
+    assert not run.exists()
+
+
 def hop() -> list[Any]:
     """A copper atom in an fcc hollow of Cu(111), and in the hcp hollow beside it."""
     ends = []
@@ -67,8 +102,10 @@ def hop() -> list[Any]:
     return ends
 
 
-@pytest.mark.parametrize("method", ["hessian", "dimer"])
+@pytest.mark.parametrize("method", ["hessian", "dimer", "sella"])
 def test_single_ended_barrier_is_that_of_the_path(method: str) -> None:
+    if method == "sella":
+        pytest.importorskip("sella")
     initial, final = hop()
     path = neb([initial, final], EMT(), NEBSettings(images=5, fmax=0.05), progress=False)
     found = saddle(

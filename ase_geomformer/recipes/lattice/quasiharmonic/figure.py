@@ -31,18 +31,14 @@ def draw_qha(result: QHAResult) -> Figure:
     free.plot(
         result.equilibrium_volumes_A3, result.gibbs_energy_eV, color=ORANGE, lw=1.2, label="minimum"
     )
-    ends = result.free_energies_eV[:, -1]
-    named = np.inf
     for row in rows:
         free.plot(result.volumes_A3, result.free_energies_eV[row], ".", color=BLUE, ms=4)
         free.plot(*_fitted(result, row), color=BLUE, lw=0.8)
-        # Curves at low temperatures lie so close that their names would overlap.
-        if named - ends[row] > _APART * np.ptp(result.free_energies_eV[rows]):
-            named = ends[row]
-            free.annotate(
-                f"{result.temperatures_K[row]:g} K", (result.volumes_A3[-1], ends[row]),
-                xytext=(3, 0), textcoords="offset points", va="center",
-            )  # fmt: skip
+    for energy, name in _names(result, rows):
+        free.annotate(
+            name, (result.volumes_A3[-1], energy), xytext=(3, 0), textcoords="offset points",
+            va="center",
+        )  # fmt: skip
     free.set_xlabel("volume of primitive cell (Å$^3$)")
     free.set_ylabel("free energy (eV/primitive cell)")
     free.legend(frameon=False)
@@ -60,6 +56,25 @@ def draw_qha(result: QHAResult) -> Figure:
     for axes in figure.axes:
         dress(axes)
     return figure
+
+
+def _names(result: QHAResult, rows: np.ndarray) -> list[tuple[float, str]]:
+    """Names of curves, and the energies to put them at; those that lie close have one name."""
+    ends = result.free_energies_eV[:, -1]
+    apart = _APART * np.ptp(result.free_energies_eV[rows])
+    groups: list[list[int]] = []
+    for row in rows.tolist():
+        if groups and ends[groups[-1][0]] - ends[row] <= apart:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return [
+        (
+            float(ends[group].mean()),
+            f"{', '.join(f'{result.temperatures_K[row]:g}' for row in group)} K",
+        )
+        for group in groups
+    ]
 
 
 def _fitted(result: QHAResult, row: int) -> tuple[np.ndarray, np.ndarray]:
