@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.geometry import find_mic
-from ase.io import read
 from rich.console import Console
 from rich.table import Table
 from timing import clocked
@@ -29,8 +29,10 @@ from timing import clocked
 from ase_geomformer.evaluate import BatchEvaluator
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.recipes import RelaxSettings, SaddleSettings, relax, saddle
+from ase_geomformer.recipes.modes import derivatives
 from ase_geomformer.recipes.transition_state import refinement, search
 from ase_geomformer.runs.plain import to_json
+from ase_geomformer.runs.structures import as_structure
 
 STRUCTURES = Path(__file__).parent.parent / "examples" / "structures"
 METHODS = ("hessian", "dimer", "sella")
@@ -47,7 +49,9 @@ class Count:
 
 def ethanol() -> tuple[str, Atoms, Atoms]:
     """The trans conformer, and the gauche one."""
-    trans, gauche = (read(STRUCTURES / f"ethanol_{name}.xyz") for name in ("trans", "gauche"))
+    trans, gauche = (
+        as_structure(STRUCTURES / f"ethanol_{name}.xyz") for name in ("trans", "gauche")
+    )
     return "so3krates-rmd17-ethanol", trans, gauche
 
 
@@ -111,13 +115,13 @@ def measured(
 @contextmanager
 def counted(evaluator: BatchEvaluator) -> Iterator[Count]:
     """Count what is evaluated within; a batch is one evaluation."""
-    count, original = Count(), refinement.curvature
+    count = Count()
 
     def curvature(*arguments: Any, **keywords: Any) -> Any:
         count.hessians += 1
         count.inside = True
         try:
-            return original(*arguments, **keywords)
+            return derivatives.curvature(*arguments, **keywords)
         finally:
             count.inside = False
 
@@ -125,11 +129,13 @@ def counted(evaluator: BatchEvaluator) -> Iterator[Count]:
         count.passes += not count.inside
 
     hook = evaluator.potential.register_forward_hook(passed)
-    refinement.curvature = search.curvature = curvature
     try:
-        yield count
+        with (
+            patch.object(refinement, "curvature", curvature),
+            patch.object(search, "curvature", curvature),
+        ):
+            yield count
     finally:
-        refinement.curvature = search.curvature = original
         hook.remove()
 
 
