@@ -26,6 +26,8 @@ EVERY = {
 # Learning takes half a minute: ``make fuzz`` kills it, and tests/learning cuts it again and again.
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "learn"])
 def test_a_killed_verb_ends_as_if_it_had_lived(verb: str, tmp_path: Path) -> None:
+    if verb == "ipi":
+        pytest.importorskip("ipi", reason="i-PI is not installed")
     script = [sys.executable, str(ROOT / "tests" / "kills" / "kill.py"), verb, str(tmp_path)]
     done = subprocess.run(
         [*script, "--every", str(EVERY.get(verb, 20))],

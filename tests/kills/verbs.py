@@ -14,6 +14,7 @@ from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
+from ase.io import read
 
 from tests.kills import learning, trainings
 from tests.kills.work import Twice, Verb, counted
@@ -198,6 +199,30 @@ def neb() -> Verb:
     return Verb(run, result, 110)
 
 
+def ipi() -> Verb:
+    from ase_geomformer.engines.ipi import PathIntegralSettings, path_integrals
+
+    settings = PathIntegralSettings(
+        beads=2, temperature_K=30.0, timestep_fs=2.0, steps=6, log_interval=1,
+        trajectory_interval=2, checkpoint_interval=3, all_beads=True,
+    )  # fmt: skip
+
+    def run(folder: Path) -> None:
+        path_integrals(argon(), pairs(), settings, output=folder, resume=True, progress=False)
+
+    def outcome(folder: Path) -> Any:
+        files = ("trajectory.traj", "beads.traj")
+        frames = [read(folder / name, index=":") for name in files]
+        places = [[atoms.positions.tolist() for atoms in each] for each in frames]
+        # ASE's Lennard-Jones sums in the order of its neighbour list, which a resumed run makes
+        # anew.
+        log = [{name: float(value) for name, value in row.items()} for row in log_of(folder)]
+        return plain(log), [np.round(each, 9).tolist() for each in places]
+
+    # Three steps of two beads, and what i-PI evaluates before its first step, at each checkpoint.
+    return Verb(run, outcome, 12)
+
+
 VERBS: dict[str, Callable[[], Verb]] = {
     "md-traj": lambda: md("traj"),
     "md-h5md": lambda: md("h5md"),
@@ -209,6 +234,7 @@ VERBS: dict[str, Callable[[], Verb]] = {
     "conductivity": conductivity,
     "qha": qha,
     "neb": neb,
+    "ipi": ipi,
     "train": trainings.train,
     "finetune": trainings.finetune,
     "learn": learning.learn,

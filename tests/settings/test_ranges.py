@@ -21,7 +21,10 @@ NEEDED: dict[str, dict[str, Any]] = {
 }
 # Settings that hold other settings only.
 LEFT_OUT = {"TrainSettings", "ModelSettings", "CardSettings"}
-ROOMS = ("md", "recipes", "runtime", "training", "data", "learning", "architectures", "physics")
+ROOMS = (
+    "md", "recipes", "runtime", "training", "data", "learning", "architectures", "physics",
+    "engines.ipi", "engines.lammps",
+)  # fmt: skip
 
 
 def settings_classes() -> Iterator[type]:
