@@ -1,8 +1,10 @@
 """Free energy of ethanol's hydroxyl torsion by OpenMM's metadynamics (extra openmm).
 
-Two well-tempered runs of different seeds; half of what they differ by is shown as their error.
+Well-tempered runs of different seeds, whose spread gives the error, beside dynamics without any
+bias of many replicas in one batch. Runs that are finished are not made again.
 
-python md_examples/ethanol_metadynamics.py --steps 200000
+ase-geomformer models compile so3krates-rmd17-ethanol
+python md_examples/ethanol_metadynamics.py --steps 100000
 """
 
 from argparse import ArgumentParser
@@ -10,14 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import openmm
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import molecule
 from openmm import app, unit
 
+from ase_geomformer import PotentialCalculator
 from ase_geomformer.engines.openmm import openmm_force
+from ase_geomformer.md import MDSettings
+from ase_geomformer.md.analysis import load_frames
+from ase_geomformer.md.replicas import ReplicaSettings, run_replicas
+from ase_geomformer.runs.style import BLUE, ORANGE, dress, new_figure, save_figure
 
 POTENTIAL = "so3krates-rmd17-ethanol"
-BIAS_FACTOR, HEIGHT_KJ, WIDTH, GRID = 6.0, 0.5, 0.35, 61
+TIMESTEP_FS = 0.5
+BIAS_FACTOR, HEIGHT_KJ, WIDTH, INTERVAL, GRID = 4.0, 0.3, 0.3, 40, 61
+BINS = 24
+SAMPLE_STEPS = 10
 
 
 def torsion(atoms: Atoms) -> list[int]:
@@ -29,8 +39,8 @@ def torsion(atoms: Atoms) -> list[int]:
     return [int(index) for index in (others[0], carbon, oxygen, hydrogen)]
 
 
-def free_energy(steps: int, temperature_K: float, seed: int, compiled: bool | str) -> np.ndarray:
-    """Free energy on the grid of angles, kJ/mol, zero at its minimum."""
+def biased(steps: int, temperature_K: float, seed: int, compiled: bool | str) -> np.ndarray:
+    """Free energy on the grid of angles by metadynamics, kJ/mol."""
     atoms = molecule("CH3CH2OH")
     topology, system = app.Topology(), openmm.System()
     residue = topology.addResidue("ETH", topology.addChain())
@@ -43,10 +53,10 @@ def free_energy(steps: int, temperature_K: float, seed: int, compiled: bool | st
     variable = app.metadynamics.BiasVariable(angle, -np.pi, np.pi, WIDTH, True, GRID)
     meta = app.Metadynamics(
         system, [variable], temperature_K * unit.kelvin, BIAS_FACTOR,
-        HEIGHT_KJ * unit.kilojoule_per_mole, 50,
+        HEIGHT_KJ * unit.kilojoule_per_mole, INTERVAL,
     )  # fmt: skip
     integrator = openmm.LangevinMiddleIntegrator(
-        temperature_K * unit.kelvin, 10 / unit.picosecond, 0.5 * unit.femtosecond
+        temperature_K * unit.kelvin, 10 / unit.picosecond, TIMESTEP_FS * unit.femtosecond
     )
     integrator.setRandomNumberSeed(seed)
     platform = openmm.Platform.getPlatformByName("Reference")
@@ -54,8 +64,42 @@ def free_energy(steps: int, temperature_K: float, seed: int, compiled: bool | st
     simulation.context.setPositions(atoms.positions / 10.0)
     simulation.context.setVelocitiesToTemperature(temperature_K * unit.kelvin, seed)
     meta.step(simulation, steps)
-    found = np.asarray(meta.getFreeEnergy().value_in_unit(unit.kilojoule_per_mole))
-    return found - found.min()
+    return np.asarray(meta.getFreeEnergy().value_in_unit(unit.kilojoule_per_mole))
+
+
+def unbiased(
+    copies: int, steps: int, temperature_K: float, compiled: bool | str, output: Path
+) -> np.ndarray:
+    """Angles (copies, frames) in degrees, from 0 to 360, of replicas that begin in all minima."""
+    start = molecule("CH3CH2OH")
+    indices, starts = torsion(start), []
+    for copy in range(copies):
+        atoms = start.copy()
+        atoms.set_dihedral(*indices, (60.0, 180.0, 300.0)[copy % 3], indices=indices[3:])
+        starts.append(atoms)
+    settings = MDSettings(
+        ensemble="nvt-langevin", temperature_K=temperature_K, timestep_fs=TIMESTEP_FS, steps=steps,
+        friction_per_fs=0.01, log_interval=100, trajectory_interval=SAMPLE_STEPS,
+        checkpoint_interval=1000,
+    )  # fmt: skip
+    calculator = PotentialCalculator(POTENTIAL, compile=compiled)
+    run_replicas(
+        starts, calculator, settings, ReplicaSettings(copies=copies), output=output, resume=True
+    )
+    found = []
+    for copy in range(copies):
+        a, b, c, d = load_frames(output / f"replica_{copy}").positions[:, indices].swapaxes(0, 1)
+        first, axis, last = b - a, c - b, d - c
+        axis /= np.linalg.norm(axis, axis=1)[:, None]
+        left, right = np.cross(first, axis), np.cross(axis, last)
+        sine = (np.cross(left, right) * axis).sum(axis=1)
+        found.append(np.degrees(np.arctan2(sine, (left * right).sum(axis=1))) % 360.0)
+    return np.array(found)
+
+
+def from_counts(counts: np.ndarray, temperature_K: float) -> np.ndarray:
+    """Free energy in kJ/mol; the molecule is its own mirror image."""
+    return -units.kB * temperature_K * units.mol / units.kJ * np.log(counts + counts[::-1])
 
 
 def main() -> None:
@@ -63,24 +107,68 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).with_name("ethanol_metadynamics_output")
     )
-    parser.add_argument("--steps", type=int, default=200_000)
+    parser.add_argument("--steps", type=int, default=100_000, help="of each biased run")
+    parser.add_argument("--runs", type=int, default=3, help="biased runs, of different seeds")
+    parser.add_argument("--copies", type=int, default=30, help="replicas without a bias")
+    parser.add_argument("--copy_steps", type=int, default=20_000, help="of each replica")
     parser.add_argument("--temperature", type=float, default=300.0, help="K")
     parser.add_argument("--compile", default="auto", choices=["auto", "false"])
     options = parser.parse_args()
     compiled = False if options.compile == "false" else "auto"
-    runs = np.array(
-        [free_energy(options.steps, options.temperature, seed, compiled) for seed in (1, 2)]
-    )
-    # The molecule is its own mirror image: both signs of the angle are alike.
-    both = np.concatenate([runs, runs[:, ::-1]])
-    mean, error = both.mean(axis=0), 0.5 * np.abs(runs[0] - runs[1])
-    angles = np.degrees(np.linspace(-np.pi, np.pi, GRID))
     options.output.mkdir(parents=True, exist_ok=True)
-    table = np.stack([angles, mean - mean.min(), error], axis=1)
-    header = "angle (degrees), free energy (kJ/mol), half the difference of two runs (kJ/mol)"
+    runs = []
+    for seed in range(1, options.runs + 1):
+        file = options.output / f"metadynamics_{seed}_{options.steps}.npy"
+        if not file.is_file():
+            np.save(file, biased(options.steps, options.temperature, seed, compiled))
+        runs.append(np.load(file))
+    symmetric = np.array([0.5 * (run + run[::-1]) for run in runs])
+    symmetric -= symmetric.mean(axis=1)[:, None]
+    mean, error = symmetric.mean(axis=0), symmetric.std(axis=0) / np.sqrt(max(1, len(runs) - 1))
+    angles = np.linspace(0.0, 360.0, GRID)
+    # OpenMM's grid begins at -180 degrees.
+    mean, error = (np.interp((angles + 180.0) % 360.0, angles, each) for each in (mean, error))
+    mean -= mean.min()
+
+    sampled = unbiased(options.copies, options.copy_steps, options.temperature, compiled,
+                       options.output / "unbiased")  # fmt: skip
+    sampled = sampled[:, sampled.shape[1] // 10 :]
+    edges = np.linspace(0.0, 360.0, BINS + 1)
+    counts = np.array([np.histogram(each, edges)[0] for each in sampled])
+    resampled = np.random.default_rng(0).integers(len(counts), size=(200, len(counts)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        free = from_counts(counts.sum(axis=0), options.temperature)
+        spread = [from_counts(counts[chosen].sum(axis=0), options.temperature)
+                  for chosen in resampled]  # fmt: skip
+        doubt = np.std([each - each[np.isfinite(each)].mean() for each in spread], axis=0)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    # Both are known up to a constant: the same mean at the angles of both.
+    free += (
+        np.interp(centres, angles, mean)[np.isfinite(free)].mean() - free[np.isfinite(free)].mean()
+    )
+
+    table = np.stack([angles, mean, error], axis=1)
+    header = "angle (degrees), free energy (kJ/mol), standard error (kJ/mol)"
     np.savetxt(options.output / "free_energy.csv", table, delimiter=",", header=header, fmt="%.4f")
-    for angle, energy, half in table[GRID // 2 :: 5]:
-        print(f"{angle:6.1f} degrees  {energy:6.2f} ± {half:.2f} kJ/mol")
+    print("C-C-O-H   metadynamics   without a bias, kJ/mol")
+    for angle, energy, wrong in zip(centres, free, doubt, strict=True):
+        if angle < 180.0:
+            value, sure = np.interp(angle, angles, mean), np.interp(angle, angles, error)
+            print(f"{angle:5.1f} degrees  {value:6.2f} ± {sure:.2f}  {energy:6.2f} ± {wrong:.2f}")
+
+    figure = new_figure(3.5, 2.8)
+    axes = figure.subplots()
+    axes.fill_between(angles, mean - error, mean + error, color=BLUE, alpha=0.3, lw=0.0)
+    axes.plot(angles, mean, color=BLUE, lw=1.2, label=f"metadynamics, {options.runs} runs")
+    axes.errorbar(centres, free, doubt, color=ORANGE, marker="o", ms=3, ls="", capsize=2,
+                  label="without a bias")  # fmt: skip
+    axes.set_xticks(range(0, 361, 60))
+    axes.set_xlabel("torsion C-C-O-H (degrees)")
+    axes.set_ylabel("free energy (kJ/mol)")
+    axes.set_ylim(bottom=-0.5, top=1.35 * mean.max())
+    dress(axes)
+    axes.legend(frameon=False, loc="upper right")
+    save_figure(figure, options.output / "free_energy.png")
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ def openmm_force(
     topology: Any,
     particles: Sequence[int] | None = None,
     *,
+    periodic: bool | None = None,
     charge: float = 0.0,
     spin: float = 1.0,
     **keywords: Any,
@@ -89,7 +90,8 @@ def openmm_force(
     """A force to add to a system of OpenMM.
 
     With some of the particles only, it is the inner part of a mechanical embedding: the caller
-    leaves out, of the other forces, what acts among these particles.
+    leaves out, of the other forces, what acts among these particles. OpenMM does not know that they
+    are one molecule, which barostats are to move as a whole, unless some other force has its bonds.
 
     Parameters
     ----------
@@ -98,6 +100,9 @@ def openmm_force(
         With the elements of all particles, and with a box where the system is periodic.
     particles : sequence of int, optional
         Which particles the potential acts on; all by default.
+    periodic : bool, optional
+        Whether they see their own periodic images: a molecule in a box of solvent does not. By
+        default, as the topology.
     charge, spin : float
         Total charge in e and spin multiplicity 2S+1 of these particles.
     **keywords
@@ -127,7 +132,8 @@ def openmm_force(
     if any(elements[index] is None for index in chosen):
         raise ValueError("a particle without an element, such as a virtual site, has no energy")
     numbers = [elements[index].atomic_number for index in chosen]
-    periodic = topology.getPeriodicBoxVectors() is not None
+    if periodic is None:
+        periodic = topology.getPeriodicBoxVectors() is not None
     called = PotentialForce(
         potential,
         numbers,

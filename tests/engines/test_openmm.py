@@ -102,6 +102,18 @@ def test_some_of_the_particles():
     assert (forces[-1] == 0.0).all()
 
 
+def test_a_molecule_in_a_box_may_see_no_images():
+    atoms = ethanol()
+    boxed = atoms.copy()
+    boxed.set_cell([6.0, 6.0, 6.0])
+    boxed.pbc = True
+    system = system_of(boxed)
+    force = openmm_force(ETHANOL, topology_of(boxed), periodic=False, **EXACT)
+    assert not force.usesPeriodicBoundaryConditions()
+    system.addForce(force)
+    check(context_of(system, boxed), atoms, ETHANOL)
+
+
 def test_a_serialised_system_is_the_same_and_holds_no_weights():
     atoms, system = ethanol(), system_of(ethanol())
     system.addForce(openmm_force(ETHANOL, topology_of(atoms), **EXACT))
