@@ -1,7 +1,7 @@
 """Free energy of ethanol's hydroxyl torsion by OpenMM's metadynamics (extra openmm).
 
 Well-tempered runs of different seeds, whose spread gives the error, beside dynamics without any
-bias of many replicas in one batch. Runs that are finished are not made again.
+bias of many copies in one batch. Runs that are finished are not made again.
 
 ase-geomformer models compile so3krates-rmd17-ethanol
 python md_examples/ethanol_metadynamics.py --steps 100000
@@ -16,18 +16,14 @@ from ase import Atoms, units
 from ase.build import molecule
 from openmm import app, unit
 
-from ase_geomformer import PotentialCalculator
 from ase_geomformer.engines.openmm import openmm_force
-from ase_geomformer.md import MDSettings
-from ase_geomformer.md.analysis import load_frames
-from ase_geomformer.md.replicas import ReplicaSettings, run_replicas
+from ase_geomformer.evaluate import as_evaluator
 from ase_geomformer.runs.style import BLUE, ORANGE, dress, new_figure, save_figure
 
 POTENTIAL = "so3krates-rmd17-ethanol"
 TIMESTEP_FS = 0.5
 BIAS_FACTOR, HEIGHT_KJ, WIDTH, INTERVAL, GRID = 4.0, 0.3, 0.3, 40, 61
-BINS = 24
-SAMPLE_STEPS = 10
+BINS, SAMPLE_STEPS, FRICTION_PER_FS = 24, 10, 0.01
 
 
 def torsion(atoms: Atoms) -> list[int]:
@@ -67,34 +63,42 @@ def biased(steps: int, temperature_K: float, seed: int, compiled: bool | str) ->
     return np.asarray(meta.getFreeEnergy().value_in_unit(unit.kilojoule_per_mole))
 
 
-def unbiased(
-    copies: int, steps: int, temperature_K: float, compiled: bool | str, output: Path
-) -> np.ndarray:
-    """Angles (copies, frames) in degrees, from 0 to 360, of replicas that begin in all minima."""
+def unbiased(copies: int, steps: int, temperature_K: float, compiled: bool | str) -> np.ndarray:
+    """Angles (copies, frames) in degrees, from 0 to 360, of copies that begin in all minima.
+
+    All copies of a step are one evaluation. Langevin dynamics by BAOAB (Leimkuhler, Matthews,
+    J. Chem. Phys. 138, 174102 (2013)).
+    """
+    random = np.random.default_rng(1)
     start = molecule("CH3CH2OH")
-    indices, starts = torsion(start), []
+    indices, moving = torsion(start), []
     for copy in range(copies):
         atoms = start.copy()
         atoms.set_dihedral(*indices, (60.0, 180.0, 300.0)[copy % 3], indices=indices[3:])
-        starts.append(atoms)
-    settings = MDSettings(
-        ensemble="nvt-langevin", temperature_K=temperature_K, timestep_fs=TIMESTEP_FS, steps=steps,
-        friction_per_fs=0.01, log_interval=100, trajectory_interval=SAMPLE_STEPS,
-        checkpoint_interval=1000,
-    )  # fmt: skip
-    calculator = PotentialCalculator(POTENTIAL, compile=compiled)
-    run_replicas(
-        starts, calculator, settings, ReplicaSettings(copies=copies), output=output, resume=True
-    )
-    found = []
-    for copy in range(copies):
-        a, b, c, d = load_frames(output / f"replica_{copy}").positions[:, indices].swapaxes(0, 1)
-        first, axis, last = b - a, c - b, d - c
-        axis /= np.linalg.norm(axis, axis=1)[:, None]
-        left, right = np.cross(first, axis), np.cross(axis, last)
-        sine = (np.cross(left, right) * axis).sum(axis=1)
-        found.append(np.degrees(np.arctan2(sine, (left * right).sum(axis=1))) % 360.0)
-    return np.array(found)
+        moving.append(atoms)
+    evaluate = as_evaluator(POTENTIAL, compile=compiled)
+    masses, dt = start.get_masses()[:, None], TIMESTEP_FS * units.fs
+    thermal = np.sqrt(units.kB * temperature_K / masses)
+    kept = np.exp(-FRICTION_PER_FS * TIMESTEP_FS)
+    place = np.array([atoms.positions for atoms in moving])
+    speed = thermal * random.normal(size=place.shape)
+
+    def forces() -> np.ndarray:
+        for atoms, own in zip(moving, place, strict=True):
+            atoms.positions = own
+        return np.array([found["forces"] for found in evaluate(moving, ("forces",))])
+
+    pull, angles = forces(), []
+    for step in range(steps):
+        speed += 0.5 * dt * pull / masses
+        place += 0.5 * dt * speed
+        speed = kept * speed + np.sqrt(1.0 - kept**2) * thermal * random.normal(size=place.shape)
+        place += 0.5 * dt * speed
+        pull = forces()
+        speed += 0.5 * dt * pull / masses
+        if step % SAMPLE_STEPS == 0:
+            angles.append([atoms.get_dihedral(*indices) for atoms in moving])
+    return np.transpose(angles)
 
 
 def from_counts(counts: np.ndarray, temperature_K: float) -> np.ndarray:
@@ -109,8 +113,8 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=100_000, help="of each biased run")
     parser.add_argument("--runs", type=int, default=3, help="biased runs, of different seeds")
-    parser.add_argument("--copies", type=int, default=30, help="replicas without a bias")
-    parser.add_argument("--copy_steps", type=int, default=20_000, help="of each replica")
+    parser.add_argument("--copies", type=int, default=30, help="molecules without a bias")
+    parser.add_argument("--copy_steps", type=int, default=20_000, help="of each copy")
     parser.add_argument("--temperature", type=float, default=300.0, help="K")
     parser.add_argument("--compile", default="auto", choices=["auto", "false"])
     options = parser.parse_args()
@@ -130,9 +134,12 @@ def main() -> None:
     mean, error = (np.interp((angles + 180.0) % 360.0, angles, each) for each in (mean, error))
     mean -= mean.min()
 
-    sampled = unbiased(options.copies, options.copy_steps, options.temperature, compiled,
-                       options.output / "unbiased")  # fmt: skip
-    sampled = sampled[:, sampled.shape[1] // 10 :]
+    file = options.output / f"unbiased_{options.copies}_{options.copy_steps}.npy"
+    if not file.is_file():
+        free_runs = unbiased(options.copies, options.copy_steps, options.temperature, compiled)
+        np.save(file, free_runs)
+    sampled = np.load(file)
+    sampled = sampled[:, sampled.shape[1] // 5 :]
     edges = np.linspace(0.0, 360.0, BINS + 1)
     counts = np.array([np.histogram(each, edges)[0] for each in sampled])
     resampled = np.random.default_rng(0).integers(len(counts), size=(200, len(counts)))
