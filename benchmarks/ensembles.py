@@ -231,15 +231,17 @@ def figure(comparisons: list[Comparison]) -> Figure:
         values = comparison.values
         label = "kinetic energy (eV)" if "kinetic" in comparison.name else "volume (Å³)"
         grid = np.linspace(values.min(), values.max(), 300)
-        bars = axes.hist(values, bins=40, density=True, color=BLUE, alpha=0.3, label="sampled")
-        (line,) = axes.plot(grid, comparison.theory.density(grid), color=ORANGE, label="theory")
+        bars = axes.hist(values, bins=40, density=True, color=BLUE, alpha=0.3)
+        (line,) = axes.plot(grid, comparison.theory.density(grid), color=ORANGE)
         axes.set_title(comparison.name.removeprefix("kinetic energy, ").replace(", a", ",\na"))
         axes.set_xlabel(label)
         axes.set_yticks([])
         axes.spines[["top", "right", "left"]].set_visible(False)
     for axes in panels[len(comparisons) :]:
         axes.set_axis_off()
-    panels[-1].legend(handles=[bars[2], line], frameon=False, loc="center", title="probability")
+    panels[-1].legend(
+        [bars[2], line], ["sampled", "theory"], frameon=False, loc="center", title="probability"
+    )
     return drawn
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ase_geomformer.runs.style import (
     ORANGE,
     PAGE,
     PURPLE,
+    curve,
     drawing,
     dress,
     new_figure,
@@ -28,7 +29,6 @@ _ENERGIES = {
     "total_energy_eV": ("total", GREY),
     "conserved_energy_eV": ("conserved", GREEN),
 }
-_FEW_ROWS = 10
 # Panels below the energies, where the log has them: label, unit and colour.
 _PANELS = {
     "temperature_K": ("temperature", "K", ORANGE),
@@ -52,7 +52,7 @@ def plot(log: dict[str, np.ndarray], settings: MDSettings) -> Figure:
     upper = panels[0]
     time_ps = log["time_fs"] / 1000.0
     # Of a run that was stopped early there may be one row, which a line does not show.
-    style: dict[str, Any] = {"lw": 1.1, "ms": 4, "marker": "o" if len(time_ps) < _FEW_ROWS else ""}
+    style = curve(len(time_ps))
     averaged = log["step"] >= settings.equilibration_steps
     for name, (label, colour) in _ENERGIES.items():
         if name in log:

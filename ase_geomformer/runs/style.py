@@ -30,6 +30,8 @@ SERIES = (BLUE, ORANGE, GREEN, PURPLE, "#56b4e9", "#e69f00", "#000000")
 # Widths in inches of figures for one column and for a page.
 COLUMN, PAGE = 3.5, 7.0
 SMALLEST_PT = 8
+# Fewer rows have no curve and no histogram.
+FEW_ROWS = 10
 DOTS_PER_INCH = 200
 _TEXT: dict[Any, Any] = {
     "font.size": 9,
@@ -106,6 +108,11 @@ def dress(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, lw=0.6)
     axes.set_axisbelow(True)
+
+
+def curve(rows: int) -> dict[str, Any]:
+    """Style of a curve of so many rows, whose points are marked where a line would not be seen."""
+    return {"lw": 1.1, "ms": 4, "marker": "o" if rows < FEW_ROWS else ""}
 
 
 def note(axes: Axes, text: str) -> None:

@@ -6,6 +6,7 @@ import ast
 import itertools
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -176,3 +177,22 @@ def test_the_option(tmp_path: Path) -> None:
     assert main([*run, "--overwrite"]) == 0
     assert not (tmp_path / "run" / "eos.pdf").exists()
     assert (tmp_path / "run" / "eos.png").exists()
+
+
+def test_a_single_row_of_replicas_is_seen() -> None:
+    """Runs that were stopped at once have no curve and no histogram."""
+    few = SimpleNamespace(
+        replicas=[
+            SimpleNamespace(
+                log={
+                    "time_fs": np.zeros(1), "temperature_K": np.array([kelvin]),
+                    "potential_energy_eV": np.array([0.01 * kelvin]),
+                }
+            )
+            for kelvin in (300.0, 360.0)
+        ],
+        temperatures_K=[300.0, 360.0], acceptance=[],
+    )  # fmt: skip
+    upper, lower = FIGURES["md.replicas.figure.plot"](few).axes
+    assert [line.get_marker() for line in upper.lines] == ["o", "o"]
+    assert [line.get_xdata()[0] for line in lower.lines] == [3.0, 3.6]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms, units
 
 from ase_geomformer.engines.ipi.settings import PathIntegralSettings
-from ase_geomformer.runs.style import BLUE, GREEN, ORANGE, PAGE, drawing, dress, new_figure
+from ase_geomformer.runs.style import BLUE, GREEN, ORANGE, PAGE, curve, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_FEW_ROWS = 10
 
 
 @drawing
@@ -30,7 +28,7 @@ def plot(log: dict[str, np.ndarray], atoms: Atoms, settings: PathIntegralSetting
     figure = new_figure(PAGE, 7.5)
     energies, kinetic, temperature = figure.subplots(3, 1, sharex=True)
     time_ps = log["time_fs"] / 1000.0
-    style: dict[str, Any] = {"lw": 1.1, "ms": 4, "marker": "o" if len(time_ps) < _FEW_ROWS else ""}
+    style = curve(len(time_ps))
     for name, label, colour in (
         ("potential_energy_eV", "potential, mean of the beads", BLUE),
         ("conserved_energy_eV", "conserved", GREEN),

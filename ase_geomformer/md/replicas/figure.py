@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ase_geomformer.md.replicas.result import ReplicasResult
-from ase_geomformer.runs.style import PAGE, drawing, dress, new_figure
+from ase_geomformer.runs.style import FEW_ROWS, PAGE, curve, drawing, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,8 +32,8 @@ def plot(result: ReplicasResult) -> Figure:
         # A temperature is exchanged at once, and not in the course of an interval.
         style = "steps-post" if result.acceptance else "default"
         upper.plot(
-            time_ps, replica.log[column], color=colour, lw=1.1, label=f"replica {index}",
-            drawstyle=style,
+            time_ps, replica.log[column], color=colour, label=f"replica {index}", drawstyle=style,
+            **curve(len(time_ps)),
         )  # fmt: skip
     upper.set(
         xlabel="time (ps)",
@@ -41,11 +41,13 @@ def plot(result: ReplicasResult) -> Figure:
     )
     for index, (kelvin, colour) in enumerate(zip(result.temperatures_K, colours, strict=True)):
         log = result.at_temperature(kelvin) if result.acceptance else result.replicas[index].log
-        energies = log["potential_energy_eV"]
-        lower.hist(
-            energies, bins="auto", density=True, histtype="step", color=colour,
-            label=f"{kelvin:g} K",
-        )  # fmt: skip
+        energies, label = log["potential_energy_eV"], f"{kelvin:g} K"
+        if len(energies) < FEW_ROWS:
+            lower.axvline(float(np.mean(energies)), color=colour, lw=1.1, label=label)
+        else:
+            lower.hist(
+                energies, bins="auto", density=True, histtype="step", color=colour, label=label
+            )
     lower.set(xlabel="potential energy (eV)", ylabel="density (1/eV)")
     for axes in (upper, lower):
         dress(axes)
