@@ -172,9 +172,12 @@ def main() -> None:
     axes.set_xticks(range(0, 361, 60))
     axes.set_xlabel("torsion C-C-O-H (degrees)")
     axes.set_ylabel("free energy (kJ/mol)")
-    axes.set_ylim(bottom=-0.5, top=1.35 * mean.max())
+    axes.set_ylim(bottom=-1.0)
     dress(axes)
-    axes.legend(frameon=False, loc="upper right")
+    axes.legend(
+        frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, fontsize=8,
+        columnspacing=1.0,
+    )  # fmt: skip
     save_figure(figure, options.output / "free_energy.png")
 
 
