@@ -77,6 +77,16 @@ def test_what_the_user_tells_the_library_counts(steps: Steps) -> None:
     assert kept == "False"
 
 
+def test_what_dask_tells_its_workers_does_not_count(steps: Steps) -> None:
+    pytest.importorskip("distributed")
+    from dask import config
+
+    given = config.get("distributed.nanny.pre-spawn-environ")
+    kept, pages, _ = steps("keep", MALLOC_TRIM_THRESHOLD_=str(given["MALLOC_TRIM_THRESHOLD_"]))
+    assert kept == "True"
+    assert pages < 500
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_evaluation_on_a_cpu_keeps_memory_unless_told_not_to(
     potential: Potential, ethanol: Atoms, keep: bool, monkeypatch: pytest.MonkeyPatch
