@@ -21,8 +21,8 @@ USERS_OWN = (
     "MALLOC_TOP_PAD_",
     "GLIBC_TUNABLES",
 )
-# Dask tells its workers so by itself. Two of them then took as long for 1,200 relaxations of ethanol
-# as one process.
+# Dask tells its workers so by itself. Two of them then took as long for 1,200 relaxations as one
+# process.
 OF_DASK = ("MALLOC_TRIM_THRESHOLD_", "65536")
 
 
