@@ -94,6 +94,7 @@ KNOWN = {
         "at Γ, in both",
     ),
     "molybdenum": Known(bulk("Mo", "bcc", a=3.17)),
+    "nickel": Known(bulk("Ni", "fcc", a=3.52)),
 }
 
 
