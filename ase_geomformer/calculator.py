@@ -14,7 +14,7 @@ from ase.calculators.calculator import CalculatorSetupError, all_changes
 from ase_geomformer.acceleration import TableErrors
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.kept import KeptGraph
-from ase_geomformer.graph.structure import ELECTRON_DEFAULTS, changes, electrons
+from ase_geomformer.graph.structure import ELECTRON_DEFAULTS, changes, electrons, same_form
 from ase_geomformer.neighbors import VerletList
 from ase_geomformer.physics import boundaries_of
 from ase_geomformer.potential import GRADIENT_PROPERTIES, Potential
@@ -94,7 +94,7 @@ class PotentialCalculator(LockedCalculator):
         # The requests that have been checked, with all that they are answered with; they change
         # only when more than positions does.
         self._granted: dict[tuple[str, ...], Set[str]] = {}
-        # A copy of the structure, of which only positions are written anew at each step.
+        # The structure of the last results, which is copied anew only where cell or atoms change.
         self._kept: Atoms | None = None
         self.parameters.update(potential=self.prepared.name, **asdict(chosen))
 
@@ -188,15 +188,16 @@ class PotentialCalculator(LockedCalculator):
         self.atoms = self._remembered(atoms)
 
     def _remembered(self, atoms: Atoms) -> Atoms:
-        """What the results depend on; where only positions have changed, the same object."""
+        """A copy of the structure; where the last one differs in values only, written into that."""
         kept = self._kept
-        if kept is None:
-            kept = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-            # Numbers, as an array in info could be changed in place.
-            given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
-            kept.info.update({key: electrons(atoms)[key] for key in given})
-            self._kept = kept
-        kept.positions[:] = atoms.positions
+        if kept is None or atoms.constraints or kept.constraints or not same_form(kept, atoms):
+            kept = self._kept = atoms.copy()
+        for name, values in atoms.arrays.items():
+            kept.arrays[name][...] = values
+        kept.info = dict(atoms.info)
+        # Numbers, as an array in info could be changed in place.
+        given = ELECTRON_DEFAULTS.keys() & atoms.info.keys()
+        kept.info.update({key: electrons(atoms)[key] for key in given})
         return kept
 
     def _with_features(

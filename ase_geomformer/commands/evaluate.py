@@ -87,7 +87,7 @@ def run(options: Namespace) -> int:
         save_figure(errors_by_element(evaluation), folder / "errors_by_element.png")
     content = {**evaluation.to_dict(), **committee, "provenance": provenance(calculator)}
     write_result(folder, content)
-    common.to_database(options, "evaluate", evaluation_entries(evaluation), calculator)
+    common.to_database(options, "evaluate", lambda: evaluation_entries(evaluation), calculator)
     for table in error_tables(evaluation):
         console.print(table)
     if committee:

@@ -48,5 +48,5 @@ def run(options: Namespace) -> int:
         inputs=common.inputs(options),
         compile_if_long=True,
     )
-    common.to_database(options, "ipi", result.entries(), calculator)
+    common.to_database(options, "ipi", result.entries, calculator)
     return common.exit_code(options, result)

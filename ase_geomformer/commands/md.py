@@ -45,5 +45,5 @@ def run(options: Namespace) -> int:
         overwrite=options.overwrite,
         inputs=common.inputs(options),
     )
-    common.to_database(options, "md", result.entries(), calculator)
+    common.to_database(options, "md", result.entries, calculator)
     return common.exit_code(options, result)

@@ -317,13 +317,16 @@ def check_database(options: Namespace) -> None:
         database.check_database(options.db)
 
 
-def to_database(options: Namespace, recipe: str, entries: Sequence[Entry], calculator: Any) -> None:
+def to_database(
+    options: Namespace, recipe: str, made: Callable[[], Sequence[Entry]], calculator: Any
+) -> None:
     """Add the structures of a result to the database that the options name, if any.
 
     Those without a name have that of the structure they were made from.
     """
     if options.get("db") is None:
         return
+    entries = made()
     from dataclasses import replace
 
     from ase_geomformer.machine.files import expanded

@@ -163,7 +163,7 @@ class RecipeVerb:
                     compile_if_long=True,
                     **keywords,
                 )
-            common.to_database(options, self.recipe, result.entries(), evaluator.calculator)
+            common.to_database(options, self.recipe, result.entries, evaluator.calculator)
         return common.exit_code(options, result)
 
 

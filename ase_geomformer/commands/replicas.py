@@ -51,5 +51,5 @@ def run(options: Namespace) -> int:
         overwrite=options.overwrite,
         inputs=common.inputs(options),
     )
-    common.to_database(options, "replicas", result.entries(), calculator)
+    common.to_database(options, "replicas", result.entries, calculator)
     return common.exit_code(options, result)

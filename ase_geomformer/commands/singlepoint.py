@@ -43,7 +43,7 @@ def run(options: Namespace) -> int:
     if any(result["stress_eV_per_A3"] is None for result in results):
         content = {**content, "note": NO_STRESS}
     content = {**content, "provenance": provenance(calculator)}
-    common.to_database(options, "singlepoint", _entries(frames, names, results), calculator)
+    common.to_database(options, "singlepoint", lambda: _entries(frames, names, results), calculator)
     common.give_results(options, folder, content, lambda: _table(frames, results))
     return 0
 

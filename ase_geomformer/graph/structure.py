@@ -88,6 +88,15 @@ def changes(before: Atoms, after: Atoms) -> list[str]:
     return [*found, "info"] if told and electrons(before) != electrons(after) else found
 
 
+def same_form(first: Atoms, second: Atoms) -> bool:
+    """Whether two structures have arrays of the same names, shapes and dtypes."""
+    own, other = first.arrays, second.arrays
+    return own.keys() == other.keys() and all(
+        own[name].shape == values.shape and own[name].dtype == values.dtype
+        for name, values in other.items()
+    )
+
+
 def _same(before: np.ndarray, after: np.ndarray) -> bool:
     """Whether two arrays are the same, to the bit; those of a few atoms in a microsecond."""
     if before.size > FEW_NUMBERS:

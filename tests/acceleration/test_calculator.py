@@ -104,7 +104,7 @@ def test_the_command_line_passes_it_on(
 ) -> None:
     def run_md(atoms: Atoms, calculator: PotentialCalculator, *_: object, **__: object) -> object:
         seen.append((calculator.parameters["compile"], calculator.parameters["radial_tables"]))
-        return SimpleNamespace(problem=None)
+        return SimpleNamespace(problem=None, entries=list)
 
     seen: list[tuple[bool | str, bool]] = []
     monkeypatch.setattr("ase_geomformer.md.run_md", run_md)
@@ -127,7 +127,7 @@ def test_recipes_are_given_a_compiled_evaluator(
 ) -> None:
     def recipe(_: object, evaluate: BatchEvaluator, *__: object, **___: object) -> object:
         seen.append(isinstance(evaluate.calculator.prepared.function, CompiledAhead))
-        return SimpleNamespace(problem=None)
+        return SimpleNamespace(problem=None, entries=list)
 
     seen: list[bool] = []
     monkeypatch.setattr(f"ase_geomformer.recipes.{verb}", recipe)

@@ -93,7 +93,7 @@ def test_long_runs_are_compiled_first(
 ) -> None:
     def run(_: Any, calculator: Any, *__: Any, **___: Any) -> object:
         seen.append((calculator.evaluation_of(ethanol).split()[0], len(builds)))
-        return SimpleNamespace(problem=None)
+        return SimpleNamespace(problem=None, entries=list)
 
     seen: list[tuple[str, int]] = []
     name = "md.run_md" if verb == "md" else "md.replicas.run_replicas"

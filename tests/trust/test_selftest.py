@@ -147,10 +147,10 @@ def test_a_stale_neighbour_list_is_caught(
     kept: list[Any] = []
 
     def never_again(*arguments: Any) -> Any:
-        kept.append(type(calculator.neighbors).update(calculator.neighbors, *arguments))
+        kept.append(type(calculator.neighbors).measure(calculator.neighbors, *arguments))
         return kept[0]
 
-    monkeypatch.setattr(calculator.neighbors, "update", never_again)
+    monkeypatch.setattr(calculator.neighbors, "measure", never_again)
     silicon.rattle(0.3, seed=3)
     assert failed(selftest(calculator, silicon, checks=["neighbour list"])) == {"neighbour list"}
 
