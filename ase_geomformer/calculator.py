@@ -177,7 +177,7 @@ class PotentialCalculator(LockedCalculator):
         special = [name for name in properties if name in UNCERTAINTIES]
         asked = tuple(name for name in properties if name not in UNCERTAINTIES)
         wanted = self._wanted(atoms, prepared, asked)
-        graph = self.graphs.of(atoms, prepared.potential.far_cutoff)
+        graph = self.graphs.of(atoms, prepared.far_cutoff)
         is_new = bool(set(system_changes) & {"numbers", "pbc"})
         checked = self._domain.due(prepared.potential, new=is_new)
         if special or checked:

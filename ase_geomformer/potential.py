@@ -81,13 +81,6 @@ class Potential(nn.Module):
         Where the potential comes from; filled in by loading.
     confidence : Confidence, optional
         Statistics of its training data; filled in by loading.
-
-    Attributes
-    ----------
-    far_cutoff : float
-        Radius in Å of the far pairs the potential expects: 0 for none, infinite for all.
-    is_reciprocal : bool
-        Whether a term sums over the reciprocal lattice, as only full crystals have one.
     """
 
     reference_table: Tensor
@@ -122,10 +115,6 @@ class Potential(nn.Module):
                     f"the term {name!r} needs {', '.join(missing)}, and {architecture.name} with "
                     f"these settings gives {', '.join(architecture.outputs)}"
                 )
-        # Read at every step, and not looked up in the terms each time.
-        given = (terms or {}).values()
-        self.far_cutoff = max(architecture.far_cutoff, *(term.far_cutoff for term in given), 0.0)
-        self.is_reciprocal = any(term.is_reciprocal for term in given)
         self.card, self.confidence = card, confidence
         self.set_reference_energies(reference_energies or {})
 
@@ -171,6 +160,12 @@ class Potential(nn.Module):
         return self.architecture.cutoff
 
     @property
+    def far_cutoff(self) -> float:
+        """Radius in Å of the far pairs the potential expects: 0 for none, infinite for all."""
+        terms = (cast(EnergyTerm, term).far_cutoff for term in self.terms.values())
+        return max(self.architecture.far_cutoff, *terms, 0.0)
+
+    @property
     def conservative(self) -> bool:
         """Whether forces are the gradient of the energy."""
         return DIRECT_FORCES not in self.architecture.outputs
@@ -183,6 +178,11 @@ class Potential(nn.Module):
         mechanical = tuple(n for n in mechanical if n != "stresses" or not self.is_reciprocal)
         further = (n for n in self.architecture.outputs if n not in (*PROPERTIES, DIRECT_FORCES))
         return (*mechanical, *further)
+
+    @property
+    def is_reciprocal(self) -> bool:
+        """Whether a term sums over the reciprocal lattice, as only full crystals have one."""
+        return any(cast(EnergyTerm, term).is_reciprocal for term in self.terms.values())
 
     def suits(self, boundaries: Boundaries) -> bool:
         """Whether sums over the reciprocal lattice are those of structures with such boundaries."""

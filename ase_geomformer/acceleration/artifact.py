@@ -82,7 +82,9 @@ class Artifact:
         if runner is None:
             raise RuntimeError(f"torch {torch.__version__} has no loader of code for {device}")
         self._runner = runner(str(self.file), 1, *place(device))
+        # Asking the potential would look through its terms at every call.
         self._needs_pairs = self.potential.far_cutoff > 0.0
+        self._is_reciprocal = self.potential.is_reciprocal
 
     def __getstate__(self) -> dict[str, Any]:
         return {n: getattr(self, n) for n in ("file", "potential", "key", "properties")}
@@ -101,7 +103,7 @@ class Artifact:
         names = tuple(properties)
         if not self.serves(graph, names):
             return by_potential(self.potential, graph, names)
-        if self.potential.is_reciprocal:
+        if self._is_reciprocal:
             graphs = graph.split() if graph.num_structures > 1 else (graph,)
             parts = [self._run(part, self._steps(part)) for part in graphs]
             return {name: torch.cat([part[name] for part in parts]) for name in names}

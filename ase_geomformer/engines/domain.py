@@ -23,7 +23,6 @@ from torch import Tensor
 from ase_geomformer.engines.exchange import Ids, Messenger, Plan, total
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.domain import DomainGraph
-from ase_geomformer.machine.allocator import keep_freed_memory
 from ase_geomformer.neighbors import neighbor_list
 from ase_geomformer.physics import EnergyTerm
 from ase_geomformer.potential import Potential
@@ -308,8 +307,7 @@ class DomainEvaluator:
         names += [name for name in ("charges",) if name in potential.properties]
         if not isinstance(graph, DomainGraph):
             return self.prepared(graph, names)
-        if self.prepared.settings.keep_memory and graph.edge_vectors.is_cpu:
-            keep_freed_memory()
+        self.prepared.keep_memory(graph)
         # Compiled code could not wait for other processes.
         with torch.inference_mode(False):
             return potential(graph, names)

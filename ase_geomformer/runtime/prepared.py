@@ -65,6 +65,8 @@ class PreparedPotential:
         With the device, the dtype and the choice of tables that ``auto`` came to.
     device : torch.device
     dtype : torch.dtype
+    far_cutoff : float
+        That of the potential, Å.
     function : callable
         What evaluates a graph: the potential, or its compiled form.
     memory : MemoryGuard
@@ -105,6 +107,7 @@ class PreparedPotential:
         self.potential = own.with_terms(self.long_range.fixed_terms(self._own_terms))
         # Asking the potential would walk through its modules at every step.
         self.device, self.dtype = device, self.potential.dtype
+        self.far_cutoff = self.potential.far_cutoff
         tables = given.radial_tables
         if tables == "auto":
             tables = self.dtype == torch.float32 and device.type == "cpu"
@@ -128,14 +131,18 @@ class PreparedPotential:
         ValueError
             If it needs more memory than is free.
         """
-        if self.settings.keep_memory and graph.edge_vectors.is_cpu:
-            keep_freed_memory()
+        self.keep_memory(graph)
         with self._lock:
             self.memory.check(
                 GraphSize.of(graph), compiled=isinstance(self._ready_function(), Artifact)
             )
             with threads_worth(graph):
                 return self.function(graph, names)
+
+    def keep_memory(self, graph: AtomGraph) -> None:
+        """Have the process keep freed memory from now on, where the settings and the device say."""
+        if self.settings.keep_memory and graph.edge_vectors.is_cpu:
+            keep_freed_memory()
 
     def results(
         self, graph: AtomGraph, members: Sequence[Atoms], properties: Collection[str]
@@ -241,7 +248,7 @@ class PreparedPotential:
             if made.potential.terms_settings == potential.terms_settings:
                 return made
         other = copy.copy(self)
-        other.potential = potential
+        other.potential, other.far_cutoff = potential, potential.far_cutoff
         other.function = _function(other.potential, self.settings)
         other.memory = MemoryGuard(other.potential)
         return other

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.constraints import FixAtoms
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.potential import Potential
@@ -154,3 +155,35 @@ def test_what_does_not_move_is_built_once(calculator: PotentialCalculator, ethan
         assert len({id(getattr(graph, name)) for graph in graphs}) == 1
         assert getattr(other, name) is not getattr(graphs[0], name)
     assert other.atomic_numbers[0] == 8
+
+
+def test_the_structure_of_the_results_is_a_copy_with_all_its_arrays(
+    calculator: PotentialCalculator, ethanol: Atoms
+) -> None:
+    rng = np.random.default_rng(0)
+    ethanol.info["step"] = 0
+
+    def evaluated() -> Atoms:
+        ethanol.positions += 0.01 * rng.normal(size=ethanol.positions.shape)
+        calculator.get_property("forces", ethanol)
+        found = calculator.atoms
+        assert found.arrays.keys() == ethanol.arrays.keys()
+        for name, values in ethanol.arrays.items():
+            np.testing.assert_array_equal(found.arrays[name], values)
+            assert not np.shares_memory(found.arrays[name], values)
+        assert found.info == ethanol.info
+        assert found.info is not ethanol.info
+        assert found.cell == pytest.approx(ethanol.cell)
+        return found
+
+    first = evaluated()
+    ethanol.info["step"] = 1
+    assert evaluated() is first
+    ethanol.set_momenta(rng.normal(size=(9, 3)))  # an array that was not there
+    evaluated()
+    ethanol.set_constraint(FixAtoms([0]))
+    assert evaluated().constraints[0].index.tolist() == [0]
+    ethanol.set_constraint()
+    assert evaluated().constraints == []
+    ethanol.set_cell([8.0, 9.0, 10.0])
+    evaluated()

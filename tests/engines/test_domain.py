@@ -173,7 +173,9 @@ def test_every_shipped_potential(name):
 def test_freed_memory_is_kept_as_by_the_calculator(monkeypatch, wanted):
     """Asking the system for it anew at each step takes an eighth of the time of a domain."""
     asked = []
-    monkeypatch.setattr("ase_geomformer.engines.domain.keep_freed_memory", lambda: asked.append(1))
+    monkeypatch.setattr(
+        "ase_geomformer.runtime.prepared.keep_freed_memory", lambda: asked.append(1)
+    )
     atoms = STRUCTURES["crystal"]
     evaluate_divided(fresh("est").with_settings(keep_memory=wanted), atoms, slices(atoms, 2), 2)
     assert bool(asked) is wanted

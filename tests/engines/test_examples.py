@@ -13,6 +13,14 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture
+def openmm() -> None:
+    """Skips where OpenMM is not installed, or too old."""
+    found = pytest.importorskip("openmm", reason="OpenMM is not installed")
+    if not hasattr(found, "PythonForce"):
+        pytest.skip("OpenMM is older than 8.5")
+
+
 def test_quantum_nuclei(root: Path, run_python: Callable, tmp_path: Path) -> None:
     pytest.importorskip("ipi", reason="i-PI is not installed")
     script = root / "md_examples" / "ethanol_quantum_nuclei.py"
@@ -29,10 +37,8 @@ def test_quantum_nuclei(root: Path, run_python: Callable, tmp_path: Path) -> Non
     assert (tmp_path / "output" / "pimd.png").is_file()
 
 
+@pytest.mark.usefixtures("openmm")
 def test_metadynamics(root: Path, run_python: Callable, tmp_path: Path) -> None:
-    openmm = pytest.importorskip("openmm", reason="OpenMM is not installed")
-    if not hasattr(openmm, "PythonForce"):
-        pytest.skip("OpenMM is older than 8.5")
     script = root / "md_examples" / "ethanol_metadynamics.py"
     done = run_python(
         str(script), "--steps", "200", "--runs", "2", "--copies", "3", "--copy_steps", "40",
@@ -48,10 +54,8 @@ def test_metadynamics(root: Path, run_python: Callable, tmp_path: Path) -> None:
     assert (tmp_path / "output" / "free_energy.png").is_file()
 
 
+@pytest.mark.usefixtures("openmm")
 def test_ethanol_in_water(root: Path, run_python: Callable, tmp_path: Path) -> None:
-    openmm = pytest.importorskip("openmm", reason="OpenMM is not installed")
-    if not hasattr(openmm, "PythonForce"):
-        pytest.skip("OpenMM is older than 8.5")
     script = root / "md_examples" / "ethanol_in_water.py"
     done = run_python(
         str(script), "--steps", "40", "--edge", "1.9", "--compile", "false",
