@@ -225,6 +225,15 @@ def test_graph_without_far_pairs_is_refused(potential: Potential) -> None:
         potential(graph)
 
 
+def test_terms_that_are_added_later_ask_for_their_far_pairs() -> None:
+    potential = Potential(build("so3krates", SETTINGS), "HCO")
+    assert potential.far_cutoff == 0.0
+    potential.terms.update(build_terms({"electrostatics": {"long_range_cutoff": 8.0}}))
+    assert potential.far_cutoff == 8.0
+    with pytest.raises(ValueError, match="needs the pairs up to 8"):
+        potential(AtomGraph.from_atoms(ion(), potential.cutoff))
+
+
 def test_term_needs_what_the_architecture_gives() -> None:
     architecture = build("so3krates", {**SETTINGS, "charge_width": None})
     terms = build_terms({"electrostatics": {}})
