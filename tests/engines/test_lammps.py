@@ -129,6 +129,13 @@ def box() -> Callable:
 
 
 class TestRefused:
+    @pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
+    def test_the_launcher_of_another_mpi(self, name, monkeypatch):
+        """Each process would run the whole simulation, all in the same folder."""
+        monkeypatch.setenv(name, "3")
+        with pytest.raises(RuntimeError, match="3 processes were launched by another MPI"):
+            start(["-screen", "none", "-log", "none"])
+
     def test_without_a_box(self):
         with pytest.raises(ValueError, match="no simulation box"):
             attach(start(["-screen", "none", "-log", "none"]), "so3krates-mlearn-si", ["Si"])

