@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -54,32 +55,103 @@ def gruneisen_parameters(
     mesh_length_A : float
         The spacing of the mesh's points is 2 pi divided by it.
     """
-    from phonopy import PhonopyGruneisen
-
-    found = PhonopyGruneisen(middle, larger, smaller)
     reciprocal = np.linalg.norm(np.linalg.inv(middle.primitive.cell), axis=0)
     mesh = np.maximum(1, np.rint(mesh_length_A * reciprocal)).astype(int)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found.set_mesh(mesh, is_gamma_center=True)
-        found.set_band_structure([path + _AWAY_FROM_GAMMA for path in bands.q_points])
-    sampled: Any = found.get_mesh()
-    q_points, weights, frequencies, _, parameters = sampled
-    # phonopy's distances run on where one path ends and another begins elsewhere.
-    _, _, band_frequencies, _, band_parameters = found.get_band_structure()
+    sampled = middle.run_mesh(mesh, is_gamma_center=True)
+    q_points = np.array(sampled.qpoints)
+    phonons = (middle, larger, smaller)
+    on_mesh = _at(phonons, q_points)
+    along = [
+        _connected(_at(phonons, _inwards(path), path[-1] - path[0])) for path in bands.q_points
+    ]
     return GruneisenParameters(
-        q_points=np.array(q_points),
-        weights=np.array(weights),
-        frequencies_THz=np.array(frequencies),
-        parameters=np.where(np.abs(frequencies) > _TRANSLATION_THZ, parameters, np.nan),
+        q_points=q_points,
+        weights=np.array(sampled.weights),
+        frequencies_THz=on_mesh.frequencies_THz,
+        parameters=on_mesh.parameters,
         band_distances=bands.distances,
-        band_frequencies_THz=[np.array(part) for part in band_frequencies],
-        band_parameters=[
-            np.where(np.abs(frequency) > _TRANSLATION_THZ, part, np.nan)
-            for frequency, part in zip(band_frequencies, band_parameters, strict=True)
-        ],
+        band_frequencies_THz=[part.frequencies_THz for part in along],
+        band_parameters=[part.parameters for part in along],
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Modes:
+    """Frequencies and parameters (points, branches), and eigenvectors in columns."""
+
+    frequencies_THz: np.ndarray
+    parameters: np.ndarray
+    eigenvectors: np.ndarray
+
+
+def _at(
+    phonons: tuple[Phonopy, Phonopy, Phonopy],
+    q_points: np.ndarray,
+    direction: np.ndarray | None = None,
+) -> _Modes:
+    """Modes at q points (points, 3); Γ is met from the direction, where there is one."""
+    own, above, below = (
+        np.array(
+            phonon.run_qpoints(
+                q_points, with_dynamical_matrices=True, nac_q_direction=direction
+            ).dynamical_matrices
+        )
+        for phonon in phonons
+    )
+    middle, larger, smaller = phonons
+    strain = (larger.primitive.volume - smaller.primitive.volume) / middle.primitive.volume
+    values, slopes, vectors = (
+        np.array(part) for part in zip(*map(_perturbed, own, (above - below) / strain), strict=True)
+    )
+    frequencies = np.sign(values) * np.sqrt(np.abs(values)) * middle.unit_conversion_factor
+    moves = np.abs(frequencies) > _TRANSLATION_THZ
+    parameters = np.full_like(values, np.nan)
+    parameters[moves] = -0.5 * slopes[moves] / values[moves]
+    return _Modes(frequencies, parameters, vectors)
+
+
+def _perturbed(matrix: np.ndarray, change: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Eigenvalues, their slopes under a change of the matrix, and eigenvectors.
+
+    Eigenvectors of equal eigenvalues are those that the change tells apart. What is equal is a
+    share of the eigenvalues: between acoustic modes near Γ, whose eigenvalues are small, a fixed
+    tolerance, as phonopy's own Grüneisen parameters have it, exchanges the slopes.
+    """
+    values, vectors = np.linalg.eigh(matrix)
+    apart = np.diff(values) > _EQUAL * np.abs(values[1:])
+    slopes = []
+    for equal in np.split(np.arange(len(values)), np.flatnonzero(apart) + 1):
+        part = vectors[:, equal]
+        found, turn = np.linalg.eigh(part.conj().T @ change @ part)
+        slopes.append(found)
+        vectors[:, equal] = part @ turn
+    return values, np.concatenate(slopes), vectors
+
+
+def _connected(modes: _Modes) -> _Modes:
+    """Modes along a path in the order of their bands, which cross."""
+    from phonopy.phonon.band_structure import estimate_band_connection
+
+    orders = [list(range(len(modes.eigenvectors[0])))]
+    for before, after in pairwise(modes.eigenvectors):
+        orders.append(estimate_band_connection(before, after, orders[-1]))
+    order = np.array(orders)
+    return _Modes(
+        np.take_along_axis(modes.frequencies_THz, order, axis=1),
+        np.take_along_axis(modes.parameters, order, axis=1),
+        np.take_along_axis(modes.eigenvectors, order[:, None], axis=2),
+    )
+
+
+def _inwards(path: np.ndarray) -> np.ndarray:
+    """A path whose ends are moved a little inwards: exactly there, bands cannot be told apart."""
+    moved = path.copy()
+    moved[0] += _INWARDS * (path[1] - path[0])
+    moved[-1] += _INWARDS * (path[-2] - path[-1])
+    return moved
+
+
 _TRANSLATION_THZ = 1e-2
-# Exactly at Γ the bands of a path cannot be told apart.
-_AWAY_FROM_GAMMA = 1e-6
+# Between eigenvalues, as a share of them; frequencies differ by half of that.
+_EQUAL = 1e-5
+_INWARDS = 1e-6
