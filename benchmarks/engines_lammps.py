@@ -14,11 +14,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from ase import Atoms
 from ase.calculators.lammps import Prism
-from ase.data import atomic_masses, atomic_numbers
 from engines_cases import CASES, Case, Row, differences
 
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.engines.lammps import attach, start
+from ase_geomformer.engines.lammps import attach, create_atoms, start
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
 from ase_geomformer.runtime.prepared import prepare
@@ -77,23 +76,8 @@ def _smallest() -> Any:
 def box_of(atoms: Atoms) -> tuple[Any, list[str]]:
     """LAMMPS with the atoms, in the orientation that it wants, and the elements of its types."""
     lmp = start(["-screen", "none", "-log", "none"])
-    symbols = sorted(set(atoms.symbols))
-    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
-    xhi, yhi, zhi, xy, xz, yz = prism.get_lammps_prism()
-    lmp.commands_list([
-        "units metal",
-        f"boundary {' '.join('p' if periodic else 'f' for periodic in atoms.pbc)}",
-        f"region box prism 0 {xhi:.17g} 0 {yhi:.17g} 0 {zhi:.17g} {xy:.17g} {xz:.17g} {yz:.17g}",
-        f"create_box {len(symbols)} box",
-        *(f"mass {n} {atomic_masses[atomic_numbers[s]]}" for n, s in enumerate(symbols, 1)),
-    ])  # fmt: skip
-    lmp.create_atoms(
-        len(atoms),
-        list(range(1, len(atoms) + 1)),
-        [1 + symbols.index(symbol) for symbol in atoms.symbols],
-        prism.vector_to_lammps(atoms.positions, wrap=False).ravel().tolist(),
-    )
-    return lmp, symbols
+    lmp.command("units metal")
+    return lmp, create_atoms(lmp, atoms)
 
 
 def in_orientation(atoms: Atoms) -> Atoms:

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk, fcc111, molecule
-from ase.calculators.lammps import Prism
-from ase.data import atomic_masses, atomic_numbers
+from ase.md.velocitydistribution import thermalize_momenta
 
 from ase_geomformer.architectures.base import build
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.engines.lammps import Attached, attach, start
+from ase_geomformer.engines.lammps import Attached, attach, create_atoms, start
+from ase_geomformer.engines.lammps.structure import atom_types
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 from ase_geomformer.runtime.prepared import PreparedPotential, prepare
@@ -42,32 +42,15 @@ def prepared(name: str | Potential) -> PreparedPotential:
 def session(
     atoms: Atoms,
     potential: PreparedPotential,
-    boundary: str = "p p p",
+    boundary: str | None = None,
     *,
     style: str = "atomic",
-    velocities: np.ndarray | None = None,
     **keywords: Any,
 ) -> tuple[Any, Attached]:
     """LAMMPS with the atoms, in the orientation that it wants, and the potential."""
     lmp = start(["-screen", "none", "-log", "none"])
-    symbols = sorted(set(atoms.symbols))
-    prism = Prism(atoms.cell.array, pbc=atoms.pbc)
-    xhi, yhi, zhi, xy, xz, yz = prism.get_lammps_prism()
-    lmp.commands_list([
-        "units metal",
-        f"atom_style {style}",
-        f"boundary {boundary}",
-        f"region box prism 0 {xhi:.17g} 0 {yhi:.17g} 0 {zhi:.17g} {xy:.17g} {xz:.17g} {yz:.17g}",
-        f"create_box {len(symbols)} box",
-        *(f"mass {n} {atomic_masses[atomic_numbers[s]]}" for n, s in enumerate(symbols, 1)),
-    ])  # fmt: skip
-    lmp.create_atoms(
-        len(atoms),
-        list(range(1, len(atoms) + 1)),
-        [1 + symbols.index(symbol) for symbol in atoms.symbols],
-        prism.vector_to_lammps(atoms.positions, wrap=False).ravel().tolist(),
-        v=None if velocities is None else velocities.ravel().tolist(),
-    )
+    lmp.commands_list(["units metal", f"atom_style {style}"])
+    symbols = create_atoms(lmp, atoms, boundary)
     return lmp, attach(lmp, potential, symbols, **keywords)
 
 
@@ -77,12 +60,13 @@ def gathered(lmp: Any, name: str) -> np.ndarray:
 
 def snapshot(lmp: Any, attached: Attached, atoms: Atoms) -> dict[str, Any]:
     """Energy, forces and pressures, and their differences from the calculator's."""
-    symbols = sorted(set(atoms.symbols))
-    types = lmp.gather_atoms("type", 0, 1)
+    kinds = atom_types(atoms)
+    types = np.array(lmp.gather_atoms("type", 0, 1)) - 1
     low, high, xy, yz, xz, periodic, _ = lmp.extract_box()
     lx, ly, lz = np.subtract(high, low)
     same = Atoms(
-        [symbols[kind - 1] for kind in types],
+        [kinds.elements[kind] for kind in types],
+        masses=[kinds.masses[kind] for kind in types],
         positions=gathered(lmp, "x"),
         cell=[[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]],
         pbc=periodic,
@@ -137,9 +121,23 @@ def triclinic(folder: Path) -> dict[str, Any]:
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + [[0, 0.1, 0], [0, 0, 0.05], [0.02, 0, 0]]),
                    scale_atoms=True)  # fmt: skip
     atoms.rattle(0.05, seed=2)
+    masses = atoms.get_masses()
+    masses[::5] = 29.977  # isotopes of 30
+    atoms.set_masses(masses)
+    thermalize_momenta(atoms, 500.0, rng=np.random.default_rng(0))
     lmp, attached = session(atoms, prepared("geomformer-mlearn-si"))
     lmp.command("run 0")
-    return snapshot(lmp, attached, atoms)
+    found = snapshot(lmp, attached, atoms)
+    # Power and kinetic energy do not depend on the orientation.
+    atoms.calc = PotentialCalculator(attached.evaluator.prepared)
+    power = np.sum(atoms.get_forces() * atoms.get_velocities()) * 1000.0 * units.fs
+    return {
+        **found,
+        "types": lmp.extract_setting("ntypes"),
+        "kinetic error": lmp.get_thermo("ke") - atoms.get_kinetic_energy(),
+        "power error": float(np.sum(gathered(lmp, "f") * gathered(lmp, "v")) - power),
+        "power": float(power),
+    }
 
 
 @case
@@ -157,7 +155,7 @@ def open_molecule(folder: Path) -> dict[str, Any]:
     atoms = molecule("CH3CH2OH", cell=[30.0, 30.0, 30.0])
     atoms.positions += [2.0, 2.0, 2.0] - atoms.positions.min(axis=0)
     atoms.rattle(0.03, seed=4)
-    lmp, attached = session(atoms, prepared("so3krates-rmd17-ethanol"), "f f f")
+    lmp, attached = session(atoms, prepared("so3krates-rmd17-ethanol"))
     lmp.command("run 0")
     found = snapshot(lmp, attached, atoms)
     lmp, attached = session(atoms, prepared("so3krates-rmd17-ethanol"), "s s s")
@@ -169,7 +167,7 @@ def open_molecule(folder: Path) -> dict[str, Any]:
 def slab(folder: Path) -> dict[str, Any]:
     atoms = fcc111("Cu", (3, 2, 3), vacuum=6.0, orthogonal=True)
     atoms.rattle(0.05, seed=5)
-    lmp, attached = session(atoms, prepared("so3krates-mlearn-cu"), "p p f")
+    lmp, attached = session(atoms, prepared("so3krates-mlearn-cu"))
     lmp.command("run 0")
     return snapshot(lmp, attached, atoms)
 
@@ -199,7 +197,8 @@ def nve(folder: Path) -> dict[str, Any]:
     """Atoms that drift through the box: all migrate."""
     atoms = silicon()
     drift = np.random.default_rng(0).normal(0.0, 4.0, (len(atoms), 3)) + [60.0, 40.0, 0.0]
-    lmp, attached = session(atoms, prepared("so3krates-mlearn-si"), velocities=drift)
+    atoms.set_velocities(drift / (1000.0 * units.fs))  # Å/ps
+    lmp, attached = session(atoms, prepared("so3krates-mlearn-si"))
     lmp.commands_list(["fix move all nve", "timestep 0.001", "run 0"])
     begin = lmp.get_thermo("etotal")
     lmp.command("run 40")

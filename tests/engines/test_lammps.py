@@ -69,6 +69,14 @@ def test_the_number_of_processes_does_not_matter(results, name):
         np.testing.assert_allclose(two[key], one[key], rtol=0.0, atol=1e-9 * scale)
 
 
+def test_velocities_are_turned_and_isotopes_have_types_of_their_own(results):
+    found = results[2]["triclinic"]
+    assert found["types"] == 2
+    # LAMMPS' constants have eight digits.
+    assert abs(found["kinetic error"]) < 1e-6
+    assert abs(found["power error"]) < 1e-8 * abs(found["power"])
+
+
 def test_a_box_that_shrinks_changes_nothing(results):
     found = results[2]["open_molecule"]
     np.testing.assert_allclose(found["shrunk"], found["forces"], atol=1e-10)

@@ -21,9 +21,10 @@ from ase.io import read
 from ase_geomformer.calculator import PotentialCalculator
 from ase_geomformer.cli import main
 from ase_geomformer.engines.lammps import inputs
-from ase_geomformer.engines.lammps.inputs import HERE, boxed, commands, last_restart
+from ase_geomformer.engines.lammps.inputs import HERE, commands, last_restart
 from ase_geomformer.engines.lammps.run import launch, prepare_run
 from ase_geomformer.engines.lammps.settings import LammpsSettings
+from ase_geomformer.engines.lammps.structure import boxed, create_atoms
 
 SILICON = "so3krates-mlearn-si"
 
@@ -53,6 +54,24 @@ def test_velocities_of_a_structure_are_kept():
     atoms = bulk("Si", cubic=True)
     atoms.set_velocities(np.ones((8, 3)))
     assert "velocity" not in commands(atoms, LammpsSettings())
+
+
+def test_isotopes_have_types_of_their_own(tmp_path):
+    atoms = molecule("CH3CH2OH")
+    masses = atoms.get_masses()
+    masses[3] = 2.014
+    atoms.set_masses(masses)
+    prepare_run(atoms, "so3krates-rmd17-ethanol", LammpsSettings(), output=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "job.json").read_text())["elements"] == list("CHHO")
+    text = (tmp_path / "run" / "in.lammps").read_text()
+    assert "mass 2 1.008\nmass 3 2.014\n" in text
+    types = read(tmp_path / "run" / "structure.data", format="lammps-data", units="metal")
+    assert types.arrays["type"].tolist() == [1, 1, 4, 3, 2, 2, 2, 2, 2]
+
+
+def test_atoms_without_a_cell_are_not_put_into_lammps():
+    with pytest.raises(ValueError, match="needs a cell of three vectors"):
+        create_atoms(None, molecule("CH3CH2OH"))
 
 
 def test_open_directions_shrink_to_the_atoms():
@@ -121,6 +140,7 @@ def test_a_run_leaves_the_files_of_molecular_dynamics(tmp_path):
     atoms = bulk("Si") * (2, 2, 2)
     atoms.rattle(0.03, seed=1)
     atoms.rotate(30, "x", rotate_cell=True)
+    atoms.set_masses([28.085, 29.977] * 8)  # isotopes
     atoms.write(tmp_path / "si.traj")
     out = tmp_path / "run"
     code = main(["lammps", "--potential", SILICON, "--structure", str(tmp_path / "si.traj"),
@@ -143,6 +163,7 @@ def test_a_run_leaves_the_files_of_molecular_dynamics(tmp_path):
     assert result["steps"] == 10
     log = np.genfromtxt(out / "log.csv", delimiter=",", names=True)
     assert log["step"].tolist() == [0, 2, 4, 6, 8, 10]
+    assert log["kinetic_energy_eV"][0] == pytest.approx(frames[0].get_kinetic_energy(), rel=1e-6)
     assert np.ptp(log["conserved_energy_eV"]) < 1e-3
     assert (out / "md.png").is_file()
     assert (out / "final.extxyz").is_file()

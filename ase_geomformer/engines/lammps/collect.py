@@ -10,13 +10,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.trajectory import Trajectory
 
 from ase_geomformer.calculator import PotentialCalculator
-from ase_geomformer.engines.lammps.inputs import (
-    DUMP_FILE,
-    THERMO_FILE,
-    boxed,
-    rotation,
-)
+from ase_geomformer.engines.lammps.inputs import DUMP_FILE, THERMO_FILE
 from ase_geomformer.engines.lammps.settings import LammpsSettings
+from ase_geomformer.engines.lammps.structure import boxed, rotation
 from ase_geomformer.machine.bounded import read_yaml
 from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.machine.files import atomic_file
@@ -33,9 +29,7 @@ START_FILE = "start.traj"
 LOG_FILE = "log.csv"
 TRAJECTORY_FILE = "trajectory.traj"
 FIGURE_FILE = "md.png"
-# LAMMPS' velocities are in Å/ps.
-_VELOCITY = 1.0 / (1000.0 * units.fs)
-"""The files of a run, all but settings and result."""
+# The files of a run, all but settings and result.
 FILES = (START_FILE, LOG_FILE, TRAJECTORY_FILE, FIGURE_FILE, *FINAL_FILES)
 
 

@@ -1,15 +1,14 @@
-"""Input of LAMMPS: the structure and the commands of a run."""
+"""Input of LAMMPS: the commands of a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from ase import Atoms, units
-from ase.calculators.lammps import Prism
 
 from ase_geomformer.engines.lammps.settings import LammpsSettings
+from ase_geomformer.engines.lammps.structure import atom_types
 from ase_geomformer.machine.files import atomic_file
 
 DATA_FILE = "structure.data"
@@ -24,44 +23,7 @@ THERMO = ("step", "pe", "ke", "etotal", "econserve", "temp", "press", "vol", "cp
 RESTART_FILES = ("restart.1", "restart.2", "restart.end")
 _RESTART_END = b"LammpS RestartT\0"
 _TITLE = "# " + " ".join(THERMO)
-# Å around open structures without a cell; the box of LAMMPS follows the atoms.
-_MARGIN = 5.0
 _STYLES = {"isotropic": "iso", "axes": "aniso", "full": "tri"}
-
-
-def boxed(atoms: Atoms) -> Atoms:
-    """A structure with a whole cell: directions without one get a box around the atoms."""
-    atoms = atoms.copy()
-    if atoms.cell.rank < 3:
-        if atoms.pbc.any():
-            atoms.set_cell(atoms.cell.complete())
-        extent = np.ptp(atoms.positions, axis=0) + 2.0 * _MARGIN
-        if not atoms.pbc.any():
-            atoms.set_cell(extent)
-            atoms.positions += _MARGIN - atoms.positions.min(axis=0)
-    return atoms
-
-
-def symbols(atoms: Atoms) -> list[str]:
-    """The elements of the atom types, in order."""
-    return sorted(set(atoms.symbols))
-
-
-def write_structure(path: Path, atoms: Atoms) -> None:
-    """Write atoms, as :func:`boxed` gives them, in the format and the orientation of LAMMPS."""
-    from ase.io.lammpsdata import write_lammps_data
-
-    with atomic_file(path) as temporary:
-        write_lammps_data(
-            temporary,
-            atoms,
-            specorder=symbols(atoms),
-            force_skew=not atoms.cell.orthorhombic,
-            masses=True,
-            velocities=atoms.has("momenta"),
-            units="metal",
-            atom_style="atomic",
-        )
 
 
 def last_restart(folder: Path) -> str | None:
@@ -85,11 +47,14 @@ def commands(atoms: Atoms, settings: LammpsSettings, restart: str | None = None)
     """The input of a run of these atoms, or of one that continues from a restart file."""
     boundary = " ".join("p" if periodic else "s" for periodic in atoms.pbc)
     picoseconds = settings.timestep_fs / 1000.0
+    begin = [f"read_data {DATA_FILE}", *atom_types(atoms).commands()]
+    if restart:
+        begin = [f"read_restart {restart}"]
     lines = [
         "units metal",
         "atom_style atomic",
         f"boundary {boundary}",
-        f"read_restart {restart}" if restart else f"read_data {DATA_FILE}",
+        *begin,
         HERE,
         f"timestep {picoseconds:.10g}",
     ]
@@ -156,8 +121,3 @@ def _integrator(settings: LammpsSettings) -> str:
     bar = settings.pressure_GPa * units.GPa / units.bar
     time = settings.barostat_time_fs / 1000.0
     return f"npt {thermostat} {_STYLES[settings.barostat]} {bar:.10g} {bar:.10g} {time:.10g}"
-
-
-def rotation(atoms: Atoms) -> Prism:
-    """What turns vectors of these atoms to the orientation of LAMMPS and back."""
-    return Prism(atoms.cell.array, pbc=atoms.pbc)

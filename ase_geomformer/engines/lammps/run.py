@@ -23,6 +23,7 @@ from ase_geomformer.engines.domain import check_divisible
 from ase_geomformer.engines.lammps import collect, program
 from ase_geomformer.engines.lammps import inputs as written
 from ase_geomformer.engines.lammps.settings import LammpsSettings
+from ase_geomformer.engines.lammps.structure import atom_types, boxed, write_structure
 from ase_geomformer.machine.bounded import read_json
 from ase_geomformer.machine.bounded_structures import read_checked
 from ase_geomformer.machine.files import atomic_file, write_text
@@ -114,16 +115,16 @@ def prepare_run(
         restart = written.last_restart(folder.path)
     folder.start({**(inputs or {}), **asdict(settings)}, files=FILES, kept=KEPT if restart else ())
     path = Path(os.path.abspath(folder.path or output))
-    whole = written.boxed(atoms)
+    whole = boxed(atoms)
     if not restart:
         with atomic_file(path / collect.START_FILE) as temporary:
             write(temporary, atoms, format="traj")
-    written.write_structure(path / written.DATA_FILE, whole)
+    write_structure(path / written.DATA_FILE, whole)
     write_text(path / written.INPUT_FILE, written.commands(whole, settings, restart))
     info = atoms.info
     job = {
         "potential": os.fspath(potential),
-        "elements": written.symbols(atoms),
+        "elements": atom_types(atoms).elements,
         "restart": restart,
         "attach": {
             "mode": settings.mode,
