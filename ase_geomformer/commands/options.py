@@ -179,7 +179,8 @@ def check_output(options: Namespace) -> Path | None:
     A run is resumed only with the calculator, and the settings, that its results depend on.
     """
     from ase_geomformer.machine.bounded import read_yaml
-    from ase_geomformer.runs.folder import SETTINGS_FILE, check_folder, check_same
+    from ase_geomformer.runs.folder import SETTINGS_FILE, check_folder
+    from ase_geomformer.runs.same import check_same
 
     source = source_of(options)
     check_database(options)

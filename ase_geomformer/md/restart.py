@@ -25,8 +25,8 @@ from ase_geomformer.md.integrators import INTEGRATORS
 from ase_geomformer.md.restart_facts import check_arrays, check_facts, check_results
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import Simulation, as_calculator, check_spread, reset
-from ase_geomformer.runs.folder import check_same
 from ase_geomformer.runs.provenance import evaluation
+from ase_geomformer.runs.same import check_same
 
 VERSION = 1
 # What a resumed run may do otherwise than before: how long it is, and what it writes and minds.

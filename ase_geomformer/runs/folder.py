@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,8 @@ from ase_geomformer.runs.lock import LOCK_FILE, check_free, hold, release
 from ase_geomformer.runs.plain import plain, to_json
 from ase_geomformer.runs.provenance import provenance
 from ase_geomformer.runs.result import RunResult
+from ase_geomformer.runs.same import check_same, check_same_inputs
 from ase_geomformer.runs.style import save_figure, vector_files
-from ase_geomformer.settings.renamed import current_names, former_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,13 +34,6 @@ POTENTIAL_FOLDER, COMMITTEE_FOLDER = "potential", "committee"
 # The last structure: for other programs, and for the next verb with every constraint, which
 # extended XYZ does not keep.
 FINAL_FILES = ("final.extxyz", "final.traj")
-# What a run was started from that does not change its result: names of files, which are checked
-# by their content, how fast the potential is evaluated, and what is said of strange structures.
-_NOT_COMPARED = frozenset({
-    "structure", "index", "final", "device", "compile", "neighbors", "skin", "keep_memory",
-    "domain",
-})  # fmt: skip
-
 # Largest checkpoint that is read back.
 _CHECKPOINT_BYTES = 2e9
 
@@ -129,11 +121,7 @@ class RunFolder:
             raise ValueError(f"{self.path / SETTINGS_FILE} does not hold the settings of a run")
         run = f"in {self.path}"
         check_same(stored, settings, free=free, run=run)
-        given = plain(inputs or {})
-        own = {entry.name for entry in fields(settings)}
-        for name in sorted((given.keys() & stored.keys()) - own - _NOT_COMPARED):
-            if stored[name] != given[name]:
-                raise _changed(name, stored[name], given[name], run, free)
+        check_same_inputs(stored, settings, inputs or {}, free=free, run=run)
 
     def start(
         self, settings: Mapping[str, Any], *, files: Iterable[str] = (), kept: Iterable[str] = ()
@@ -312,67 +300,6 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     if "provenance" not in result:
         raise ValueError(f"a result without provenance is not written to {folder / RESULT_FILE}")
     write_text(folder / RESULT_FILE, to_json(result))
-
-
-def check_same(
-    stored: Mapping[str, Any], settings: Any, *, free: Iterable[str] = (), run: str = "to resume"
-) -> None:
-    """Refuse settings other than those of the run to resume.
-
-    A setting that the run's files do not know counts as having its default: it is newer than they
-    are.
-
-    Parameters
-    ----------
-    stored : mapping
-        As a file holds them.
-    settings : dataclass
-    free : iterable of str
-        Settings that may change; nested ones as ``outer.inner``.
-    run : str
-        Which run it is, for the message.
-
-    Raises
-    ------
-    ValueError
-        If one differs; the message names it.
-    """
-    allowed = set(free)
-    for name, then, now in _compared(plain(stored), settings):
-        parts = name.split(".")
-        above = {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-        differ = then != now or isinstance(then, bool) != isinstance(now, bool)
-        if differ and not above & allowed:
-            raise _changed(name, then, now, run, allowed)
-
-
-def _compared(
-    stored: Mapping[str, Any], settings: Any, prefix: str = ""
-) -> Iterator[tuple[str, Any, Any]]:
-    """Name of each setting, with its stored and its present value."""
-    stored = current_names(former_names(type(settings)), stored)
-    for entry in fields(settings):
-        name, now = f"{prefix}{entry.name}", getattr(settings, entry.name)
-        then = stored.get(entry.name, _default(entry, now))
-        if is_dataclass(now) and isinstance(then, Mapping):
-            yield from _compared(then, now, f"{name}.")
-        else:
-            yield name, then, plain(now)
-
-
-def _default(entry: Field[Any], otherwise: Any) -> Any:
-    if entry.default is not MISSING:
-        return plain(entry.default)
-    return plain(otherwise if entry.default_factory is MISSING else entry.default_factory())
-
-
-def _changed(name: str, then: Any, now: Any, run: str, free: Iterable[str]) -> ValueError:
-    listed = ", ".join(sorted(free))
-    return ValueError(
-        f"cannot resume: {name} was {then!r} in the run {run} and is {now!r} now; give the same "
-        "settings, or start a new run in another folder"
-        + (f". Only {listed} may change" if listed else "")
-    )
 
 
 def _check_own(folder: Path, checkpoint: str, own: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from ase_geomformer.engines.ipi.settings import PathIntegralSettings
 from ase_geomformer.engines.ipi.simulation import RingPolymer, State, facts_of
 from ase_geomformer.md import restart
 from ase_geomformer.md.restart_facts import made_of
-from ase_geomformer.runs.folder import check_same
+from ase_geomformer.runs.same import check_same
 from ase_geomformer.settings.checks import check_settings, require
 from ase_geomformer.settings.plain import settings_from
 from ase_geomformer.settings.ranges import ranged

@@ -20,7 +20,8 @@ from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.result import MDResult, averages, drift, suggested_equilibration
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.runs.extxyz import whole_file
-from ase_geomformer.runs.folder import RunFolder, check_same
+from ase_geomformer.runs.folder import RunFolder
+from ase_geomformer.runs.same import check_same
 
 FIGURE_FILE = "replicas.png"
 # What of the result of a replica that has ended its files do not tell.
