@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 from ase_geomformer.md.analysis.settings import AnalysisSettings
 
@@ -28,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--structure", type=str, required=True, metavar="RUN",
         help="Folder of a run, or file of a trajectory in any format that ASE reads, or H5MD.",
     )  # fmt: skip
-    common.add_output(parser, required=True)
+    arguments.add_output(parser, required=True)
     parser.add_class_arguments(AnalysisSettings, as_group=True)
 
 

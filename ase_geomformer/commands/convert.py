@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ase_geomformer.commands import options as common
+from ase_geomformer.commands import arguments
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -36,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="Cutoff of electrostatics and dispersion in Å, null for none; can be changed whenever "
         "the potential is loaded.",
     )  # fmt: skip
-    common.add_output(parser, required=True, shown=None)
+    arguments.add_output(parser, required=True, shown=None)
 
 
 def run(options: Namespace) -> int:

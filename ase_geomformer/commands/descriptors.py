@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ FILES = ("descriptors.npz", "descriptors.extxyz", "map.png")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    common.add_input(parser, index=":")
-    common.add_output(parser, required=True)
+    arguments.add_input(parser, index=":")
+    arguments.add_output(parser, required=True)
 
 
 def run(options: Namespace) -> int:

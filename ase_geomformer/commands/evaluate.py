@@ -6,6 +6,7 @@ import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 from ase_geomformer.data.sources import DataSettings
 
@@ -31,16 +32,16 @@ FILES = ("predictions.npz", "parity.png", "errors_by_element.png")
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     group = parser.add_argument_group("Input")
-    common.add_source(group, committee=True)
+    arguments.add_source(group, committee=True)
     group.add_argument(
         "--structure", required=True, type=str | list[str], metavar="FILE",
         help="Labelled structures: extended XYZ, ASE db, npz, or any other format that ASE reads; "
         "several as FILE FILE ...",
     )  # fmt: skip
-    common.add_calculator(parser)
-    common.add_output(parser, required=True)
-    common.add_database(parser)
-    common.add_cluster(parser)
+    arguments.add_calculator(parser)
+    arguments.add_output(parser, required=True)
+    arguments.add_database(parser)
+    arguments.add_cluster(parser)
     parser.add_class_arguments(DataSettings, as_group=True, skip=NOT_OPTIONS)
 
 

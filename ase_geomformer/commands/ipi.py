@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 from ase_geomformer.engines.ipi.settings import PathIntegralSettings
 
@@ -23,9 +24,9 @@ DESCRIPTION = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    common.add_input(parser, index="-1", dtype="float64")
-    common.add_output(parser, required=True, resume=True)
-    common.add_database(parser)
+    arguments.add_input(parser, index="-1", dtype="float64")
+    arguments.add_output(parser, required=True, resume=True)
+    arguments.add_database(parser)
     parser.add_class_arguments(PathIntegralSettings, as_group=True)
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 from ase_geomformer.engines.lammps.settings import LammpsSettings
 
@@ -26,8 +27,8 @@ DESCRIPTION = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    common.add_input(parser, index="-1")
-    common.add_output(parser, required=True, resume=True)
+    arguments.add_input(parser, index="-1")
+    arguments.add_output(parser, required=True, resume=True)
     parser.add_argument(
         "--launch", type=bool, default=True,
         help="Run the command; else write the input and print the command.",

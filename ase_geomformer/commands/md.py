@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 from ase_geomformer.md.settings import MDSettings
 
@@ -21,9 +22,9 @@ DESCRIPTION = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    common.add_input(parser, index="-1", committee=True)
-    common.add_output(parser, required=True, resume=True)
-    common.add_database(parser)
+    arguments.add_input(parser, index="-1", committee=True)
+    arguments.add_output(parser, required=True, resume=True)
+    arguments.add_database(parser)
     parser.add_class_arguments(MDSettings, as_group=True)
 
 

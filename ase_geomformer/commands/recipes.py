@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 
 if TYPE_CHECKING:
@@ -125,12 +126,12 @@ class RecipeVerb:
         """Declare the options: those of all recipes, and the settings."""
         from ase_geomformer import recipes
 
-        common.add_input(parser, index=self.index, dtype="float64")
-        common.add_output(parser, required=True, resume=self.resumes)
-        common.add_database(parser)
+        arguments.add_input(parser, index=self.index, dtype="float64")
+        arguments.add_output(parser, required=True, resume=self.resumes)
+        arguments.add_database(parser)
         self.add_more(parser)
         if self.spreads:
-            common.add_cluster(parser)
+            arguments.add_cluster(parser)
         parser.add_class_arguments(getattr(recipes, self.settings), as_group=True)
 
     def run(self, options: Namespace) -> int:

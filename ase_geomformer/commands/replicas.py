@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 from ase_geomformer.md.replicas.settings import ReplicaSettings
 from ase_geomformer.md.settings import MDSettings
@@ -23,9 +24,9 @@ DESCRIPTION = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    common.add_input(parser, index="-1")
-    common.add_output(parser, required=True, resume=True)
-    common.add_database(parser)
+    arguments.add_input(parser, index="-1")
+    arguments.add_output(parser, required=True, resume=True)
+    arguments.add_database(parser)
     parser.add_class_arguments(ReplicaSettings, as_group=True)
     parser.add_class_arguments(MDSettings, as_group=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ DESCRIPTION = (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    common.add_input(parser, index="-1")
-    common.add_output(parser, required=False, shown="json")
+    arguments.add_input(parser, index="-1")
+    arguments.add_output(parser, required=False, shown="json")
     parser.add_argument(
         "--checks", type=list[str] | None, metavar="NAMES",
         help="Run only these checks, as [NAME, ...].",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ NO_STRESS = "stress_eV_per_A3 is null where the cell has no volume"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    common.add_input(parser, index=":")
-    common.add_output(parser, required=False, shown="json")
-    common.add_database(parser)
+    arguments.add_input(parser, index=":")
+    arguments.add_output(parser, required=False, shown="json")
+    arguments.add_database(parser)
 
 
 def run(options: Namespace) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ase_geomformer.commands import arguments
 from ase_geomformer.commands import options as common
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class TeacherVerb:
                 "--from", type=str | None, default=None, metavar="NAME",
                 help="Name or path of a potential to fine-tune; the same as students.start_from.",
             )  # fmt: skip
-        common.add_output(parser, required=True, resume=True)
-        common.add_cluster(parser)
+        arguments.add_output(parser, required=True, resume=True)
+        arguments.add_cluster(parser)
         parser.add_class_arguments(_learning(self.settings), as_group=True)
 
     def run(self, options: Namespace) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from ase_geomformer.commands.options import add_figure_format, settings_of
+from ase_geomformer.commands.arguments import add_figure_format
+from ase_geomformer.commands.options import settings_of
 from ase_geomformer.training.settings import TrainSettings
 
 if TYPE_CHECKING:
