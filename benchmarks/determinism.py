@@ -53,7 +53,9 @@ def measure(options: Any, threads: int) -> dict[str, Any]:
     torch.set_num_threads(threads)
     atoms = bulk("Si", cubic=True, a=5.43).repeat(options.repeat)
     atoms.rattle(0.05, seed=0)
-    calculator = PotentialCalculator(POTENTIAL, device=options.device, dtype="float32")
+    calculator = PotentialCalculator(
+        POTENTIAL, device=options.device, dtype="float32", compile=False
+    )
     found: dict[bool, list[bytes]] = {False: [], True: []}
 
     def evaluate(deterministic: bool) -> None:

@@ -42,8 +42,8 @@ from ase_geomformer.potential import Potential
 from ase_geomformer.runs.plain import to_json
 
 KINDS = {
-    "networks": {"radial_tables": False},
-    "tables": {"radial_tables": True},
+    "networks": {"radial_tables": False, "compile": False},
+    "tables": {"radial_tables": True, "compile": False},
     "compiled networks": {"radial_tables": False, "compile": True},
     "compiled tables": {"radial_tables": True, "compile": True},
 }

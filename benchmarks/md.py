@@ -33,9 +33,9 @@ TEMPERATURE_K = 300.0
 STEPS_PER_ROUND = 5
 PARTS = ("list", "graph", "model")
 KINDS = {
-    "no skin": {"skin": 0.0, "radial_tables": False},
-    "skin": {"radial_tables": False},
-    "skin, tables": {"radial_tables": True},
+    "no skin": {"skin": 0.0, "radial_tables": False, "compile": False},
+    "skin": {"radial_tables": False, "compile": False},
+    "skin, tables": {"radial_tables": True, "compile": False},
     "skin, tables, compiled": {"radial_tables": True, "compile": True},
 }
 

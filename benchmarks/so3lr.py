@@ -303,7 +303,9 @@ def cost(potential: str, _: Path) -> dict[str, Any]:
             "neutral, 12": {"long_range_cutoff": 12.0},
         }
         calculators = {
-            name: PotentialCalculator(potential, dtype="float32", device="cpu", **settings)
+            name: PotentialCalculator(
+                potential, dtype="float32", device="cpu", compile=False, **settings
+            )
             for name, settings in choices.items()
         }
         best = dict.fromkeys(choices, np.inf)

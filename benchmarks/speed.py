@@ -30,7 +30,8 @@ from ase_geomformer.checkpoint.folder import read_card
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.plain import to_json
 
-KINDS = {"plain": {}, "compiled": {"compile": True}}
+# Left to itself, a calculator uses what was compiled before.
+KINDS = {"plain": {"compile": False}, "compiled": {"compile": True}}
 # A list of one structure; not on the cards.
 LIST = "evaluate_many"
 WARM_UP = 3

@@ -67,8 +67,9 @@ class DataSettings(Shown):
         Added to the diagonal of the stresses, positive in tension, to correct a constant error such
         as the Pulay stress of a plane-wave basis. A warning tells where data have one.
     select
-        Use only frames whose entries have these values, or one of a list: ``{split_train: 1}``,
-        ``{group: [Elastic, Vacancy]}``.
+        Use only frames whose entries have these values, or one of a list, where null stands for
+        frames without the entry: ``{split_train: 1}``, ``{group: [Elastic, Vacancy]}``,
+        ``{strain_mode: [1, 2, null]}``.
     max_force
         Skip frames with a larger force on any atom, eV/Å.
     skip_damaged
@@ -99,7 +100,7 @@ class DataSettings(Shown):
     stress_unit: str = "eV/Angstrom^3"
     stress_sign: Literal["tension", "compression"] = "tension"
     stress_offset_GPa: float = ranged(0.0, -100, 100, "GPa")
-    select: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
+    select: dict[str, Scalar | list[Scalar | None]] = field(default_factory=dict)
     max_force: float | None = ranged(None, 0, 1e9, "eV/Å", above=True)
     skip_damaged: bool = False
     positions_key: str = "auto"

@@ -21,6 +21,7 @@ from ase_geomformer.data.frames import Frame, elements, geometry_checksum, label
 from ase_geomformer.data.labels import DataError
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.training.settings_file import from_yaml
 
 STRESS = np.array([[1.0, 0.6, 0.5], [0.6, 2.0, 0.4], [0.5, 0.4, 3.0]]) * 1e-2
 VOIGT = np.array([1.0, 2.0, 3.0, 0.4, 0.5, 0.6]) * 1e-2
@@ -104,6 +105,24 @@ def test_h2co_is_read_without_naming_keys(shared: Path) -> None:
     assert frames[0].energy == pytest.approx(-15.7562868)
     assert frames[0].dipole is not None
     np.testing.assert_allclose(frames[0].dipole, [0.05242541, -0.1272109, -0.0797301])
+
+
+def test_null_selects_frames_without_the_entry(tmp_path: Path) -> None:
+    """Also through YAML, as the settings of a training are written."""
+    path = tmp_path / "strained.extxyz"
+    for strain_mode in (1, 4, None):
+        atoms = Atoms("Li", positions=[[0.0, 0.0, 0.0]])
+        atoms.info["label"] = f"mode {strain_mode}"
+        if strain_mode:
+            atoms.info["strain_mode"] = strain_mode
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.zeros((1, 3)))
+        atoms.write(path, append=True)
+    (tmp_path / "train.yaml").write_text(
+        f"name: lithium\ndata: {{path: {path}, select: {{strain_mode: [1, null]}}}}\n"
+        "model: {architecture: est}\n"
+    )
+    frames = read_frames(from_yaml(tmp_path / "train.yaml").data)
+    assert [frame.atoms.info["label"] for frame in frames] == ["mode 1", "mode None"]
 
 
 def test_mgo_cells_and_force_limit(shared: Path) -> None:
