@@ -79,9 +79,9 @@ def start(arguments: Sequence[str] = (), comm: Any = None) -> Any:
 
 def _of_another_mpi(launched: int | str) -> str:
     return (
-        f"{launched} processes were launched by another MPI than that of mpi4py, and each would run "
-        f"alone; use {Path(sys.prefix) / 'bin' / 'mpiexec'} (pip install mpich), or an mpi4py that "
-        "is built with the MPI of your launcher"
+        f"{launched} processes were launched by another MPI than that of mpi4py, and each would "
+        f"run alone; use {Path(sys.prefix) / 'bin' / 'mpiexec'} (pip install mpich), or an mpi4py "
+        "that is built with the MPI of your launcher"
     )
 
 
