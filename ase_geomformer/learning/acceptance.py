@@ -12,12 +12,15 @@ from ase import Atoms
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.calibration import spread_factor
 from ase_geomformer.learning.exploration import Explored, guards_at
+from ase_geomformer.learning.identity import structure_key
 from ase_geomformer.learning.initial import Labels
 from ase_geomformer.learning.rounds import WALKERS, Exploration, label_round
 from ase_geomformer.learning.settings import LearnSettings
+from ase_geomformer.learning.state import AcceptanceRecord
 from ase_geomformer.learning.walkers import affordable_fs, walk
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.prepared import Source, prepare
 from ase_geomformer.trust import selftest
 
 # Tests on random structures of new dynamics that must all be at the target.
@@ -58,6 +61,28 @@ class Acceptance:
     errors: dict[str, Any] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
 
+    def record(self) -> AcceptanceRecord:
+        """As the state of a run keeps it."""
+        keys = [structure_key(frame.atoms) for frame in self.frames]
+        return AcceptanceRecord(**{**vars(self), "frames": keys})
+
+    @classmethod
+    def of(cls, record: AcceptanceRecord, frames: Sequence[Frame]) -> Acceptance:
+        """From the state of a run and the labelled structures that it names."""
+
+        def number(value: float | None) -> float:
+            return float("nan") if value is None else value
+
+        return cls(
+            drift_meV_per_atom_per_ps=number(record.drift_meV_per_atom_per_ps),
+            nve_ps=record.nve_ps,
+            walkers=record.walkers,
+            stopped=record.stopped,
+            selftest=record.selftest,
+            errors={name: number(value) for name, value in record.errors.items()},
+            frames=list(frames),
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Tested:
@@ -80,7 +105,7 @@ class Tested:
 
 def run_tests(
     exploration: Exploration,
-    potentials: Sequence[Potential],
+    potentials: Sequence[Source],
     labels: Labels,
     train: Sequence[Frame],
     held: Sequence[Frame],
@@ -98,7 +123,7 @@ def run_tests(
     Parameters
     ----------
     exploration : Exploration
-    potentials : sequence of Potential
+    potentials : sequence of Potential, or prepared ones
         The students after their last training.
     labels : callable
         Labels structures.
@@ -153,7 +178,7 @@ def accept(
         Time for the dynamics at constant energy; as long as the settings say if left out.
     """
     starts = starts_of(tests[-1].explored, structure, settings)
-    drift, picoseconds, stopped = constant_energy(potential, starts, settings, seconds)
+    drift, picoseconds, stopped = constant_energy(prepare(potential), starts, settings, seconds)
     return Acceptance(
         drift_meV_per_atom_per_ps=drift,
         nve_ps=picoseconds,
@@ -197,7 +222,7 @@ def starts_of(explored: Explored, structure: Atoms, settings: LearnSettings) -> 
 
 
 def constant_energy(
-    potential: Potential, starts: Sequence[Atoms], settings: LearnSettings, seconds: float | None
+    potential: Source, starts: Sequence[Atoms], settings: LearnSettings, seconds: float | None
 ) -> tuple[float, float, int]:
     """Dynamics at constant energy from each start; they share the length that the settings ask for.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.committee_errors import committee_errors, predict
-from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.prepared import Source
 
 # Frames of dynamics from which a factor is taken; with fewer, all that are given count.
 FEWEST_FRAMES = 4
@@ -18,7 +18,7 @@ FIRST_FACTOR, MOST_FACTOR = 2.0, 10.0
 OF_DYNAMICS = ("random", "acceptance")
 
 
-def spread_factor(potentials: Sequence[Potential], held: Sequence[Frame]) -> float:
+def spread_factor(potentials: Sequence[Source], held: Sequence[Frame]) -> float:
     """Root mean square error over root mean square spread of the atoms' forces.
 
     Members that learn from the same labels share most of their error, which does not show in
@@ -27,7 +27,7 @@ def spread_factor(potentials: Sequence[Potential], held: Sequence[Frame]) -> flo
 
     Parameters
     ----------
-    potentials : sequence of Potential
+    potentials : sequence of Potential, or prepared ones
         The students as they are now.
     held : sequence of Frame
         Labels that none of them was trained with; random frames of dynamics are preferred.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ase_geomformer.accuracy.spread import spread_quality
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.evaluate import evaluate_many
-from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.prepared import Source
 
 Array = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Predicted:
         return np.sqrt(self.members.var(axis=0, ddof=1).sum(axis=1))
 
 
-def predict(potentials: Sequence[Potential], structures: Sequence[Atoms]) -> list[Predicted]:
+def predict(potentials: Sequence[Source], structures: Sequence[Atoms]) -> list[Predicted]:
     """Energies and forces of structures by every potential, in batches."""
     if not structures:
         return []

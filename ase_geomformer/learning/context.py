@@ -50,6 +50,7 @@ class LearnContext:
         self.state, self.progress = state, progress
         self.folder, self.path = folder, folder.path
         self._started, self._before = started, state.elapsed_s
+        self.reserved = 0  # calls of the teacher that later parts of the run need
 
     @property
     def elapsed_s(self) -> float:
@@ -66,11 +67,23 @@ class LearnContext:
         """Whether minutes limit the run, and not numbers of steps."""
         return self.settings.steps_per_round is None
 
+    @property
+    def calls_left(self) -> int:
+        """Calls of the teacher that may be made now."""
+        limit, labels = self.settings.label_limit, self.state.labels
+        if labels is not None:
+            limit = min(limit, self.state.begun_calls + labels)
+        return max(0, limit - self.reserved - self.store.calls)
+
     def labels(self, structures: Sequence[Atoms], origin: str) -> list[Frame | None]:
-        """Have structures labelled."""
-        shown = self.progress and len(structures) > 1
+        """Have structures labelled, as far as there are calls left."""
         return label_structures(
-            structures, self.labeller, self.store, origin=origin, progress=shown
+            structures,
+            self.labeller,
+            self.store,
+            origin=origin,
+            calls=self.calls_left,
+            progress=self.progress and len(structures) > 1,
         ).frames
 
     def frames(self) -> list[Frame]:

@@ -15,7 +15,7 @@ from ase_geomformer.learning.answers import KEPT_INFO
 from ase_geomformer.learning.walkers import walk
 from ase_geomformer.md.guard_settings import GuardSettings
 from ase_geomformer.md.settings import MDSettings
-from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.prepared import Source
 
 # Two atoms nearer than this part of the shortest distance in labelled structures, or, where such a
 # pair is not known, of the sum of their covalent radii, are no structure to label.
@@ -49,7 +49,7 @@ class Explored:
 
 
 def explore(
-    potential: Potential,
+    potential: Source,
     starts: Sequence[Atoms],
     temperatures_K: Sequence[float],
     *,
@@ -64,7 +64,7 @@ def explore(
 
     Parameters
     ----------
-    potential : Potential
+    potential : Potential, or a prepared one
         One of the students.
     starts : sequence of ase.Atoms
     temperatures_K : sequence of float

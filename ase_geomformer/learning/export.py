@@ -51,7 +51,7 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
         evaluation = evaluate_frames(best, judged)
         write_evaluations(shipped, {"test": evaluation})
         folder.save_figure("parity.png", lambda: parity(evaluation))
-        predicted = predict(learner.potentials, [frame.atoms for frame in judged])
+        predicted = predict(learner.prepared, [frame.atoms for frame in judged])
         folder.save_figure(
             "calibration.png", lambda: figures.calibration(judged, predicted, learner.calibration)
         )
@@ -92,6 +92,9 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
     folder.write_result(result, calculator, seed=context.settings.seed, teacher=dict(about))
     if with_page:
         write_page(path)
+    # Only now: a run that is killed before writes all of this again, and begins no further part.
+    state.finished = True
+    context.save()
     return result
 
 

@@ -15,6 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.exploration import bare
 from ase_geomformer.learning.modes import calibrated_amplitude
+from ase_geomformer.learning.plan import FEWEST_SAMPLES, PILOTS, fewest_initial_labels
 from ase_geomformer.learning.sample_settings import SampleSettings
 from ase_geomformer.learning.sampling import isolated_atoms, strained, thermal
 from ase_geomformer.learning.settings import LearnSettings
@@ -23,11 +24,9 @@ from ase_geomformer.learning.settings import LearnSettings
 Labels = Callable[[Sequence[Atoms], str], list[Frame | None]]
 # Convergence of the relaxation, eV/Å: the minimum is only where displacements start.
 FMAX = 0.1
-# Structures from which the size of the displacements is found.
-PILOTS = 3
 # Temperatures of the displacements, relative to that of use; the highest one comes to them.
 COOLER = (1 / 3, 2 / 3, 1.0)
-# Of their displacements: small, so that the energy grows with their square.
+# Amplitude of the pilots: small, so that the energy grows with its square.
 PILOT_AMPLITUDE = 0.5
 
 
@@ -81,7 +80,9 @@ class Labelled(Calculator):
         self.results.update(results)
 
 
-def first_labels(atoms: Atoms, settings: LearnSettings, labels: Labels, number: int) -> Initial:
+def first_labels(
+    atoms: Atoms, settings: LearnSettings, labels: Labels, number: int, most: int | None = None
+) -> Initial:
     """Label about ``number`` structures around the one to learn.
 
     Parameters
@@ -91,7 +92,9 @@ def first_labels(atoms: Atoms, settings: LearnSettings, labels: Labels, number: 
     labels : callable
         Labels structures.
     number : int
-        Calls of the teacher that may be made.
+        Structures to label; more where the relaxation takes many of them.
+    most : int, optional
+        Maximum number of structures, which shortens the relaxation; no limit if left out.
 
     Raises
     ------
@@ -101,7 +104,10 @@ def first_labels(atoms: Atoms, settings: LearnSettings, labels: Labels, number: 
     rng = np.random.default_rng([settings.seed, 0])
     atomic = labels(isolated_atoms(atoms), "isolated")
     frames = [frame for frame in atomic if frame is not None]
-    path, minimum = relaxed(atoms, settings, labels)
+    steps = settings.relaxation_steps
+    if most is not None:
+        steps = min(steps, max(0, most - fewest_initial_labels(atoms)))
+    path, minimum = relaxed(atoms, steps, labels)
     frames += path
     sampled = SampleSettings(
         temperatures_K=[settings.temperature_K], amplitude=PILOT_AMPLITUDE, seed=settings.seed
@@ -116,7 +122,7 @@ def first_labels(atoms: Atoms, settings: LearnSettings, labels: Labels, number: 
         energies, lowest, len(atoms), settings.temperature_K, PILOT_AMPLITUDE
     )
     frames += found
-    left = max(6, number - len(frames) - len(atomic))
+    left = max(FEWEST_SAMPLES, number - len(atomic) - len(path) - PILOTS)
     sampled = SampleSettings(
         temperatures_K=[settings.temperature_K * part for part in COOLER] + [settings.hot_K],
         amplitude=amplitude,
@@ -130,7 +136,7 @@ def first_labels(atoms: Atoms, settings: LearnSettings, labels: Labels, number: 
     return Initial(unique(frames), minimum, amplitude)
 
 
-def relaxed(atoms: Atoms, settings: LearnSettings, labels: Labels) -> tuple[list[Frame], Atoms]:
+def relaxed(atoms: Atoms, steps: int, labels: Labels) -> tuple[list[Frame], Atoms]:
     """Labels on the way to a minimum, and the minimum, or where the steps ended."""
     moving = atoms.copy()
     moving.calc = calculator = Labelled(labels, "relaxation")
@@ -140,7 +146,7 @@ def relaxed(atoms: Atoms, settings: LearnSettings, labels: Labels) -> tuple[list
         raise TeacherFailed(f"{error} for the structure itself, {atoms.symbols}") from None
     last = moving.get_positions()
     try:
-        for _ in BFGS(moving, logfile=None).irun(fmax=FMAX, steps=settings.relaxation_steps):
+        for _ in BFGS(moving, logfile=None).irun(fmax=FMAX, steps=steps):
             last = moving.get_positions()
     except TeacherFailed:
         moving.positions = last  # a failure on the way leaves what there is

@@ -49,6 +49,7 @@ def label_structures(
     store: LabelStore,
     *,
     origin: str = "given",
+    calls: int | None = None,
     progress: bool = False,
 ) -> Labelled:
     """Label structures that have no label yet.
@@ -63,6 +64,9 @@ def label_structures(
         Each answer is in it before the next one is waited for.
     origin : str
         How the structures came about, for the store.
+    calls : int, optional
+        Maximum number of calls of the teacher, failed ones included; structures beyond them stay
+        without a label. No limit if left out.
     progress : bool
         Show a progress bar.
 
@@ -77,6 +81,8 @@ def label_structures(
     with progress_bar("Labelling", len(by_key), progress) as advance:
         while True:
             waiting = [k for k in by_key if store.frame(k) is None and store.attempts_left(k)]
+            if calls is not None:
+                waiting = waiting[: max(0, calls - (store.calls - before))]
             if not waiting:
                 break
             for index, answer in labeller([by_key[key] for key in waiting]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,15 @@ from ase_geomformer.learning.diagnosis import mean_error, member_errors
 from ase_geomformer.learning.exploration import bare
 from ase_geomformer.learning.identity import structure_key
 from ase_geomformer.learning.initial import first_labels
-from ase_geomformer.learning.plan import Plan
-from ase_geomformer.learning.rounds import Exploration, label_round
+from ase_geomformer.learning.plan import Plan, fewest_labels, final_labels, initial_labels
+from ase_geomformer.learning.rounds import Exploration, label_round, possible_fs
 from ase_geomformer.learning.side_by_side import Allowance
 from ase_geomformer.learning.state import RoundRecord
 from ase_geomformer.learning.students import Students, falling_rate, steady_rate
-from ase_geomformer.learning.teacher_time import allowed_labels, faster_teacher, timely_labels
+from ase_geomformer.learning.teacher_time import faster_teacher, timely_labels
 from ase_geomformer.learning.validation import divided
 from ase_geomformer.learning.verdict import Verdict, judge, need_of, rounds_at_target
+from ase_geomformer.runtime.prepared import PreparedPotential, prepare
 
 
 class Learner:
@@ -48,11 +50,13 @@ class Learner:
         """All that is left to do."""
         context, settings, state = self.context, self.context.settings, self.context.state
         if state.finished and context.left_s > 0:
-            state.begin_part(context.elapsed_s)
+            state.begin_part(context.elapsed_s, context.store.calls)
         budget_s = 60.0 * settings.minutes - state.begun_s
-        first = state.begun_rounds == 0
-        plan = Plan.of(settings, labels=self._affordable(budget_s), seconds=budget_s, first=first)
-        self._begin(plan)
+        labels = self._affordable(budget_s)
+        context.reserved = final_labels(labels)
+        self._begin(labels)
+        first = 0 if state.begun_rounds else state.initial["structures"]
+        plan = Plan.of(settings, labels=labels, first=first, seconds=budget_s)
         beginning = context.frames_of(state.initial["keys"])
         self.students = Students(beginning, settings.students, settings.seed)
         self._check_speed()
@@ -66,19 +70,19 @@ class Learner:
                 break
             self._round(number, plan)
         self._final(plan)
+        context.reserved = 0
         self._accept(plan)
-        state.finished = True
-        context.save()
 
     def _affordable(self, budget_s: float) -> int:
         """Calls of the teacher that this part of the run may make: its number, and its time."""
         context, settings, state = self.context, self.context.settings, self.context.state
         if state.labels is None:
-            allowed = allowed_labels(settings, context.store)
+            allowed = settings.label_limit - state.begun_calls
             if context.timed:
                 if not context.store.calls:
                     context.labels([bare(self.atoms)], "relaxation")
-                timely = timely_labels(settings, context.store, budget_s)
+                fewest = fewest_labels(self.atoms, first=not state.begun_rounds)
+                timely = max(fewest, timely_labels(settings, context.store, budget_s))
                 if timely < allowed:
                     context.note(
                         f"A call of the teacher takes {context.store.median_seconds:.3g} s: there "
@@ -90,13 +94,15 @@ class Learner:
             context.save()
         return state.labels
 
-    def _begin(self, plan: Plan) -> None:
+    def _begin(self, labels: int) -> None:
         """The first labels."""
         context, state = self.context, self.context.state
         if not state.initial:
-            found = first_labels(self.atoms, context.settings, context.labels, plan.initial)
+            number, most = initial_labels(labels)
+            found = first_labels(self.atoms, context.settings, context.labels, number, most)
             state.initial = {
                 "keys": [structure_key(frame.atoms) for frame in found.frames],
+                "structures": context.store.structures,
                 "minimum": structure_to_plain(found.minimum),
                 "amplitude": found.amplitude,
                 "given": structure_key(self.atoms),
@@ -128,7 +134,7 @@ class Learner:
             allowance = Allowance(plan.round_s, settings.steps_per_round)
             name = f"Round {number + 1}: training"
             context.train(self.students, train, allowance, steady_rate, name)
-            potentials = self.students.potentials(train)
+            potentials = prepared(self.students, train)
             errors = mean_error(potentials, train), mean_error(potentials, held)
             weights = f"round_{number}.safetensors"
             self.students.save(context.path / weights)
@@ -136,14 +142,16 @@ class Learner:
             context.save()
         else:
             self._load(number + 1)
-            potentials = self.students.potentials(train)
+            potentials = prepared(self.students, train)
         record = state.rounds[number]
-        exploration = Exploration(
-            self.structure, settings, plan.explore_s if context.timed else None
-        )
         context.say(f"Round {number + 1}: exploring")
-        seed = [settings.seed, 1, number]
-        explored = exploration.walk(potentials[number % len(potentials)], train, seed)
+        seed, walker = [settings.seed, 1, number], potentials[number % len(potentials)]
+        if record.explore_fs is None:
+            record.explore_fs = self._walk_fs(walker, plan.explore_s)
+            context.save()
+        explored = Exploration(self.structure, settings, record.explore_fs).walk(
+            walker, train, seed
+        )
         record.walkers, record.stopped_walkers = explored.walkers, explored.stopped
         factor = spread_factor(potentials, held)
 
@@ -165,6 +173,15 @@ class Learner:
         record.close(frames, context.store, state.training_s, context.elapsed_s)
         context.save()
         context.say(f"Round {number + 1}: {record.line}")
+
+    def _walk_fs(self, potential: PreparedPotential, seconds: float) -> float:
+        """Length of each walk of an exploration.
+
+        It is measured once and kept: a run that is resumed finds the same structures again.
+        """
+        if not self.context.timed:
+            return self.context.settings.explore_fs
+        return possible_fs(self.structure, self.context.settings, potential, seconds)
 
     def _load(self, number: int) -> None:
         """Weights as they were after so many rounds, or at the end of an earlier part."""
@@ -191,46 +208,59 @@ class Learner:
         else:
             self.students.load(context.path / state.final_weights)
         self.potentials = self.students.potentials(train)
-        errors = member_errors(self.potentials, held or train)
+        self.prepared = [prepare(potential) for potential in self.potentials]
+        errors = member_errors(self.prepared, held or train)
         self.best = int(np.argmin(errors))
         self.final_errors = (
-            mean_error([self.potentials[self.best]] * 2, train),
-            mean_error([self.potentials[self.best]] * 2, held),
+            mean_error([self.prepared[self.best]] * 2, train),
+            mean_error([self.prepared[self.best]] * 2, held),
         )
 
     def _accept(self, plan: Plan) -> None:
-        """The tests of the potential, and the verdict."""
-        context, settings = self.context, self.context.settings
-        context.say("Acceptance")
+        """The tests of the potential, unless they were made already, and the verdict."""
+        context, settings, state = self.context, self.context.settings, self.context.state
         train, held = divided(context.frames())
-        exploration = Exploration(
-            self.structure,
-            settings,
-            plan.explore_s / TESTS if context.timed else None,
-            equilibrated=True,
-        )
-        tests = run_tests(
-            exploration,
-            self.potentials,
-            context.labels,
-            train,
-            held,
-            number=plan.final // TESTS,
-            seed=[settings.seed, 2, len(context.state.rounds)],
-            member=self.best,
-        )
-        self.acceptance = accept(
-            self.potentials[self.best],
-            self.structure,
-            tests,
-            settings,
-            seconds=max(1.0, 0.6 * context.left_s) if context.timed else None,
-        )
+        if state.acceptance is None:
+            context.say("Acceptance")
+            state.acceptance = self._tried(plan, train, held).record()
+            context.save()
+        frames = context.frames_of(state.acceptance.frames)
+        self.acceptance = Acceptance.of(state.acceptance, frames)
         short = self.acceptance.nve_ps < 0.95 * settings.acceptance_ps
         if short and not self.acceptance.stopped:
             context.note(
                 f"Dynamics at constant energy had time for {self.acceptance.nve_ps:.3g} of "
                 f"{settings.acceptance_ps:g} ps."
             )
-        self.calibration = spread_factor(self.potentials, [*held, *self.acceptance.frames])
+        self.calibration = spread_factor(self.prepared, [*held, *self.acceptance.frames])
         self.verdict = judge(self.acceptance, settings, self.final_errors[0])
+
+    def _tried(self, plan: Plan, train: Sequence[Frame], held: Sequence[Frame]) -> Acceptance:
+        """The best of the students, tried on new dynamics."""
+        context, settings, state = self.context, self.context.settings, self.context.state
+        if state.acceptance_fs is None:
+            seconds = plan.explore_s / TESTS
+            state.acceptance_fs = self._walk_fs(self.prepared[self.best], seconds)
+            context.save()
+        tests = run_tests(
+            Exploration(self.structure, settings, state.acceptance_fs, equilibrated=True),
+            self.prepared,
+            context.labels,
+            train,
+            held,
+            number=plan.final // TESTS,
+            seed=[settings.seed, 2, len(state.rounds)],
+            member=self.best,
+        )
+        return accept(
+            self.potentials[self.best],
+            self.structure,
+            tests,
+            settings,
+            seconds=max(1.0, 0.6 * context.left_s) if context.timed else None,
+        )
+
+
+def prepared(students: Students, frames: Sequence[Frame]) -> list[PreparedPotential]:
+    """The students as they are now, prepared once for all that a round has them evaluate."""
+    return [prepare(potential) for potential in students.potentials(frames)]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ase import Atoms
+
 from ase_geomformer.learning.settings import LearnSettings
 
-# Share of the labels before the first round, and after the last one.
-INITIAL_LABELS, FINAL_LABELS = 0.2, 0.2
-# The verdict needs some, of both temperatures.
-FEWEST_FINAL = 12
+# Share of the labels before the first round, the most that these may take, and the share after the
+# last round.
+INITIAL_LABELS, MOST_INITIAL_LABELS, FINAL_LABELS = 0.2, 0.5, 0.2
+# The verdict should have some, and needs one of each temperature in both tests.
+ENOUGH_FINAL, FEWEST_FINAL = 12, 4
+# First labels that tell the size of displacements, and the fewest displacements of that size.
+PILOTS, FEWEST_SAMPLES = 3, 6
 # Share of the time for the training in all rounds, for their exploration, and for the acceptance;
 # the rest is for the final training, and should not fall below its share.
 ROUNDS_TIME, EXPLORATION_TIME, ACCEPTANCE_TIME, FINAL_TIME = 0.4, 0.12, 0.18, 0.2
@@ -21,8 +26,6 @@ class Plan:
 
     Attributes
     ----------
-    initial : int
-        Labels before the first round.
     per_round : int
         Maximum number of labels of each round.
     final : int
@@ -33,7 +36,6 @@ class Plan:
         Time for the acceptance, and for all that follows the rounds.
     """
 
-    initial: int
     per_round: int
     final: int
     round_s: float
@@ -42,28 +44,45 @@ class Plan:
     end_s: float
 
     @classmethod
-    def of(cls, settings: LearnSettings, *, labels: int, seconds: float, first: bool) -> Plan:
+    def of(cls, settings: LearnSettings, *, labels: int, first: int, seconds: float) -> Plan:
         """Share what is left among the parts of a run, or of one that is resumed.
 
         Parameters
         ----------
         settings : LearnSettings
         labels : int
-            Calls of the teacher that are left.
+            Calls of the teacher that the run, or its present part, may make.
+        first : int
+            Structures that were labelled before its rounds.
         seconds : float
-            Time that is left.
-        first : bool
-            Whether there are no initial labels yet.
+            Time that it may take.
         """
-        initial = round(INITIAL_LABELS * labels) if first else 0
-        final = max(2, min(max(FEWEST_FINAL, round(FINAL_LABELS * labels)), labels // 3))
-        per_round = max(2, (labels - initial - final) // settings.rounds)
+        final = final_labels(labels)
         return cls(
-            initial=initial,
-            per_round=per_round,
+            per_round=max(0, labels - first - final) // settings.rounds,
             final=final,
             round_s=ROUNDS_TIME * seconds / settings.rounds,
             explore_s=EXPLORATION_TIME * seconds / settings.rounds,
             acceptance_s=ACCEPTANCE_TIME * seconds,
             end_s=(FINAL_TIME + ACCEPTANCE_TIME) * seconds,
         )
+
+
+def fewest_labels(atoms: Atoms, *, first: bool) -> int:
+    """Calls of the teacher without which a run, or a further part of one, cannot be judged."""
+    return FEWEST_FINAL + (fewest_initial_labels(atoms) if first else 0)
+
+
+def fewest_initial_labels(atoms: Atoms) -> int:
+    """Isolated atoms, the structure itself and displacements of it."""
+    return len(set(atoms.numbers)) + 1 + PILOTS + FEWEST_SAMPLES
+
+
+def initial_labels(labels: int) -> tuple[int, int]:
+    """How many of all labels are for before the first round, and the most that they may be."""
+    return round(INITIAL_LABELS * labels), round(MOST_INITIAL_LABELS * labels)
+
+
+def final_labels(labels: int) -> int:
+    """How many of all labels are for the acceptance."""
+    return max(FEWEST_FINAL, min(max(ENOUGH_FINAL, round(FINAL_LABELS * labels)), labels // 3))

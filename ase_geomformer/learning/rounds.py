@@ -17,7 +17,7 @@ from ase_geomformer.learning.initial import Labels
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.unseen import unseen_errors
 from ase_geomformer.learning.walkers import affordable_fs
-from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.prepared import Source
 
 # Walkers of the exploration, half of them at the highest temperature.
 WALKERS = 8
@@ -38,8 +38,8 @@ class Exploration:
     structure : ase.Atoms
         Its constraints hold for all walkers.
     settings : LearnSettings
-    seconds : float or None
-        What the exploration may take; as long as the settings say if left out.
+    time_fs : float or None
+        Length of each walk; as long as the settings say if left out.
     equilibrated : bool
         Whether the frames are to be those of the walkers' temperatures. If not, all walkers start
         from any of the latest labels, and many are hotter than their thermostat: they find more,
@@ -48,10 +48,10 @@ class Exploration:
 
     structure: Atoms
     settings: LearnSettings
-    seconds: float | None = None
+    time_fs: float | None = None
     equilibrated: bool = False
 
-    def walk(self, potential: Potential, known: Sequence[Frame], seed: Sequence[int]) -> Explored:
+    def walk(self, potential: Source, known: Sequence[Frame], seed: Sequence[int]) -> Explored:
         """Frames of walkers that start from known structures.
 
         The latest of these are preferred: they come from the walkers of the round before, which
@@ -63,13 +63,12 @@ class Exploration:
         kelvins = [settings.temperature_K, settings.hot_K] * (WALKERS // 2)
         choose = self._thermal if self.equilibrated else self._latest
         starts = [self._held(atoms) for atoms in choose(own, kelvins, rng)]
-        step_fs = settings.step_fs(self.structure)
         return explore(
             potential,
             starts,
             kelvins,
-            time_fs=self._time_fs(potential, starts, step_fs),
-            timestep_fs=step_fs,
+            time_fs=settings.explore_fs if self.time_fs is None else self.time_fs,
+            timestep_fs=settings.step_fs(self.structure),
             interval_fs=INTERVAL_FS,
             seed=int(rng.integers(2**31)),
             known=[frame.atoms for frame in own],
@@ -104,13 +103,15 @@ class Exploration:
         found.set_constraint(self.structure.constraints)
         return found
 
-    def _time_fs(self, potential: Potential, starts: Sequence[Atoms], step_fs: float) -> float:
-        """As long as the settings say, or as fits the time."""
-        wanted = self.settings.explore_fs
-        if self.seconds is None:
-            return wanted
-        possible = affordable_fs(potential, starts, step_fs, self.seconds)
-        return float(np.clip(possible, min(SHORTEST_FS, wanted), wanted))
+
+def possible_fs(
+    structure: Atoms, settings: LearnSettings, potential: Source, seconds: float
+) -> float:
+    """Length of the walks of an exploration: as the settings say, or as fits the time, fs."""
+    wanted = settings.explore_fs
+    starts = [bare(structure)] * WALKERS
+    possible = affordable_fs(potential, starts, settings.step_fs(structure), seconds)
+    return float(np.clip(possible, min(SHORTEST_FS, wanted), wanted))
 
 
 def harmonic_energy(atoms: Atoms, kelvin: float) -> float:
@@ -126,7 +127,7 @@ def nearest(values: NDArray[np.float64], wanted: float, number: int) -> NDArray[
 
 def label_round(
     explored: Explored,
-    potentials: Sequence[Potential],
+    potentials: Sequence[Source],
     labels: Labels,
     *,
     number: int,
@@ -144,7 +145,7 @@ def label_round(
     Parameters
     ----------
     explored : Explored
-    potentials : sequence of Potential
+    potentials : sequence of Potential, or prepared ones
         The students, as they were before they see the labels.
     labels : callable
         Labels structures.

@@ -12,12 +12,13 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from ase_geomformer.learning.label import STORE_FILE, TEACHER_FOLDER
+from ase_geomformer.learning.plan import fewest_labels
 from ase_geomformer.learning.settings import FREE, LearnSettings
 from ase_geomformer.learning.state import STATE_FILE, RunState
 from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.learning.teacher import Teacher, labeller
 from ase_geomformer.runs.executor import Executor
-from ase_geomformer.runs.folder import RESULT_FILE, RunFolder
+from ase_geomformer.runs.folder import RunFolder
 from ase_geomformer.runs.report import show
 
 if TYPE_CHECKING:
@@ -72,8 +73,8 @@ def learn(
     FileExistsError
         If the folder is not empty.
     ValueError, ImportError
-        If the teacher cannot be made or cannot label the structure, or a run is to be resumed with
-        another structure, teacher or other settings.
+        If the teacher cannot be made or cannot label the structure, may not be asked often enough,
+        or a run is to be resumed with another structure, teacher or other settings.
     """
     # What trains, plots and runs dynamics is large: the public name is there without it.
     from ase_geomformer.learning import export
@@ -94,8 +95,7 @@ def learn(
     about = teacher.describe(teacher.make())
     store = LabelStore(folder.path / STORE_FILE, about) if folder.resumed else None
     state = RunState.load(folder.path) if folder.resumed else RunState()
-    if not (folder.path / RESULT_FILE).exists():
-        state.finished = False  # killed while its results were written: no new part is begun
+    check_calls(atoms, settings, state, 0 if store is None else store.calls)
     folder.start(
         {**dict(inputs or {}), **asdict(settings)}, files=(*KEPT, *export.FILES), kept=KEPT
     )
@@ -117,3 +117,29 @@ def learn(
     if progress:
         show(result, f"learn: {atoms.get_chemical_formula()} from {teacher.name}")
     return result
+
+
+def check_calls(atoms: Atoms, settings: LearnSettings, state: RunState, made: int) -> None:
+    """Refuse a run, or a further part of one, for which too few calls of the teacher are left.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    settings : LearnSettings
+    state : RunState
+        Of the run that is resumed, or a new one.
+    made : int
+        Calls that were made already.
+
+    Raises
+    ------
+    ValueError
+    """
+    first = not state.initial and not made
+    further = state.finished and 60.0 * settings.minutes > state.elapsed_s
+    needed, limit = fewest_labels(atoms, first=first), settings.label_limit
+    if (first or further) and limit - made < needed:
+        raise ValueError(
+            f"max_labels = {limit} leaves {max(0, limit - made)} calls of the teacher, {made} of "
+            f"the run so far counted, and {needed} are needed: give {made + needed} or more"
+        )

@@ -36,7 +36,8 @@ class LearnSettings(Shown):
     max_strain : float
         Maximum strain of the cell, for structures that are periodic in all directions.
     max_labels : int or None
-        Maximum number of calls of the teacher; by default 45 times the root of the minutes.
+        Maximum number of calls of the teacher, failed ones included; by default 45 times the root
+        of the minutes.
     rounds : int
         Number of rounds of training, exploration and labelling.
     relaxation_steps : int

@@ -34,6 +34,8 @@ class RoundRecord:
         File of the students after the training.
     random : list of str
         Keys of the structures labelled.
+    explore_fs : float or None
+        Length of each walk of the exploration; None before it.
     errors : dict
         Of the random structures before they were trained on, see
         :func:`ase_geomformer.learning.unseen.unseen_errors`.
@@ -49,6 +51,7 @@ class RoundRecord:
     validation_mae_meV_per_A: float | None = None
     need: str = "labels"
     weights: str = ""
+    explore_fs: float | None = None
     random: list[str] = field(default_factory=list)
     errors: dict[str, Any] = field(default_factory=dict)
     stopped_walkers: int = 0
@@ -85,6 +88,19 @@ class RoundRecord:
 
 
 @dataclass
+class AcceptanceRecord:
+    """What :class:`ase_geomformer.learning.acceptance.Acceptance` holds, frames by their keys."""
+
+    drift_meV_per_atom_per_ps: float | None
+    nve_ps: float
+    walkers: int
+    stopped: int
+    selftest: str
+    errors: dict[str, float | None]
+    frames: list[str]
+
+
+@dataclass
 class RunState:
     """A run under way.
 
@@ -93,14 +109,21 @@ class RunState:
     elapsed_s, training_s : float
         Wall time of all processes that worked on it, and that of training.
     initial : dict
-        ``keys`` of the first labels, ``minimum`` and ``amplitude``; empty before them.
+        ``keys`` of the first labels, the number of ``structures`` that the teacher was asked for,
+        ``minimum`` and ``amplitude``; empty before them.
     rounds : list of RoundRecord
-    begun_s, begun_rounds, begun_weights : float, int, str
+    begun_s, begun_rounds, begun_calls, begun_weights : float, int, int, str
         Where the present part of the run began: a run that is resumed after its end has several.
     labels : int or None
         Calls of the teacher that the present part may make, once that is known.
+    final_weights : str
+        File of the students after the last training of the present part.
+    acceptance_fs : float or None
+        Length of each walk of the acceptance; None before it.
+    acceptance : AcceptanceRecord or None
+        What the acceptance found; None before it.
     finished : bool
-        Whether the present part is over.
+        Whether the present part is over, and all its files are there.
     notes : list of str
     """
 
@@ -110,18 +133,21 @@ class RunState:
     rounds: list[RoundRecord] = field(default_factory=list)
     begun_s: float = 0.0
     begun_rounds: int = 0
+    begun_calls: int = 0
     begun_weights: str = ""
     labels: int | None = None
     final_weights: str = ""
+    acceptance_fs: float | None = None
+    acceptance: AcceptanceRecord | None = None
     finished: bool = False
     notes: list[str] = field(default_factory=list)
 
-    def begin_part(self, elapsed_s: float) -> None:
+    def begin_part(self, elapsed_s: float, calls: int) -> None:
         """Begin another part, after the last one has ended, with the weights that it left."""
         self.finished = False
-        self.begun_s, self.begun_rounds = elapsed_s, len(self.rounds)
+        self.begun_s, self.begun_rounds, self.begun_calls = elapsed_s, len(self.rounds), calls
         self.begun_weights, self.final_weights = self.final_weights, ""
-        self.labels = None
+        self.labels, self.acceptance_fs, self.acceptance = None, None, None
 
     def save(self, folder: Path) -> None:
         """Write, atomically."""
@@ -144,15 +170,18 @@ class RunState:
             check_plain(content, cls, "")
             _check_counts(content)
             rounds = [RoundRecord(**entry) for entry in content["rounds"]]
-            return cls(**{**_mapping(content), "rounds": rounds})
+            found = content.get("acceptance")
+            acceptance = None if found is None else AcceptanceRecord(**found)
+            return cls(**{**_mapping(content), "rounds": rounds, "acceptance": acceptance})
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is not the state of a run of learn: {error}") from error
 
 
 def _check_counts(content: Mapping[str, Any]) -> None:
     """Times and counts are not negative."""
-    rounds = [(f"rounds[{index}].", held) for index, held in enumerate(content["rounds"])]
-    for place, held in [("", content), *rounds]:
+    held_places = [("", content), ("acceptance.", content.get("acceptance") or {})]
+    held_places += [(f"rounds[{index}].", held) for index, held in enumerate(content["rounds"])]
+    for place, held in held_places:
         for name, value in held.items():
             if isinstance(value, int | float) and value < 0 and not name.endswith("_meV"):
                 raise ValueError(f"{place}{name} is {value}")

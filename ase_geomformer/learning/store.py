@@ -90,6 +90,11 @@ class LabelStore:
         return len(self.seconds)
 
     @property
+    def structures(self) -> int:
+        """Number of structures that the teacher was asked for."""
+        return len(self._frames.keys() | self._failures.keys())
+
+    @property
     def median_seconds(self) -> float | None:
         """Median wall time of a call; None before the first."""
         return float(np.median(self.seconds)) if self.seconds else None

@@ -11,20 +11,15 @@ from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.potential import Potential
 
-# Share of the time that the teacher may take, and labels without which nothing is learned.
-TEACHER_TIME, FEWEST_LABELS = 0.4, 10
-
-
-def allowed_labels(settings: LearnSettings, store: LabelStore) -> int:
-    """Calls of the teacher that may still be made."""
-    return max(FEWEST_LABELS, settings.label_limit - store.calls)
+# Share of the time that the teacher may take.
+TEACHER_TIME = 0.4
 
 
 def timely_labels(settings: LearnSettings, store: LabelStore, budget_s: float) -> int:
     """Calls of the teacher that there is time for, by those that have been made."""
     each = store.median_seconds or 0.0
     time_s = TEACHER_TIME * budget_s * settings.labels.workers
-    return max(FEWEST_LABELS, int(time_s / max(each, 1e-9)))
+    return int(time_s / max(each, 1e-9))
 
 
 def faster_teacher(teacher_s: float, potential: Potential, atoms: Atoms) -> str | None:

@@ -15,7 +15,7 @@ from ase_geomformer.md.driver import RAISED
 from ase_geomformer.md.replicas.lockstep import ReplicaCalculator, advance
 from ase_geomformer.md.settings import MDSettings
 from ase_geomformer.md.simulation import begin
-from ase_geomformer.potential import Potential
+from ase_geomformer.runtime.prepared import Source
 
 
 class Walker:
@@ -72,13 +72,13 @@ class Walker:
 
 
 def walk(
-    potential: Potential, starts: Sequence[Atoms], settings: Sequence[MDSettings]
+    potential: Source, starts: Sequence[Atoms], settings: Sequence[MDSettings]
 ) -> list[Walker]:
     """Walk from each start, nothing being written.
 
     Parameters
     ----------
-    potential : Potential
+    potential : Potential, or a prepared one
     starts : sequence of ase.Atoms
     settings : sequence of MDSettings
         One for each start, of the same number of steps.
@@ -104,7 +104,7 @@ def walk(
 
 
 def affordable_fs(
-    potential: Potential, starts: Sequence[Atoms], timestep_fs: float, seconds: float
+    potential: Source, starts: Sequence[Atoms], timestep_fs: float, seconds: float
 ) -> float:
     """How long dynamics of all starts may be to take so many seconds, by one evaluation, fs."""
     evaluate_many(starts, potential)

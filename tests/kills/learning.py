@@ -21,6 +21,7 @@ TINY = {
 def learn() -> Verb:
     from ase_geomformer import learn as recipe
     from ase_geomformer.learning.settings import LearnSettings
+    from ase_geomformer.learning.state import RunState
     from ase_geomformer.learning.student_settings import StudentSettings
 
     settings = LearnSettings(
@@ -32,8 +33,8 @@ def learn() -> Verb:
     atoms.symbols[0] = "Au"
 
     def run(folder: Path) -> None:
-        if (folder / "result.json").exists():
-            return  # a run that has ended would be given another round
+        if RunState.load(folder).finished:
+            return  # a run that has ended would be given another part
         recipe(atoms, EMT(), settings, output=folder, resume=True, progress=False)
 
     # A label is on the disk before the next call; every start measures the teacher's time.

@@ -31,6 +31,7 @@ from ase.build import bulk
 from ase_geomformer.learning import export, learner  # noqa: F401
 from ase_geomformer.learning.run import learn
 from ase_geomformer.learning.settings import LearnSettings
+from ase_geomformer.learning.state import RunState
 from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.runs.folder import RESULT_FILE
 from tests.kills.learning import TINY
@@ -55,7 +56,7 @@ def start(folder: Path, share: float) -> int:
         atoms.symbols[0] = "Au"
         teacher = Faulty(log=str(log_of(folder)), share=share)
         # A run that has ended would be given another part.
-        if not (folder / RESULT_FILE).exists():
+        if not RunState.load(folder).finished:
             learn(atoms, teacher, SETTINGS, output=folder, resume=True, progress=False)
     except BaseException:
         traceback.print_exc()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
+import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from ase_geomformer.learning import acceptance
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.student_settings import StudentSettings
+from ase_geomformer.runs.folder import RunFolder
 
 TINY = {
     "cutoff": 4.0,
@@ -30,9 +36,10 @@ SETTINGS = LearnSettings(
     acceptance_ps=8.0,
     students=STUDENTS,
 )
-# A run of few steps, all of whose parts are there.
+# A run of few steps, all of whose parts are there. Its dynamics give fewer structures than may be
+# labelled, so that a call that is made twice has room.
 SHORT = replace(
-    SETTINGS, max_labels=28, rounds=1, steps_per_round=6, explore_fs=80.0, acceptance_ps=0.1
+    SETTINGS, max_labels=40, rounds=1, steps_per_round=6, explore_fs=20.0, acceptance_ps=0.1
 )
 
 
@@ -40,3 +47,12 @@ def crystal() -> Atoms:
     atoms = bulk("Cu", a=3.72, cubic=True)
     atoms.symbols[0] = "Au"
     return atoms
+
+
+@contextmanager
+def without_extras() -> Iterator[None]:
+    """Runs here draw no figures and make no self-test: half of the time of a short one."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(acceptance, "selftest", lambda *_: SimpleNamespace(problem=""))
+        patched.setattr(RunFolder, "save_figure", lambda *_: None)
+        yield

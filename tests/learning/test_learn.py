@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ase_geomformer.cli import main
 from ase_geomformer.committee import CommitteeCalculator
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
+from ase_geomformer.learning import export
 from ase_geomformer.learning.calibration import spread_factor
 from ase_geomformer.learning.context import LearnContext
 from ase_geomformer.learning.identity import structure_key
@@ -31,7 +33,7 @@ from ase_geomformer.learning.state import RunState
 from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.learning.validation import is_validation
 from ase_geomformer.md.velocities import draw_velocities
-from tests.learning.small import SETTINGS, SHORT, crystal
+from tests.learning.small import SETTINGS, SHORT, crystal, without_extras
 from tests.learning.teachers import Faulty
 
 # Half as much again as the 112 of the first run.
@@ -160,9 +162,10 @@ class Killed(BaseException):
     """The run ends here, without any clean-up of its own."""
 
 
-# Methods after whose n-th call of a process it ends: labels, state, training, exploration.
+# Functions after whose n-th call of a process it ends: labels, state, training, acceptance, and
+# the last file that is written.
 CUTS = [(LabelStore, "add", 12), (LearnContext, "save", 2), (LearnContext, "train", 1)]
-CUTS += [(LabelStore, "add", 2), (Learner, "_accept", 1)]
+CUTS += [(LabelStore, "add", 2), (Learner, "_accept", 1), (export, "write_page", 1)]
 
 
 def test_a_run_that_is_cut_again_and_again_ends_the_same(
@@ -172,17 +175,21 @@ def test_a_run_that_is_cut_again_and_again_ends_the_same(
         return learn(crystal(), EMT(), SHORT, output=tmp_path / name, resume=True, progress=False)
 
     for owner, name, moment in CUTS:
-        with monkeypatch.context() as patched:
+        with monkeypatch.context() as patched, without_extras():
             patched.setattr(owner, name, _ends(getattr(owner, name), moment))
             with pytest.raises(Killed):
                 run("cut")
-    cut, whole = run("cut"), run("whole")
+    with without_extras():
+        cut, whole = run("cut"), run("whole")
+    assert len(cut.rounds) == SHORT.rounds
+    assert cut.reason == whole.reason
+    assert (tmp_path / "cut" / "report.html").exists()
     stores = [LabelStore(tmp_path / name / STORE_FILE) for name in ("cut", "whole")]
     assert cut.calls == whole.calls
     assert [structure_key(frame.atoms) for frame in stores[0].frames] == [
         structure_key(frame.atoms) for frame in stores[1].frames
     ]
-    assert cut.errors["use_meV_per_A"] == whole.errors["use_meV_per_A"]
+    assert cut.errors == whole.errors
 
 
 def _ends(method: Any, moment: int) -> Any:
@@ -204,10 +211,13 @@ def _ends(method: Any, moment: int) -> Any:
 def test_a_fifth_of_failing_structures_does_not_end_a_run(tmp_path: Path) -> None:
     teacher, atoms = Faulty(share=0.2), crystal()
     atoms.set_cell([3.73] * 3, scale_atoms=True)  # which is not among those that fail
-    result = learn(atoms, teacher, SHORT, output=tmp_path / "out", progress=False)
+    with without_extras():
+        result = learn(atoms, teacher, SHORT, output=tmp_path / "out", progress=False)
     store = LabelStore(tmp_path / "out" / STORE_FILE)
     failed = {failure.key for failure in store.failures}
-    assert result.failed_calls == len(store.failures) == 2 * len(failed) >= 4
+    assert store.calls <= SHORT.label_limit
+    assert result.failed_calls == len(store.failures) >= 4
+    assert max(Counter(failure.key for failure in store.failures).values()) == 2
     assert 0.05 < len(failed) / (len(failed) + result.labels) < 0.4
     assert failed.isdisjoint(structure_key(frame.atoms) for frame in store.frames)
     assert all("did not converge" in failure.reason for failure in store.failures)
@@ -234,6 +244,7 @@ def test_a_teacher_that_fails_for_the_structure_is_refused_at_once(tmp_path: Pat
         (["--minutes", "-1"], "minutes = -1"),
         (["--students.settings", "{num_features: 63}"], "num_features"),
         (["--students.members", "1"], "members = 1"),
+        (["--max_labels", "15"], "16 are needed: give 16 or more"),
         (["--max_temperature_K", "200"], "max_temperature_K = 200 is not above"),
         (["--teacher", "no_such_package:calculator"], "cannot be loaded"),
     ],

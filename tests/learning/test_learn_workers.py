@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,18 @@ from ase_geomformer.learning.result import LearnResult
 from ase_geomformer.learning.run import learn
 from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.learning.teacher import Teacher
-from tests.learning.small import SHORT, crystal
+from tests.learning.small import SHORT, crystal, without_extras
 
 # The call in which a process ends: one of many that are asked for together.
 AT = 10
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> LearnResult:
-    """A run in one process."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LearnResult]:
+    """A run in one process; this one and those of the tests are without extras."""
     output = tmp_path_factory.mktemp("whole") / "out"
-    return learn(crystal(), EMT(), SHORT, output=output, progress=False)
+    with without_extras():
+        yield learn(crystal(), EMT(), SHORT, output=output, progress=False)
 
 
 def labelled(result: LearnResult) -> list[str]:
