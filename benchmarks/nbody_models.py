@@ -13,8 +13,8 @@ from ase_geomformer.architectures.geomformer.blocks import Block
 from ase_geomformer.architectures.geomformer.equivariant import VectorReadout
 from ase_geomformer.architectures.geomformer.settings import GeoMFormerSettings
 from ase_geomformer.graph.segments import Segments
-from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.dense import dense
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.radial import GaussianBasis
 

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from ase_geomformer.architectures import So3krates
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS, SLOPES
-from ase_geomformer.layers.attention import Attention, Edges
+from ase_geomformer.layers.attention import Attention
 from ase_geomformer.layers.cutoff import CUTOFFS
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.harmonics import DegreeSum
 from ase_geomformer.layers.radial import BesselBasis
 from ase_geomformer.testing.exemptions import Exemption

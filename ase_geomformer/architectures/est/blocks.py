@@ -17,7 +17,7 @@ from ase_geomformer.architectures.est.sphere.attention import SphericalBranch
 from ase_geomformer.architectures.est.sphere.gate import InvariantGate
 from ase_geomformer.architectures.est.steerable import SteerableExpert
 from ase_geomformer.architectures.est.written_update import UpdateWeights, WrittenUpdate
-from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.frozen import FrozenModule
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ase_geomformer.architectures.est.degree_linear import by_degree
 from ase_geomformer.architectures.est.written_frames import FrameConstants, WrittenFrames
-from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.harmonics import SphericalHarmonics
 
 CLOSE = 0.8  # cosine of an angle that common lattices do not have

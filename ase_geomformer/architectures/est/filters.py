@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.est.degree_linear import DegreeLinear, SteerableNorm, by_degree
-from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.dense import dense
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.heads import head_spread, head_sum
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplinePoint

@@ -30,8 +30,8 @@ from ase_geomformer.architectures.est.filters import RadialNetwork
 from ase_geomformer.architectures.est.packing import attention_weights
 from ase_geomformer.architectures.est.so2 import SO2Linear
 from ase_geomformer.architectures.est.written_attention import AttentionWeights, WrittenAttention
-from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.dense import dense
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.frozen import FrozenModule
 from ase_geomformer.layers.heads import head_spread, head_sum
 from ase_geomformer.layers.spline import SplinePoint

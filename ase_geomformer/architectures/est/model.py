@@ -27,9 +27,9 @@ from ase_geomformer.architectures.est.settings import EstSettings
 from ase_geomformer.architectures.est.sphere.attention import SphericalBranch
 from ase_geomformer.architectures.est.steerable import VectorHead
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.edge_attention import FEW_EDGES
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
 from ase_geomformer.layers.frozen import in_one_place
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions

@@ -30,9 +30,9 @@ from ase_geomformer.architectures.geomformer.written_feed_forward import (
     WrittenFeedForward,
 )
 from ase_geomformer.layers.activation import ACTIVATIONS
-from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
 from ase_geomformer.layers.edge_attention import FEW_EDGES
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.frozen import FrozenModule, in_one_place
 from ase_geomformer.layers.radial import RadialLinear
 

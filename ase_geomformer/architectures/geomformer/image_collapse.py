@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ase_geomformer.architectures.geomformer.masked_softmax import Heads, bounded
 from ase_geomformer.graph.segments import Segments
-from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.edges import Edges
 
 
 def attend_to_atoms(

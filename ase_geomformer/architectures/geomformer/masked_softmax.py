@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.heads import head_spread, head_sum
 from ase_geomformer.layers.radial import RadialLinear
 

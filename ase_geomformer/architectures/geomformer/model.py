@@ -28,9 +28,9 @@ from ase_geomformer.architectures.geomformer.settings import GeoMFormerSettings
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.all_pairs import both_ways
-from ase_geomformer.layers.attention import Edges
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.dense import LAYER_NORM_EPS
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.embedding import NUM_ELEMENTS, element_embedding
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.radial import RADIAL_BASES, RadialLinear

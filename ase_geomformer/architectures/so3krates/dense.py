@@ -21,9 +21,10 @@ from ase_geomformer.architectures.validation import (
     keep_degrees,
 )
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.attention import Attention, Edges, Exchange, FilterNetwork
+from ase_geomformer.layers.attention import Attention, Exchange, FilterNetwork
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.embedding import element_embedding
 from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES

@@ -36,9 +36,10 @@ from ase_geomformer.architectures.validation import (
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.all_pairs import both_ways
-from ase_geomformer.layers.attention import Attention, Edges, FilterNetwork
+from ase_geomformer.layers.attention import Attention, FilterNetwork
 from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.embedding import element_embedding
 from ase_geomformer.layers.harmonics import DegreeNorm, SphericalHarmonics
 from ase_geomformer.layers.radial import RADIAL_BASES, FadedBasis

@@ -27,8 +27,9 @@ from ase_geomformer.architectures.validation import (
 )
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.layers.activation import ACTIVATIONS
-from ase_geomformer.layers.attention import Attention, Edges, Exchange, FilterNetwork
+from ase_geomformer.layers.attention import Attention, Exchange, FilterNetwork
 from ase_geomformer.layers.cutoff import CUTOFFS
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
 from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
 from ase_geomformer.layers.host import may_read

@@ -6,7 +6,7 @@ from ase_geomformer.architectures import build
 from ase_geomformer.architectures.geomformer.image_collapse import attend_to_atoms
 from ase_geomformer.architectures.geomformer.masked_softmax import Heads, attend
 from ase_geomformer.graph.segments import Segments
-from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.edges import Edges
 from ase_geomformer.potential import Potential
 from ase_geomformer.testing.structures import SYMBOLS, evaluate, triclinic
 

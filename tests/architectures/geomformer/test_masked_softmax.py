@@ -5,7 +5,7 @@ import torch
 
 from ase_geomformer.architectures.geomformer.masked_softmax import Heads, attend, bounded
 from ase_geomformer.graph.segments import Segments
-from ase_geomformer.layers.attention import Edges
+from ase_geomformer.layers.edges import Edges
 
 pytestmark = pytest.mark.quick
 
