@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +33,34 @@ from ase_geomformer.runtime.results import (
 from ase_geomformer.runtime.settings import CalculatorSettings, takes_settings
 from ase_geomformer.runtime.uncertainty import PROPERTIES as UNCERTAINTIES
 from ase_geomformer.runtime.uncertainty import uncertainties
+
+_UNCHANGED = nullcontext()
+# Changes after which a structure is answered as before, and those after which it is a new one.
+_ONLY_MOVED = frozenset({"positions"})
+_NEW_KIND = frozenset({"numbers", "pbc"})
+
+
+class _Request(NamedTuple):
+    """How properties of a structure are computed.
+
+    Attributes
+    ----------
+    prepared : PreparedPotential
+        What evaluates structures of its boundaries.
+    wanted : set of str
+        All properties of the potential that it is answered with.
+    special : tuple of str
+        Uncertainties asked for.
+    """
+
+    prepared: PreparedPotential
+    wanted: Set[str]
+    special: tuple[str, ...]
+
+
+def _gradients_allowed() -> AbstractContextManager[object]:
+    """Outside of a caller's inference mode, which would forbid the gradient."""
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else _UNCHANGED
 
 
 @takes_settings
@@ -91,9 +120,8 @@ class PotentialCalculator(LockedCalculator):
         self._domain = DomainCheck(chosen.domain)
         place = self.prepared.device, self.prepared.dtype
         self.graphs = KeptGraph(self.potential.cutoff, chosen.skin, chosen.neighbors, *place)
-        # The requests that have been checked, with all that they are answered with; they change
-        # only when more than positions does.
-        self._granted: dict[tuple[str, ...], Set[str]] = {}
+        # The requests that have been checked; they change only when more than positions does.
+        self._granted: dict[tuple[str, ...], _Request] = {}
         # The structure of the last results, which is copied anew only where cell or atoms change.
         self._kept: Atoms | None = None
         self.parameters.update(potential=self.prepared.name, **asdict(chosen))
@@ -159,8 +187,7 @@ class PotentialCalculator(LockedCalculator):
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
             raise CalculatorSetupError("no structure to calculate: pass atoms")
-        # A caller's inference mode would forbid the gradient.
-        with self._lock, torch.inference_mode(False):
+        with self._lock, _gradients_allowed():
             self._calculate(atoms, tuple(properties), system_changes)
 
     def _calculate(
@@ -168,22 +195,22 @@ class PotentialCalculator(LockedCalculator):
     ) -> None:
         if system_changes:
             self.reset()
-        if set(system_changes) - {"positions"}:
+        if not _ONLY_MOVED.issuperset(system_changes):
             # Should the evaluation fail, nothing is known of either structure.
             self.atoms = self._kept = None
             self._granted = {}
             self.graphs.forget()
-        prepared = self.prepared.fitting(boundaries_of(atoms))
-        special = [name for name in properties if name in UNCERTAINTIES]
-        asked = tuple(name for name in properties if name not in UNCERTAINTIES)
-        wanted = self._wanted(atoms, prepared, asked)
+        request = self._granted.get(properties)
+        if request is None:
+            request = self._granted[properties] = self._request(atoms, properties)
+        prepared = request.prepared
         graph = self.graphs.of(atoms, prepared.far_cutoff)
-        is_new = bool(set(system_changes) & {"numbers", "pbc"})
+        is_new = not _NEW_KIND.isdisjoint(system_changes)
         checked = self._domain.due(prepared.potential, new=is_new)
-        if special or checked:
-            converted = self._with_features(atoms, prepared, graph, wanted, special, checked)
+        if request.special or checked:
+            converted = self._with_features(atoms, graph, request, checked)
         else:
-            (converted,) = prepared.results(graph, [atoms], wanted)
+            (converted,) = prepared.results(graph, [atoms], request.wanted)
         self.results.update(converted)
         self.atoms = self._remembered(atoms)
 
@@ -203,14 +230,12 @@ class PotentialCalculator(LockedCalculator):
     def _with_features(
         self,
         atoms: Atoms,
-        prepared: PreparedPotential,
         graph: AtomGraph,
-        wanted: Set[str],
-        special: list[str],
+        request: _Request,
         checked: bool,
     ) -> dict[str, Any]:
         """Results, and what follows from the features of the same evaluation."""
-        potential = prepared.potential
+        prepared, potential, wanted = request.prepared, request.prepared.potential, request.wanted
         converted: dict[str, Any] = {}
         if wanted <= self.results.keys():
             features = atom_features(potential, graph)
@@ -218,24 +243,22 @@ class PotentialCalculator(LockedCalculator):
             (converted,), features = prepared.results_and_features(graph, [atoms], wanted)
         if checked:
             self._domain.check(potential, graph, [atoms], features)
-        return {**converted, **uncertainties(potential, graph, features, special)}
+        return {**converted, **uncertainties(potential, graph, features, request.special)}
 
-    def _wanted(
-        self, atoms: Atoms, prepared: PreparedPotential, properties: tuple[str, ...]
-    ) -> Set[str]:
-        """All that a request is answered with; refused where the potential cannot give it."""
-        if properties in self._granted:
-            return self._granted[properties]
-        check_request(atoms, prepared.potential, properties, prepared.ase_properties)
-        wanted = {*properties, "energy", "free_energy"}
+    def _request(self, atoms: Atoms, properties: tuple[str, ...]) -> _Request:
+        """How a request is answered; refused where the potential cannot."""
+        prepared = self.prepared.fitting(boundaries_of(atoms))
+        special = tuple(name for name in properties if name in UNCERTAINTIES)
+        asked = tuple(name for name in properties if name not in UNCERTAINTIES)
+        check_request(atoms, prepared.potential, asked, prepared.ase_properties)
+        wanted = {*asked, "energy", "free_energy"}
         wanted |= {"energies"} & set(self.implemented_properties)
         wanted |= set(CHARGE_PROPERTIES) & set(self.implemented_properties)
         # With compilation, energy alone would have to be compiled, too.
         if prepared.is_compiled or wanted & set(GRADIENT_PROPERTIES):
             wanted |= {"forces"} | ({"stress"} & set(self.implemented_properties))
             wanted -= set() if has_volume(atoms) else {"stress"}
-        self._granted[properties] = wanted
-        return wanted
+        return _Request(prepared, wanted, special)
 
     def get_descriptors(self, atoms: Atoms | None = None, *, mean: bool = False) -> np.ndarray:
         """Features of atoms that enter the last, linear layer of the energy.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -31,12 +31,12 @@ HOUSEKEEPERS = (
     "multiprocessing.queues",
     "multiprocessing.resource_sharer",
 )
+_UNCHANGED = nullcontext()
 # Threads that torch's compiler has left behind, waiting for more to compile.
 _of_the_compiler: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
-@contextmanager
-def threads_worth(graph: AtomGraph) -> Iterator[None]:
+def threads_worth(graph: AtomGraph) -> AbstractContextManager[None]:
     """One thread for a graph of few edges on a CPU, as many as there are for others.
 
     Matrix products of few rows are divided among threads that take longer to wake than to finish,
@@ -53,8 +53,13 @@ def threads_worth(graph: AtomGraph) -> Iterator[None]:
         or graph.num_edges > FEW_EDGES
         or others_could_compute()
     ):
-        yield
-        return
+        return _UNCHANGED
+    return _one_thread(threads)
+
+
+@contextmanager
+def _one_thread(threads: int) -> Iterator[None]:
+    """One thread, and so many afterwards."""
     torch.set_num_threads(1)
     try:
         yield

@@ -14,8 +14,9 @@ are symmetric in i and j, each of these far pairs is present once, as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from operator import attrgetter
 from typing import Any, cast
 
 import numpy as np
@@ -149,7 +150,7 @@ class AtomGraph:
     @property
     def tensors(self) -> tuple[Tensor, ...]:
         """All tensors in the order of the fields: ``AtomGraph(*graph.tensors)`` is the graph."""
-        return tuple(getattr(self, field.name) for field in fields(AtomGraph))
+        return _all_tensors(self)
 
     @classmethod
     def from_atoms(
@@ -210,37 +211,50 @@ class AtomGraph:
         *,
         far: MeasuredEdges | None = None,
         dtype: torch.dtype = torch.float64,
-        same: AtomGraph | None = None,
     ) -> AtomGraph:
         """The graph of one structure whose neighbours, and far pairs if any, are already known.
 
-        ``positions`` (N, 3) and ``cell`` (3, 3) are float64 and decide the device. ``same`` is an
-        earlier graph of these atoms, of which only positions have changed: what does not depend on
-        them is taken from it, and need not cross to the device again.
+        ``positions`` (N, 3) and ``cell`` (3, 3) are float64 and decide the device.
         """
-        if same is None:
-            total, device = electrons(atoms), positions.device
-            numbers = torch.as_tensor(atoms.get_atomic_numbers(), dtype=torch.int64, device=device)
-            constant = {
-                "atomic_numbers": numbers,
-                "batch": torch.zeros_like(numbers),
-                "charge": torch.tensor([total["charge"]], dtype=dtype, device=device),
-                "spin": torch.tensor([total["spin"]], dtype=dtype, device=device),
-                "cell": cell.to(dtype).reshape(1, 3, 3),
-            }
-        else:
-            names = ("atomic_numbers", "batch", "charge", "spin", "cell")
-            constant = {name: getattr(same, name) for name in names}
+        total, device = electrons(atoms), positions.device
+        numbers = torch.as_tensor(atoms.get_atomic_numbers(), dtype=torch.int64, device=device)
         pairs = {}
         if far is not None:
             pairs = {"far_index": far.edges.edge_index, "far_vectors": far.vectors.to(dtype)}
         return cls(
+            atomic_numbers=numbers,
+            edge_index=edges.edges.edge_index,
+            edge_vectors=edges.vectors.to(dtype),
+            batch=torch.zeros_like(numbers),
+            charge=torch.tensor([total["charge"]], dtype=dtype, device=device),
+            spin=torch.tensor([total["spin"]], dtype=dtype, device=device),
+            cell=cell.to(dtype).reshape(1, 3, 3),
+            positions=positions.to(dtype),
+            **pairs,
+        )
+
+    def moved(
+        self, edges: MeasuredEdges, positions: Tensor, far: MeasuredEdges | None = None
+    ) -> AtomGraph:
+        """The graph of the same atoms elsewhere, in the same cell.
+
+        What does not depend on positions is shared, and need not cross to the device again. The
+        arguments are those of :meth:`from_neighbors`.
+        """
+        dtype = self.edge_vectors.dtype
+        # A search gives the shapes that a graph must have; checking them takes longer than this.
+        graph = object.__new__(AtomGraph)
+        graph.__dict__.update(self.__dict__)
+        graph.__dict__.update(
             edge_index=edges.edges.edge_index,
             edge_vectors=edges.vectors.to(dtype),
             positions=positions.to(dtype),
-            **constant,
-            **pairs,
         )
+        if far is not None:
+            graph.__dict__.update(far_index=far.edges.edge_index, far_vectors=far.vectors.to(dtype))
+        elif self.num_far_pairs:
+            raise ValueError("the graph has far pairs: give those of the atoms where they are now")
+        return graph
 
     @classmethod
     def join(cls, graphs: Sequence[AtomGraph]) -> AtomGraph:
@@ -366,5 +380,7 @@ def continued(own: Tensor, rest: Tensor, axis: int) -> Tensor:
     return torch.cat([own, rest.narrow(axis, length, missing)], axis) if missing else own
 
 
+_NAMES = tuple(field.name for field in fields(AtomGraph))
+_all_tensors: Callable[[AtomGraph], tuple[Tensor, ...]] = attrgetter(*_NAMES)
 # Along which the tensors of a graph grow.
-AXES = [1 if field.name in ("edge_index", "far_index") else 0 for field in fields(AtomGraph)]
+AXES = [1 if name in ("edge_index", "far_index") else 0 for name in _NAMES]

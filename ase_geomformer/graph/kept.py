@@ -6,7 +6,7 @@ import torch
 from ase import Atoms
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.graph.structure import geometry
+from ase_geomformer.graph.structure import Geometry, checked_positions, geometry
 from ase_geomformer.neighbors import VerletList
 
 
@@ -35,7 +35,7 @@ class KeptGraph:
         self.edges = VerletList(cutoff, skin, backend)
         self.far_pairs: VerletList | None = None
         self._device, self._dtype = device, dtype
-        self._last: AtomGraph | None = None
+        self._last: tuple[Geometry, AtomGraph] | None = None
 
     def of(self, atoms: Atoms, far_cutoff: float) -> AtomGraph:
         """The graph of a structure; only positions may differ from the one before.
@@ -46,7 +46,10 @@ class KeptGraph:
         far_cutoff : float
             Radius of the far pairs in Å; 0 for none, infinite for all.
         """
-        host = geometry(atoms)
+        if self._last is None:
+            host = geometry(atoms)
+        else:
+            host = self._last[0]._replace(positions=torch.from_numpy(checked_positions(atoms)))
         here = host.to(self._device)
         edges = self.edges.measure(*here, host)
         far = None
@@ -55,16 +58,14 @@ class KeptGraph:
                 skin, backend = self.edges.skin, self.edges.backend
                 self.far_pairs = VerletList(far_cutoff, skin, backend, half=True)
             far = self.far_pairs.measure(*here, host)
-        self._last = AtomGraph.from_neighbors(
-            atoms,
-            edges,
-            here.positions,
-            here.cell,
-            far=far,
-            dtype=self._dtype,
-            same=self._last,
-        )
-        return self._last
+        if self._last is None:
+            graph = AtomGraph.from_neighbors(
+                atoms, edges, here.positions, here.cell, far=far, dtype=self._dtype
+            )
+        else:
+            graph = self._last[1].moved(edges, here.positions, far)
+        self._last = host, graph
+        return graph
 
     def forget(self) -> None:
         """Allow the next structure to differ in more than its positions."""

@@ -11,6 +11,8 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+from ase_geomformer.machine.finite import all_finite
+
 # What a structure is taken for when atoms.info does not say: neutral, all electrons paired.
 ELECTRON_DEFAULTS = {"charge": 0.0, "spin": 1.0}
 # Arrays of up to so many numbers are compared by a copy of their bytes.
@@ -51,19 +53,25 @@ def geometry(atoms: Atoms, device: torch.device | str = "cpu") -> Geometry:
     """
     if len(atoms) == 0:
         raise ValueError("the structure has no atoms; give an Atoms object with at least one")
-    positions = np.array(atoms.get_positions(), dtype=np.float64)
+    positions = checked_positions(atoms)
     cell = np.array(atoms.cell.array, dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(positions).all(axis=1))
-    if bad.size:
+    if not all_finite(cell):
+        raise ValueError(f"the cell has a NaN or infinite entry: {cell.tolist()}")
+    pbc = np.array(atoms.pbc, dtype=bool)
+    return Geometry(*map(torch.from_numpy, (positions, cell, pbc))).to(device)
+
+
+def checked_positions(atoms: Atoms) -> np.ndarray:
+    """A copy of the positions (N, 3) in Å; ValueError if one of them is NaN or infinite."""
+    positions = np.array(atoms.positions, dtype=np.float64)
+    if not all_finite(positions):
+        bad = np.flatnonzero(~np.isfinite(positions).all(axis=1))
         where = ", ".join(str(index) for index in bad[:5])
         raise ValueError(
             f"{bad.size} of {len(atoms)} atoms have a NaN or infinite position (index {where}); "
             "look at the structure or at the step that produced it"
         )
-    if not np.isfinite(cell).all():
-        raise ValueError(f"the cell has a NaN or infinite entry: {cell.tolist()}")
-    pbc = np.array(atoms.pbc, dtype=bool)
-    return Geometry(*map(torch.from_numpy, (positions, cell, pbc))).to(device)
+    return positions
 
 
 def electrons(atoms: Atoms) -> dict[str, float]:
@@ -77,14 +85,13 @@ def changes(before: Atoms, after: Atoms) -> list[str]:
     Total charge and spin are ``info``; initial charges and magnetic moments do not matter.
     Compared to the bit, which is several times faster than ASE's way.
     """
-    compared = {
-        "positions": (before.positions, after.positions),
-        "numbers": (before.numbers, after.numbers),
-        "cell": (before.cell.array, after.cell.array),
-        "pbc": (before.pbc, after.pbc),
-    }
-    found = [name for name, pair in compared.items() if not _same(*pair)]
-    told = any(key in atoms.info for key in ELECTRON_DEFAULTS for atoms in (before, after))
+    own, other = before.arrays, after.arrays
+    found = [name for name in ("positions", "numbers") if not _same(own[name], other[name])]
+    if not _same(before.cell.array, after.cell.array):
+        found.append("cell")
+    if not _same(before.pbc, after.pbc):
+        found.append("pbc")
+    told = not ELECTRON_DEFAULTS.keys().isdisjoint((*before.info, *after.info))
     return [*found, "info"] if told and electrons(before) != electrons(after) else found
 
 

@@ -2,55 +2,81 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.geometry import complete_cell
+from scipy.spatial.distance import cdist
 
+from ase_geomformer.machine.finite import all_finite, sum_of_squares
+from ase_geomformer.md.guard_settings import GuardSettings
 from ase_geomformer.md.simulation import Simulation
+
+# Of so many atoms without periodic boundaries all distances take less time than a search.
+FEW_ATOMS = 24
 
 
 class RunStopped(Exception):
     """A guard ended the run; the message is the reason."""
 
 
+class Present:
+    """The present step as guards see it; what several of them ask for is computed once."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.simulation, self.atoms = simulation, simulation.atoms
+        self.step = simulation.step
+        self.limits: GuardSettings = simulation.settings.guards
+
+    @cached_property
+    def forces(self) -> np.ndarray:
+        """Forces (N, 3) in eV/Å."""
+        return self.simulation.forces()
+
+    @property
+    def checks_pairs(self) -> bool:
+        """Whether distances are looked at in this step."""
+        return self.step % self.limits.pair_interval == 0
+
+
 def check_guards(simulation: Simulation) -> None:
     """Ask every guard; raise RunStopped with the first reason given."""
-    memory = simulation.guard_memory
+    memory, now = simulation.guard_memory, Present(simulation)
     for guard in GUARDS:
-        reason = guard(simulation, memory.values)
+        reason = guard(now, memory.values)
         if reason is not None:
             raise RunStopped(
                 f"stopped at step {simulation.step} ({simulation.time_fs:g} fs): {reason}. "
                 "Check the initial structure, the time step, and whether the potential "
                 "is meant for such structures."
             )
-    memory.keep(simulation.step, simulation.atoms)
+    memory.keep(now.step, now.atoms)
 
 
-def _finite(simulation: Simulation, _: dict[str, Any]) -> str | None:
-    if not simulation.settings.guards.finite:
+def _finite(now: Present, _: dict[str, Any]) -> str | None:
+    if not now.limits.finite:
         return None
-    atoms = simulation.atoms
+    atoms = now.atoms
     energy = atoms.get_potential_energy()
-    if not np.isfinite(energy):
+    if not math.isfinite(energy):
         return f"the potential energy is {energy} eV"
-    for name, values in {"forces": simulation.forces(), "positions": atoms.positions}.items():
-        finite = np.isfinite(values)
-        if not finite.all():
-            bad = np.flatnonzero(~finite.all(axis=1))
+    for name, values in {"forces": now.forces, "positions": atoms.positions}.items():
+        if not all_finite(values):
+            bad = np.flatnonzero(~np.isfinite(values).all(axis=1))
             first = _name(atoms, bad[0])
             return f"the {name} of {bad.size} of {len(atoms)} atoms are not finite (first: {first})"
     return None
 
 
-def _closest_pair(simulation: Simulation, _: dict[str, Any]) -> str | None:
-    limit = simulation.settings.guards.min_distance_A
-    if limit is None or simulation.step % simulation.settings.guards.pair_interval:
+def _closest_pair(now: Present, _: dict[str, Any]) -> str | None:
+    limit = now.limits.min_distance_A
+    if limit is None or not now.checks_pairs:
         return None
-    atoms = simulation.atoms
+    atoms = now.atoms
     i, j, distances = _pairs("ijd", atoms, limit)
     if not distances.size:
         return None
@@ -59,35 +85,38 @@ def _closest_pair(simulation: Simulation, _: dict[str, Any]) -> str | None:
     return f"{pair} are {distances[k]:.3f} Å apart, less than guards.min_distance_A = {limit:g}"
 
 
-def _largest_force(simulation: Simulation, _: dict[str, Any]) -> str | None:
-    limit = simulation.settings.guards.max_force_eV_per_A
-    if limit is None:
+def _largest_force(now: Present, _: dict[str, Any]) -> str | None:
+    limit = now.limits.max_force_eV_per_A
+    # No force is larger than all of them together.
+    if limit is None or sum_of_squares(now.forces) <= limit * limit:
         return None
-    sizes = np.linalg.norm(simulation.forces(), axis=1)
+    sizes = np.linalg.norm(now.forces, axis=1)
     if sizes.max() <= limit:
         return None
-    first = _name(simulation.atoms, sizes.argmax())
+    first = _name(now.atoms, sizes.argmax())
     return (
         f"the force on {first} is {sizes.max():.3g} eV/Å, more than "
         f"guards.max_force_eV_per_A = {limit:g}"
     )
 
 
-def _temperature(simulation: Simulation, _: dict[str, Any]) -> str | None:
-    return _window(simulation, "temperature", "K", simulation.temperature())
+def _temperature(now: Present, _: dict[str, Any]) -> str | None:
+    low, high = now.limits.min_temperature_K, now.limits.max_temperature_K
+    return _window("temperature", "K", now.simulation.temperature(), low, high)
 
 
-def _pressure(simulation: Simulation, _: dict[str, Any]) -> str | None:
-    if not simulation.ensemble.has_barostat:
+def _pressure(now: Present, _: dict[str, Any]) -> str | None:
+    if not now.simulation.ensemble.has_barostat:
         return None
-    return _window(simulation, "pressure", "GPa", simulation.pressure_GPa())
+    low, high = now.limits.min_pressure_GPa, now.limits.max_pressure_GPa
+    return _window("pressure", "GPa", now.simulation.pressure_GPa(), low, high)
 
 
-def _drift(simulation: Simulation, memory: dict[str, Any]) -> str | None:
-    settings = simulation.settings
+def _drift(now: Present, memory: dict[str, Any]) -> str | None:
+    simulation, settings = now.simulation, now.simulation.settings
     limit = settings.guards.max_drift_meV_per_atom_per_ps
     steps = max(1, round(settings.guards.drift_window_fs / settings.timestep_fs))
-    if limit is None or simulation.step % steps:
+    if limit is None or now.step % steps:
         return None
     energy = simulation.conserved_energy()
     if energy is None:
@@ -106,11 +135,11 @@ def _drift(simulation: Simulation, memory: dict[str, Any]) -> str | None:
     )
 
 
-def _lost_atom(simulation: Simulation, memory: dict[str, Any]) -> str | None:
-    limit = simulation.settings.guards.max_gap_A
-    if limit is None or simulation.step % simulation.settings.guards.pair_interval:
+def _lost_atom(now: Present, memory: dict[str, Any]) -> str | None:
+    limit = now.limits.max_gap_A
+    if limit is None or not now.checks_pairs:
         return None
-    atoms = simulation.atoms
+    atoms = now.atoms
     has_neighbour = np.zeros(len(atoms), dtype=bool)
     has_neighbour[_pairs("i", atoms, limit)] = True
     had_neighbour = memory.setdefault("had_neighbour", has_neighbour)
@@ -123,11 +152,11 @@ def _lost_atom(simulation: Simulation, memory: dict[str, Any]) -> str | None:
     )
 
 
-def _forces_spread(simulation: Simulation, _: dict[str, Any]) -> str | None:
-    limit = simulation.settings.guards.max_forces_spread_eV_per_A
+def _forces_spread(now: Present, _: dict[str, Any]) -> str | None:
+    limit = now.limits.max_forces_spread_eV_per_A
     if limit is None:
         return None
-    atoms = simulation.atoms
+    atoms = now.atoms
     spread = atoms.calc.results["forces_spread"]
     if spread.max() <= limit:
         return None
@@ -137,11 +166,11 @@ def _forces_spread(simulation: Simulation, _: dict[str, Any]) -> str | None:
     )
 
 
-def _extrapolation(simulation: Simulation, _: dict[str, Any]) -> str | None:
-    limit = simulation.settings.guards.max_extrapolation
-    if limit is None or simulation.step % simulation.settings.guards.pair_interval:
+def _extrapolation(now: Present, _: dict[str, Any]) -> str | None:
+    limit = now.limits.max_extrapolation
+    if limit is None or not now.checks_pairs:
         return None
-    atoms = simulation.atoms
+    atoms = now.atoms
     grades = atoms.calc.get_property("extrapolation", atoms)
     if grades.max() <= limit:
         return None
@@ -151,18 +180,27 @@ def _extrapolation(simulation: Simulation, _: dict[str, Any]) -> str | None:
     )
 
 
-def _window(simulation: Simulation, quantity: str, unit: str, value: float) -> str | None:
-    name = f"{quantity}_{unit}"
-    low = getattr(simulation.settings.guards, f"min_{name}")
-    high = getattr(simulation.settings.guards, f"max_{name}")
+def _window(
+    quantity: str, unit: str, value: float, low: float | None, high: float | None
+) -> str | None:
+    """Whether a value is outside of the limits ``guards.min_...`` and ``guards.max_...``."""
     if low is not None and not value >= low:
-        return f"the {quantity} is {value:.4g} {unit}, less than guards.min_{name} = {low:g}"
+        name = f"guards.min_{quantity}_{unit}"
+        return f"the {quantity} is {value:.4g} {unit}, less than {name} = {low:g}"
     if high is not None and not value <= high:
-        return f"the {quantity} is {value:.4g} {unit}, more than guards.max_{name} = {high:g}"
+        name = f"guards.max_{quantity}_{unit}"
+        return f"the {quantity} is {value:.4g} {unit}, more than {name} = {high:g}"
     return None
 
 
 def _pairs(quantities: str, atoms: Atoms, cutoff: float) -> Any:
+    """Indices i, j and distances d of pairs up to a cutoff, of which both directions are there."""
+    if len(atoms) <= FEW_ATOMS and not atoms.pbc.any():
+        distances = cdist(atoms.positions, atoms.positions)
+        np.fill_diagonal(distances, np.inf)
+        i, j = np.nonzero(distances <= cutoff)
+        found = {"i": i, "j": j, "d": distances[i, j]}
+        return found[quantities] if len(quantities) == 1 else [found[name] for name in quantities]
     from matscipy.neighbours import neighbour_list
 
     return neighbour_list(
@@ -179,7 +217,7 @@ def _name(atoms: Atoms, index: int | np.integer) -> str:
 
 
 # Each returns a reason to stop, or None; the likelier cause comes before its consequences.
-GUARDS: tuple[Callable[[Simulation, dict[str, Any]], str | None], ...] = (
+GUARDS: tuple[Callable[[Present, dict[str, Any]], str | None], ...] = (
     _finite,
     _closest_pair,
     _largest_force,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,42 @@ class MeteredLangevin(LangevinBAOAB):
         self.heat = 0.0
         super().__init__(*args, **kwargs)
 
-    # The only place between both of ASE's half steps in which the heat can be told from the work.
-    def _BAOAB_OU(self, drag_gamma_mod: float = 0.0) -> None:
-        before = self.atoms.get_kinetic_energy()
-        super()._BAOAB_OU(drag_gamma_mod)
-        self.heat += self.atoms.get_kinetic_energy() - before
+    def step(self) -> None:
+        """Make one time step.
+
+        ASE's own steps in a fixed cell, of velocities that become momenta only at the end. Turning
+        them into each other in each of the steps took 0.05 ms, where compiled code evaluates
+        ethanol in 0.7 ms.
+        """
+        atoms, masses, half = self.atoms, self.masses, 0.5 * self.dt
+        velocities = atoms.get_momenta()
+        velocities /= masses
+        velocities += half * self.accel
+        positions = atoms.arrays["positions"]
+        positions += half * velocities
+        if self.gamma:
+            before = _kinetic(masses, velocities)
+            velocities *= math.exp(-self.gamma * self.dt)
+            noise = self.rng.normal(size=velocities.shape)
+            noise *= self.BAOAB_prefactor / np.sqrt(masses)
+            velocities += noise
+            self.heat += _kinetic(masses, velocities) - before
+        positions += half * velocities
+        self.accel = atoms.get_forces() / masses
+        velocities += half * self.accel
+        velocities *= masses
+        atoms.set_momenta(velocities)
+
+    def _refresh_properties(self) -> None:
+        """Forces are those of the present positions when a step ends."""
+        if self.nsteps == 0:
+            super()._refresh_properties()
+
+
+def _kinetic(masses: np.ndarray, velocities: np.ndarray) -> float:
+    """Kinetic energy in eV of velocities (N, 3) and masses (N, 1)."""
+    weighted = masses * velocities
+    return 0.5 * float(weighted.ravel().dot(velocities.ravel()))
 
 
 class ConstrainedLangevin(ConstrainedMotion, MeteredLangevin):

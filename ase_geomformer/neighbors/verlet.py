@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ase_geomformer.machine.finite import sum_of_squares
 from ase_geomformer.neighbors.edges import MeasuredEdges, NeighborList, all_edges
+from ase_geomformer.neighbors.few_edges import FewEdges
 from ase_geomformer.neighbors.pairs import pair_list
 from ase_geomformer.neighbors.problem import FARTHEST, check_cutoff, complete_cells
 from ase_geomformer.neighbors.search import neighbor_list
@@ -36,6 +39,11 @@ class Reference:
     device: torch.device
     candidates: NeighborList
     is_complete: bool
+
+    @cached_property
+    def few_edges(self) -> FewEdges:
+        """What measures the candidates of a few atoms."""
+        return FewEdges(self.candidates)
 
 
 class VerletList:
@@ -95,8 +103,8 @@ class VerletList:
         """The list of the present structure; arguments and errors as in :func:`neighbor_list`.
 
         The kept list is judged on the host, where a few operations on few atoms take a tenth of
-        the time. ``host`` are the same three tensors there, where the caller has them: nothing
-        then waits until a GPU has given them back.
+        the time. ``host`` are the same three tensors there, in float64 and without gradients, where
+        the caller has them: nothing then waits until a GPU has given them back.
         """
         return self.measure(positions, cell, pbc, host).edges
 
@@ -104,13 +112,16 @@ class VerletList:
         self, positions: Tensor, cell: Tensor, pbc: Tensor, host: Sequence[Tensor] | None = None
     ) -> MeasuredEdges:
         """The same with the vectors of the edges, which it takes to tell how long they are."""
-        positions = positions.detach().to(torch.float64)
-        cell = cell.detach().to(positions)
-        place, axes, periodic = (
-            tensor.detach().cpu().numpy() for tensor in host or (positions, cell, pbc)
-        )
+        if host is None:
+            double = (tensor.detach().to("cpu", torch.float64) for tensor in (positions, cell))
+            host = (*double, pbc.detach().cpu())
+        place, axes, periodic = (tensor.numpy() for tensor in host)
         self.updates += 1
         reference = self._covering(place, axes, periodic, positions.device)
+        if reference is not None and reference.is_complete and positions.is_cpu:
+            return reference.few_edges.measured_within(place, self.cutoff)
+        positions = positions.detach().to(torch.float64)
+        cell = cell.detach().to(positions)
         if reference is None:
             self._references = self._worth_keeping()
             candidates, is_complete = self._search(positions, cell, pbc)
@@ -143,8 +154,12 @@ class VerletList:
     ) -> Reference | None:
         """The structure used last, or else longest ago, whose edges contain all of the present."""
         # Structures that come in turns come in the order in which they came before.
-        order = self._references[-1:] + self._references[:-1]
-        for reference in order:
+        if not self._references:
+            return None
+        *others, latest = self._references
+        if latest.device == device and self._covers(latest, positions, cell, pbc):
+            return latest
+        for reference in others:
             if reference.device == device and self._covers(reference, positions, cell, pbc):
                 self._references.remove(reference)
                 self._references.append(reference)
@@ -169,11 +184,11 @@ class VerletList:
         if (
             self.skin == 0
             or positions.shape != reference.positions.shape
-            or not np.array_equal(pbc, reference.pbc)
+            or pbc.tobytes() != reference.pbc.tobytes()
         ):
             return False
         if reference.is_complete:
-            return bool((np.abs(positions) <= FARTHEST).all())
+            return sum_of_squares(positions) <= FARTHEST**2
         expected, stretch = reference.positions, 1.0
         if not np.array_equal(cell, reference.cell):
             deformation, stretch = deform(reference.cell, cell, pbc)

@@ -28,7 +28,7 @@ USUAL_CUTOFF = 12.0
 
 def boundaries_of(atoms: Atoms) -> Boundaries:
     """The boundaries of a structure, as plain truth values."""
-    first, second, third = (bool(periodic) for periodic in atoms.pbc)
+    first, second, third = atoms.pbc.tolist()
     return first, second, third
 
 

@@ -44,10 +44,10 @@ class DomainCheck:
 
     def due(self, potential: Potential, *, new: bool) -> bool:
         """Whether the structure that is evaluated now is to be checked."""
-        if self._done or confidence_of(potential) is None:
+        if self._done:
             return False
         self._since = 0 if new else self._since + 1
-        return self._since % INTERVAL == 0
+        return self._since % INTERVAL == 0 and confidence_of(potential) is not None
 
     def check(
         self,

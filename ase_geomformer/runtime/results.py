@@ -117,7 +117,7 @@ def to_ase(
         arrays[name] = arrays[name][:, *VOIGT]
     if "free_energy" in properties:
         arrays["free_energy"] = arrays["energy"]
-    structures, end = [], 0
+    structures, end, alone = [], 0, len(members) == 1
     for index, atoms in enumerate(members):
         own = slice(end, end + len(atoms))
         end = own.stop
@@ -127,8 +127,10 @@ def to_ase(
                 structure[name] = float(arrays[name][index])
             elif name == "dipole":
                 structure[name] = arrays["charges"][own] @ atoms.positions
+            elif name == "stress":
+                structure[name] = arrays[name][index].copy()
             else:
-                structure[name] = arrays[name][index if name == "stress" else own].copy()
+                structure[name] = arrays[name] if alone else arrays[name][own].copy()
         structures.append(structure)
     return structures
 

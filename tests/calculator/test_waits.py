@@ -26,11 +26,19 @@ def test_a_step_asks_for_a_size_once_a_list(
     tables: bool, potential: Potential, ethanol: Atoms, silicon: Atoms
 ) -> None:
     calculator = PotentialCalculator(potential, device="cpu", radial_tables=tables)
-    for atoms in (ethanol, silicon):
+    three = sum((place(ethanol, 8.0 * number) for number in (1, 2)), ethanol.copy())
+    for atoms in (three, silicon):
         calculator.get_forces(atoms)
         with Waits() as waits:
             calculator.get_forces(moved(atoms))
         assert waits.counts == {"nonzero": 1}
+
+
+def place(atoms: Atoms, away: float) -> Atoms:
+    """A copy that lies somewhere else; of so few atoms alone NumPy measures the edges."""
+    copy = atoms.copy()
+    copy.translate((away, 0.0, 0.0))
+    return copy
 
 
 def test_far_pairs_are_another_list(

@@ -201,3 +201,34 @@ def test_the_barostat_counts_the_motions_of_the_cell(
     assert energy() - before == pytest.approx(motions * units.kB * 300.0)
     per_motion = 9 if barostat == "isotropic" else motions  # MTK's choice of the mass
     assert dynamics._barostat._R[0] == pytest.approx(per_motion * units.kB * 300.0 * period**2)
+
+
+def test_langevin_steps_are_those_of_ase(cluster: Atoms, springs: Any) -> None:
+    """With the same noise, to rounding; the heat is what the noise and friction brought."""
+    from ase.md.langevinbaoab import LangevinBAOAB
+
+    from ase_geomformer.md.langevin import MeteredLangevin
+
+    runs = []
+    for kind in (LangevinBAOAB, MeteredLangevin):
+        atoms = cluster.copy()
+        atoms.calc = springs
+        atoms.set_momenta(np.random.default_rng(1).normal(size=(len(atoms), 3)))
+        dynamics = kind(
+            atoms,
+            2.0 * units.fs,
+            temperature_K=300.0,
+            T_tau=50.0 * units.fs,
+            rng=np.random.default_rng(2),
+            hydrostatic=True,
+        )
+        before = atoms.get_total_energy()
+        dynamics.run(50)
+        runs.append((atoms, before))
+    (expected, _), (found, before) = runs
+    np.testing.assert_allclose(found.positions, expected.positions, atol=1e-11)
+    np.testing.assert_allclose(found.get_momenta(), expected.get_momenta(), atol=1e-9)
+    np.testing.assert_array_equal(dynamics.accel, found.get_forces() / dynamics.masses)
+    brought = found.get_total_energy() - before
+    assert abs(brought) > 0.1
+    assert dynamics.heat == pytest.approx(brought, abs=0.02)

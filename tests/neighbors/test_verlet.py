@@ -234,3 +234,22 @@ def test_vectors_are_measured_once() -> None:
         positions, cell, pbc = moved(structure, shift).tensors
         edges, vectors = verlet.measure(positions, cell, pbc)
         assert torch.equal(vectors, edges.vectors(positions, cell))
+
+
+def test_few_atoms_are_measured_as_others_to_the_bit() -> None:
+    """All pairs of a molecule, by NumPy, as a search and torch give them, while it moves apart."""
+    rng = np.random.default_rng(0)
+    place = rng.uniform(0.0, 4.0, (9, 3))
+    cell, pbc = torch.zeros(3, 3, dtype=torch.float64), torch.zeros(3, dtype=torch.bool)
+    verlet, numbers = VerletList(4.0, 0.5), set()
+    for _ in range(30):
+        place = 1.02 * place + rng.normal(scale=0.05, size=place.shape)
+        positions = torch.from_numpy(place)
+        found = verlet.measure(positions, cell, pbc)
+        expected = neighbor_list(positions, cell, pbc, 4.0).measured(positions, cell)
+        assert torch.equal(found.edges.edge_index, expected.edges.edge_index)
+        assert torch.equal(found.edges.shifts, expected.edges.shifts)
+        assert torch.equal(found.vectors, expected.vectors)
+        numbers.add(found.edges.num_edges)
+    assert verlet.builds == 1
+    assert len(numbers) > 3
