@@ -86,6 +86,9 @@ def progress_bar(
         finally:
             if waiting is not None:
                 draw(*waiting)
+            # What ends before its last step, such as a relaxation, has no time left either.
+            (own,) = bar.tasks
+            own.finished_time = own.elapsed
 
 
 def tracked(items: Sequence[_T], description: str, shown: bool) -> Iterator[_T]:
