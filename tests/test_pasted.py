@@ -1,7 +1,9 @@
-"""Command lines of the pages: options that exist, files that are there, and the README's run."""
+"""Code of the pages: options that exist, files and names that are there, and the README's run."""
 
 from __future__ import annotations
 
+import ast
+import builtins
 import itertools
 import re
 import shlex
@@ -85,3 +87,36 @@ def test_the_readme_runs_as_it_stands(tmp_path: Path, run_python: Callable) -> N
         run_python("-m", "ase_geomformer", *words[1:], *short, cwd=tmp_path)
     assert (tmp_path / "phonons" / "report.html").is_file()
     assert "2500" in (tmp_path / "run" / "result.json").read_text()
+
+
+PYTHON = [
+    pytest.param(page, code, id=f"{page.stem} {number}")
+    for page in PAGES
+    for number, code in enumerate(
+        re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    )
+]
+# What a reader brings along.
+BROUGHT = {
+    "atoms", "calculator", "structures",
+    "system", "topology",  # of OpenMM
+    "lmp",  # of the script before
+    "ArchitectureSuite", "Exemption", "Limits",  # imported in the block before
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "code"), PYTHON)
+def test_what_python_needs_is_imported(page: Path, code: str) -> None:
+    """A block can be pasted on its own; names that it does not define are the reader's."""
+    known, used = {*dir(builtins), *BROUGHT}, set()
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Import(names) | ast.ImportFrom(names=names):
+                known |= {(name.asname or name.name).partition(".")[0] for name in names}
+            case ast.FunctionDef(name) | ast.ClassDef(name) | ast.arg(name):
+                known.add(name)
+            case ast.Name(name, ast.Load()):
+                used.add(name)
+            case ast.Name(name):
+                known.add(name)
+    assert used <= known

@@ -57,8 +57,8 @@ class PhononSettings(LatticeSettings):
     Attributes
     ----------
     supercell_length_A : float
-        Smallest distance between opposite faces of the supercell (Å). Force constants reach as
-        far as the potential's cutoff times its number of layers.
+        Smallest distance between opposite faces of the supercell (Å). Force constants reach up to
+        twice as far as the potential's cutoff times its hops.
     imaginary_tolerance_THz : float
         A mode counts as imaginary below minus this frequency (THz); modes below this frequency
         are left out of thermodynamic sums.
