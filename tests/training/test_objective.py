@@ -11,13 +11,14 @@ from torch._dynamo.backends.common import aot_autograd
 from torch._dynamo.backends.debugging import boxed_nop
 
 from ase_geomformer import Potential
+from ase_geomformer.acceleration.compiler import MiscompiledError, check_same
 from ase_geomformer.acceleration.decompositions import decompositions
 from ase_geomformer.architectures import build
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.dataset import GraphDataset
 from ase_geomformer.training.losses import LossSettings, TargetLoss
-from ase_geomformer.training.objective import CompiledObjective, Objective
+from ase_geomformer.training.objective import CompiledObjective, Objective, with_one_gradient
 
 EVERY = LossSettings(
     energy=TargetLoss(kind="huber", weight=2.0), forces=TargetLoss(kind="l1"), stress=TargetLoss()
@@ -183,6 +184,16 @@ def test_compiled_equals_plain(
             for parameter in potential.parameters():
                 parameter.mul_(1.1)
     assert len(calls) == 1
+
+
+def test_a_small_gradient_is_compared_as_a_part_of_the_whole() -> None:
+    """Rounding leaves more in it than its own size tells, where large terms cancel."""
+    parts = [torch.ones((), dtype=torch.float64)] * 3
+    large, small = 1e6 * torch.ones(3, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+    exact = with_one_gradient([*parts, large, small])
+    check_same(with_one_gradient([*parts, large, small + 1e-3]), exact, exact)
+    with pytest.raises(MiscompiledError, match="off by 0.1 "):
+        check_same(with_one_gradient([*parts, large, small + 1e-1]), exact, exact)
 
 
 def test_what_inductor_is_given_equals_plain(
