@@ -7,6 +7,7 @@ J. Am. Chem. Soc. 118, 11225 (1996)).
 python md_examples/ethanol_in_water.py --steps 20000
 """
 
+import sys
 from argparse import ArgumentParser
 from io import StringIO
 from itertools import combinations
@@ -19,6 +20,7 @@ from ase.neighborlist import natural_cutoffs, neighbor_list
 from openmm import app, unit
 
 from ase_geomformer.engines.openmm import openmm_force
+from ase_geomformer.runs.report import tracked
 from ase_geomformer.runs.style import BLUE, ORANGE, dress, new_figure, save_figure
 
 # Charge in e, sigma in nm and epsilon in kJ/mol of each kind of atom.
@@ -138,7 +140,8 @@ def main() -> None:
     water = {s: [n for n in range(9, len(symbols)) if symbols[n] == s] for s in ("O", "H")}
     edges = np.linspace(0.0, FARTHEST_A, BINS + 1)
     counts, frames = dict.fromkeys(water, 0), 0
-    for step in range(0, options.steps, SAMPLE_STEPS):
+    samples = range(0, options.steps, SAMPLE_STEPS)
+    for step in tracked(samples, f"steps, {SAMPLE_STEPS} each", sys.stdout.isatty()):
         simulation.step(min(SAMPLE_STEPS, options.steps - step))
         if step < options.steps // 5:
             continue

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Shorter than any vibration lives: not drawn.
 _SHORTEST_PS = 1e-3
+# Relative difference of curves that would hide each other.
+_EQUAL = 1e-3
 
 
 @drawing
@@ -33,8 +35,8 @@ def draw_conductivity(result: ConductivityResult) -> Figure:
     left, middle, right = figure.subplots(1, 3)
     transport, temperatures = result.transport, result.temperatures_K
     row = int(np.argmin(np.abs(temperatures - 300.0)))
-    for part, name, colour in zip(range(3), ("xx", "yy", "zz"), (BLUE, GREEN, ORANGE), strict=True):
-        left.plot(temperatures, result.conductivity_W_per_mK[:, part], color=colour, label=name)
+    for (name, values), colour in zip(_curves(result).items(), (BLUE, GREEN, ORANGE), strict=False):
+        left.plot(temperatures, values, color=colour, label=name)
     left.set_xlabel("temperature (K)")
     left.set_ylabel("conductivity (W/m/K)")
     if (result.conductivity_W_per_mK[:, :3] > 0).all() and len(temperatures) > 1:
@@ -60,3 +62,12 @@ def draw_conductivity(result: ConductivityResult) -> Figure:
     for axes in figure.axes:
         dress(axes)
     return figure
+
+
+def _curves(result: ConductivityResult) -> dict[str, np.ndarray]:
+    """Diagonal of the conductivity by temperature; what is equal has one name, as xx = yy."""
+    curves: dict[str, np.ndarray] = {}
+    for axis, values in zip(("xx", "yy", "zz"), result.conductivity_W_per_mK.T, strict=False):
+        same = [name for name, other in curves.items() if np.allclose(other, values, rtol=_EQUAL)]
+        curves[" = ".join([*same, axis])] = curves.pop(same[0]) if same else values
+    return curves

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from ase_geomformer.recipes.lattice.phonons.result import PhononResult
 
+# Height of a panel, for a legend above its curves.
+_HEADROOM = 1.5
+
 
 @drawing
 def draw_bands(result: PhononResult) -> Figure:
@@ -128,7 +131,9 @@ def draw_thermal(result: PhononResult) -> Figure:
     )
     heat.axhline(3e3 * units.kB, color=GREY, lw=0.8, ls="--", label="Dulong and Petit")
     heat.set_ylabel("meV/K/atom")
-    heat.legend(frameon=False)
+    # Above the curves, which begin at zero.
+    heat.set_ylim(top=_HEADROOM * max(np.max(line.get_ydata()) for line in heat.lines))
+    heat.legend(frameon=False, loc="upper left")
     elements = np.array(result.phonon.primitive.symbols)
     for place, name in enumerate(dict.fromkeys(elements.tolist())):
         mean = thermal.mean_square_displacement_A2[:, elements == name].mean(axis=1)
