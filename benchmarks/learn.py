@@ -7,8 +7,8 @@ With ``--steps`` the training is limited by steps instead of minutes, so that ot
 machine do not matter. A run that is there already is only judged; with ``--resume`` and more
 ``--minutes`` it continues first. ``--from`` fine-tunes.
 ``--table`` prints the rows of the JSON file as a table for the docs. Teachers other than EMT need
-their packages (``pip install tblite``). What selection and fine-tuning are worth is measured by
-``learn_control.py``.
+their packages (``pip install tblite``); SO3LR is got by ``ase-geomformer models get so3lr``. What
+selection and fine-tuning are worth is measured by ``learn_control.py``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from ase_geomformer.machine.files import write_text
 from ase_geomformer.md.velocities import draw_velocities
 from ase_geomformer.runs.folder import RESULT_FILE
 
+STRUCTURES = Path(__file__).resolve().parents[1] / "examples" / "structures"
 XTB = Teacher("tblite", {"method": "GFN2-xTB", "verbosity": 0})
 TRAJECTORIES, FRAMES, BETWEEN_FS, EQUILIBRATION_FS = 5, 20, 50.0, 200.0
 SMALL = {
@@ -105,6 +106,14 @@ CASES = {
         glycol,
         XTB,
         LearnSettings(max_labels=150, max_temperature_K=600.0),
+    ),
+    "alanine": Case(
+        "alanine dipeptide, 22 atoms, SO3LR",
+        lambda: read(STRUCTURES / "alanine_dipeptide.xyz"),
+        Teacher("ase_geomformer:PotentialCalculator", {"potential": "so3lr"}),
+        LearnSettings(max_labels=400),
+        temperatures_K=(300.0,),
+        minutes=60.0,
     ),
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.learning.committee_errors import committee_errors, predict
+from ase_geomformer.learning.committee_errors import Predicted, predict
 from ase_geomformer.runtime.prepared import Source
 
 # Frames of dynamics from which a factor is taken; with fewer, all that are given count.
@@ -19,11 +19,14 @@ OF_DYNAMICS = ("random", "acceptance")
 
 
 def spread_factor(potentials: Sequence[Source], held: Sequence[Frame]) -> float:
-    """Root mean square error over root mean square spread of the atoms' forces.
+    """Mean error of the frames' forces over their mean spread, both root mean squares of a frame.
 
     Members that learn from the same labels share most of their error, which does not show in
     their spread: it is too small, by a factor that only labels tell that none of them has seen
     (as for conformal prediction, Hu et al., Mach. Learn.: Sci. Technol. 3, 045028 (2022)).
+
+    There are some twenty frames, half of them hot. Were their errors squared before the mean, a few
+    hot ones would decide, for which the factor is often larger than at the temperature of use.
 
     Parameters
     ----------
@@ -37,7 +40,17 @@ def spread_factor(potentials: Sequence[Source], held: Sequence[Frame]) -> float:
     if not chosen:
         return FIRST_FACTOR
     predicted = predict(potentials, [frame.atoms for frame in chosen])
-    return clipped(committee_errors(chosen, predicted).calibration, len(potentials))
+    return clipped(mean_ratio(chosen, predicted), len(potentials))
+
+
+def mean_ratio(frames: Sequence[Frame], predicted: Sequence[Predicted]) -> float:
+    """Sum of the frames' root mean square errors over that of their root mean square spreads."""
+    errors = [
+        np.sqrt(((one.forces - np.asarray(frame.forces)) ** 2).sum(axis=1).mean())
+        for frame, one in zip(frames, predicted, strict=True)
+    ]
+    spreads = [np.sqrt((one.spread**2).mean()) for one in predicted]
+    return float(np.sum(errors) / max(np.sum(spreads), 1e-12))
 
 
 def clipped(factor: float, members: int) -> float:

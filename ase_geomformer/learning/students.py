@@ -168,6 +168,7 @@ def initial_potentials(
     if settings.start_from is not None:
         model = ModelSettings(start_from=settings.start_from)
         start, _ = further(settings.start_from, model, bonded)
+        start.confidence = None  # it is that of other weights and data
         return [start.copy().requires_grad_(True) for _ in range(settings.members)]
     given, references = _with_neighbors(settings, bonded), shifted_references(frames)
     found = []

@@ -11,7 +11,7 @@ from ase.build import bulk, molecule
 
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning import rounds
-from ase_geomformer.learning.calibration import clipped
+from ase_geomformer.learning.calibration import clipped, mean_ratio
 from ase_geomformer.learning.committee_errors import Predicted, committee_errors
 from ase_geomformer.learning.exploration import explore
 from ase_geomformer.learning.rounds import WALKERS, Exploration, harmonic_energy
@@ -78,6 +78,36 @@ def test_the_beginning_of_a_walk_is_left_out() -> None:
     assert (len(whole), len(late)) == (16, 12)
     for atoms, same in zip(late, [*whole[2:8], *whole[10:]], strict=True):
         assert (atoms.positions == same.positions).all()
+
+
+def _predicted(errors: Any, spreads: Any, rng: Any) -> tuple[list[Frame], list[Predicted]]:
+    """Frames of two atoms, all of whose forces have the error and two members the spread."""
+    frames, predicted = [], []
+    for error, spread in zip(errors, spreads, strict=True):
+        truth, shift, across = rng.standard_normal((3, 2, 3))
+        shift *= error / np.linalg.norm(shift, axis=1, keepdims=True)
+        across *= spread / np.sqrt(2.0) / np.linalg.norm(across, axis=1, keepdims=True)
+        frames.append(Frame(Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]]), energy=0.0, forces=truth))
+        members = np.stack([truth + shift + across, truth + shift - across])
+        predicted.append(Predicted(members, np.zeros(2)))
+    return frames, predicted
+
+
+def test_a_few_hot_frames_do_not_decide_how_far_spreads_are_trusted() -> None:
+    rng = np.random.default_rng(0)
+    # Spreads are right at the temperature of use and half the errors of frames that are hotter.
+    frames, predicted = _predicted([0.1] * 6 + [0.4] * 6, [0.1] * 6 + [0.2] * 6, rng)
+    assert mean_ratio(frames, predicted) == pytest.approx((0.1 + 0.4) / (0.1 + 0.2))
+    assert committee_errors(frames, predicted).calibration == pytest.approx(np.sqrt(0.17 / 0.05))
+    # Sizes of errors differ from frame to frame: the factor from a few of them is more certain.
+    factors = []
+    for _ in range(200):
+        scale = np.exp(0.7 * rng.standard_normal(12))
+        noise = np.exp(0.5 * rng.standard_normal(12))
+        drawn = _predicted(0.1 * scale * noise, 0.1 * scale, rng)
+        factors.append([mean_ratio(*drawn), committee_errors(*drawn).calibration])
+    certain, squared = np.log(factors).std(axis=0)
+    assert certain < 0.85 * squared
 
 
 def test_members_without_common_errors_err_less_than_they_spread() -> None:

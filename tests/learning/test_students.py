@@ -51,6 +51,7 @@ def test_fine_tuning_starts_from_the_potential() -> None:
     found = Students(frames, StudentSettings(members=2, start_from=name), seed=0)
     known = PotentialCalculator(name, dtype="float32").get_property("forces", frames[0].atoms)
     for potential in found.potentials(frames):
+        assert potential.confidence is None
         forces = PotentialCalculator(potential).get_property("forces", frames[0].atoms)
         np.testing.assert_allclose(forces, known, atol=1e-4)
         # EMT counts energies from another zero.
