@@ -52,10 +52,11 @@ def test_fine_tuning_starts_from_the_potential() -> None:
     known = PotentialCalculator(name, dtype="float32").get_property("forces", frames[0].atoms)
     for potential in found.potentials(frames):
         assert potential.confidence is None
-        forces = PotentialCalculator(potential).get_property("forces", frames[0].atoms)
+        calculator = PotentialCalculator(potential)
+        forces = calculator.get_property("forces", frames[0].atoms)
         np.testing.assert_allclose(forces, known, atol=1e-4)
         # EMT counts energies from another zero.
-        energy = PotentialCalculator(potential).get_property("energy", frames[0].atoms)
+        energy = calculator.get_property("energy", frames[0].atoms)
         assert energy == pytest.approx(frames[0].energy, abs=2.0)
     before = [student.potential.get_parameter(moved(student)).clone() for student in found.members]
     found.train(frames, Allowance(steps=2), steady_rate)
