@@ -89,7 +89,7 @@ def _at(
     q_points: np.ndarray,
     direction: np.ndarray | None = None,
 ) -> _Modes:
-    """Modes at q points (points, 3); Γ is met from the direction, where there is one."""
+    """Modes at q points (points, 3); the direction is that from which Γ is approached."""
     own, above, below = (
         np.array(
             phonon.run_qpoints(
@@ -111,11 +111,11 @@ def _at(
 
 
 def _perturbed(matrix: np.ndarray, change: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Eigenvalues, their slopes under a change of the matrix, and eigenvectors.
+    """Eigenvalues, their derivatives along a change of the matrix, and eigenvectors.
 
-    Eigenvectors of equal eigenvalues are those that the change tells apart. What is equal is a
-    share of the eigenvalues: between acoustic modes near Γ, whose eigenvalues are small, a fixed
-    tolerance, as phonopy's own Grüneisen parameters have it, exchanges the slopes.
+    Degenerate eigenvectors are rotated so that they diagonalise the change. The tolerance of the
+    degeneracy is relative: by phonopy's absolute one, two acoustic modes near Γ, whose eigenvalues
+    are small, count as degenerate and exchange their derivatives.
     """
     values, vectors = np.linalg.eigh(matrix)
     apart = np.diff(values) > _EQUAL * np.abs(values[1:])
@@ -144,7 +144,8 @@ def _connected(modes: _Modes) -> _Modes:
 
 
 def _inwards(path: np.ndarray) -> np.ndarray:
-    """A path whose ends are moved a little inwards: exactly there, bands cannot be told apart."""
+    """A path with its ends moved inwards a little: at points of high symmetry, degenerate bands
+    could not be connected."""
     moved = path.copy()
     moved[0] += _INWARDS * (path[1] - path[0])
     moved[-1] += _INWARDS * (path[-2] - path[-1])
@@ -152,6 +153,6 @@ def _inwards(path: np.ndarray) -> np.ndarray:
 
 
 _TRANSLATION_THZ = 1e-2
-# Between eigenvalues, as a share of them; frequencies differ by half of that.
+# Relative difference of degenerate eigenvalues; that of frequencies is half of it.
 _EQUAL = 1e-5
 _INWARDS = 1e-6
