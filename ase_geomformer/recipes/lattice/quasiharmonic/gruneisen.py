@@ -144,8 +144,7 @@ def _connected(modes: _Modes) -> _Modes:
 
 
 def _inwards(path: np.ndarray) -> np.ndarray:
-    """A path with its ends moved inwards a little: at points of high symmetry, degenerate bands
-    could not be connected."""
+    """A path with its ends moved inwards a little, where degenerate bands can be connected."""
     moved = path.copy()
     moved[0] += _INWARDS * (path[1] - path[0])
     moved[-1] += _INWARDS * (path[-2] - path[-1])
