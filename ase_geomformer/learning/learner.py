@@ -55,10 +55,11 @@ class Learner:
         labels = self._affordable(budget_s)
         context.reserved = final_labels(labels)
         self._begin(labels)
-        first = 0 if state.begun_rounds else state.initial["structures"]
+        keys = state.initial["keys"]
+        # Runs of earlier versions do not tell how many structures there were.
+        first = 0 if state.begun_rounds else state.initial.get("structures", len(keys))
         plan = Plan.of(settings, labels=labels, first=first, seconds=budget_s)
-        beginning = context.frames_of(state.initial["keys"])
-        self.students = Students(beginning, settings.students, settings.seed)
+        self.students = Students(context.frames_of(keys), settings.students, settings.seed)
         self._check_speed()
         last = state.begun_rounds + settings.rounds
         for number in range(state.begun_rounds, last):
