@@ -6,7 +6,7 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from ase_geomformer.acceleration.artifact import (
 from ase_geomformer.acceleration.compiler import MiscompiledError
 from ase_geomformer.acceleration.decompositions import ahead_of_time_decompositions
 from ase_geomformer.acceleration.lone_thread import lone_thread
+from ase_geomformer.acceleration.own_products import own_products
 from ase_geomformer.acceleration.tables import probe_graph
 from ase_geomformer.graph.atom_graph import AXES, AtomGraph
 from ase_geomformer.layers.written_gradient import by_formula
@@ -38,6 +39,13 @@ TOLERANCES = {"energies": 1e-6, "forces": 1e-5, "stress": 1e-6}
 OTHER_TOLERANCE = 1e-5
 # However many threads there are where it is compiled, and where it runs.
 OPTIONS = {"cpp.dynamic_threads": True}
+# What reads a weight in another order.
+VIEWS = (
+    torch.ops.aten.t.default,
+    torch.ops.aten.transpose.int,
+    torch.ops.aten.permute.default,
+    torch.ops.aten.reshape.default,
+)
 # The kernels of a GPU in the shared object itself, which then is all that there is to keep.
 GPU_OPTIONS = {"aot_inductor.embed_kernel_binary": True}
 
@@ -73,7 +81,7 @@ def build(potential: Potential, file: Path) -> None:
         options = {**OPTIONS, "aot_inductor.output_path": str(made)}
         if potential.device.type == "cuda":
             options |= GPU_OPTIONS
-        with lone_thread():
+        with lone_thread(), own_products() if potential.device.type == "cpu" else nullcontext():
             aot_compile(program.module(), tuple(inputs), options=options)
         compare(Artifact(made, potential), potential)
         file.write_bytes(made.read_bytes())
@@ -106,6 +114,7 @@ def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.Exported
         node.target = torch.ops.aten.reshape.default
     traced.graph = fx_graph_cse(traced.graph)
     traced.graph.eliminate_dead_code()
+    _lay_out_weights(traced)
     for node in traced.graph.nodes:
         node.meta.clear()  # Exporting traces anew, with symbols of its own.
     traced.recompile()
@@ -116,6 +125,29 @@ def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.Exported
     )
     program = torch.export.export(traced, tuple(inputs), dynamic_shapes=shapes, strict=False)
     return inputs, program
+
+
+def _lay_out_weights(traced: torch.fx.GraphModule) -> None:
+    """Keep weights that are read transposed in the order in which they are read.
+
+    Their products are then what compiled code evaluates itself, without copying them first.
+    """
+    seen: dict[torch.fx.Node, Tensor] = {}
+    for node in list(traced.graph.nodes):
+        if node.op == "get_attr":
+            seen[node] = getattr(traced, str(node.target))
+            continue
+        if node.target not in VIEWS or node.args[0] not in seen:
+            continue
+        view = seen[node] = node.target(seen[node.args[0]], *node.args[1:], **node.kwargs)
+        if view.is_contiguous() or all(user.target in VIEWS for user in node.users):
+            continue
+        name = f"_laid_out_{node.name}"
+        traced.register_buffer(name, view.detach().contiguous())
+        with traced.graph.inserting_before(node):
+            laid_out = traced.graph.get_attr(name)
+        node.replace_all_uses_with(laid_out, delete_user_cb=lambda user: user.target not in VIEWS)
+    traced.graph.eliminate_dead_code()
 
 
 def _traced_graph(potential: Potential) -> AtomGraph:
