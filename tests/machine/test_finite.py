@@ -18,6 +18,7 @@ def test_one_number_that_is_not_finite(bad: float) -> None:
     assert not all_finite(values)
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_squares_that_overflow_are_of_finite_numbers() -> None:
     values = np.full((2, 3), 1e200)
     assert sum_of_squares(values) == np.inf
