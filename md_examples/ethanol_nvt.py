@@ -38,7 +38,7 @@ if calculator.prepared.is_compiled:
     plain = run_md(
         molecule("CH3CH2OH"),
         PotentialCalculator(potential, compile=False),
-        replace(settings, steps=100, equilibration_steps=0),
+        replace(settings, steps=400, equilibration_steps=0),
         progress=False,
     )
     times = speed * plain.wall_time / plain.steps
