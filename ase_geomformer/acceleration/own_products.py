@@ -18,6 +18,7 @@ from typing import Any
 # while it is summed: so many rows (12 with 32 registers, 6 with 16) by one or two registers of
 # columns. The last columns, fewer than a register holds, are computed with some before them again.
 KERNELS = r"""
+#include <ATen/cpu/vec/vec.h>
 namespace own {
 using Vector = at::vec::Vectorized<float>;
 constexpr int64_t WIDTH = Vector::size();
@@ -36,7 +37,8 @@ inline void block(float* out, int64_t out_row, Matrix start, Matrix left, const 
   for (int r = 0; r < ROWS; ++r)
     for (int v = 0; v < VECTORS; ++v)
       sums[r][v] = start.data == nullptr ? Vector(0.0f)
-          : Vector::loadu(start.data + r * start.row + v * WIDTH, columns - v * WIDTH);
+          : Vector::loadu(start.data + r * start.row + v * WIDTH,
+                          std::min(columns - v * WIDTH, WIDTH));
   for (int64_t k = 0; k < inner; ++k) {
     Vector values[VECTORS];
     for (int v = 0; v < VECTORS; ++v)

@@ -58,8 +58,11 @@ def inputs(number: int, sums: int) -> tuple[Tensor, Tensor, Tensor]:
     return rows, order, offsets
 
 
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
+# Bits of a register: those of the processor, of AVX2, and none.
+@pytest.fixture(scope="module", params=[None, 256, 1])
+def compiled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, str]:
     """A function, and the code that was written of it."""
     folder = tmp_path_factory.mktemp("own")
     shapes = ({0: torch.export.Dim.DYNAMIC},) * 3
@@ -71,6 +74,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, str]:
             options={
                 "aot_inductor.output_path": str(folder / "code.so"),
                 "cpp.dynamic_threads": True,
+                "cpp.simdlen": request.param,
             },
         )
     runner = torch._C._aoti.AOTIModelContainerRunnerCpu(str(folder / "code.so"), 1)
