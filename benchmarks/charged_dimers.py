@@ -46,6 +46,7 @@ SO3KRATES = {"num_features": 48, "num_layers": 2, "num_heads": 4, "atomic_shifts
 EST = {"lmax": 2, "num_channels": 32, "steerable_width": 32, "spherical_width": 32}
 GEOMFORMER = {"num_features": 32, "num_blocks": 2, "num_heads": 4}
 FAR = {"electrostatics": {"long_range_cutoff": None}}
+LINES = {"local": "--", "non-local": ":", "electrostatics": "-"}
 # A value for each separation of each pair.
 Curves = Sequence[Sequence[float]]
 # Architecture, its settings, terms.
@@ -80,11 +81,13 @@ def main() -> None:
         energies = np.array([result["energy"] for result in found])
         curves[name] = energies.reshape(len(pairs), -1).tolist()
     rows = [{"model": name, **errors(curves["DFT"], curves[name])} for name in MODELS]
+    ends = np.array(curves["DFT"])[:, [NEAR - 1, -1]]
     show(rows)
     distances = [[frame.atoms.info["distance"] for frame in pair] for pair in pairs]
     content = {
         "cutoff_A": CUTOFF_A,
         "steps": options.steps,
+        "change_meV": float(1000.0 * np.sqrt((np.diff(ends) ** 2).mean())),
         "rows": rows,
         "distances_A": distances,
         "energies_eV": curves,
@@ -137,7 +140,10 @@ def trained(name: str, data: Path, runs: Path, steps: int) -> Path:
 def errors(
     reference: Sequence[Sequence[float]], found: Sequence[Sequence[float]]
 ) -> dict[str, Any]:
-    """Roots of mean squares over near and far pairs, and of the change over the far ones (meV)."""
+    """Root mean square errors of near and far energies, and of their change in between (meV).
+
+    The change is that from the last separation that models learned to the farthest.
+    """
     off = 1000.0 * (np.array(found) - np.array(reference))
     change = off[:, -1] - off[:, NEAR - 1]
     parts = {"near": off[:, :NEAR], "far": off[:, NEAR:], "change": change}
@@ -160,11 +166,12 @@ def draw(distances: Curves, curves: Mapping[str, Curves]) -> Figure:
     figure = new_figure(PAGE, 3.6)
     axes = figure.subplots()
     dress(axes)
-    for number, (name, values) in enumerate(curves.items()):
+    colours = dict(zip(("So3krates", "EST", "GeoMFormer"), SERIES, strict=False))
+    for name, values in curves.items():
         style: dict[str, Any] = {"color": "black", "marker": "o", "ms": 4, "lw": 0, "zorder": 5}
-        if number:
-            local = "electrostatics" not in name
-            style = {"color": SERIES[(number - 1) % len(SERIES)], "ls": "--" if local else "-"}
+        if name in MODELS:
+            architecture, kind = name.split(", ")
+            style = {"color": colours[architecture], "ls": LINES[kind]}
         axes.plot(distances[0], values[0], label=name, **style)
     learned = distances[0][NEAR - 1]
     axes.axvspan((learned + distances[0][NEAR]) / 2.0, distances[0][-1], color="0.93", zorder=-1)
