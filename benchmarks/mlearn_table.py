@@ -31,9 +31,8 @@ relaxed crystal / that at which the stress of the PBE labels would vanish. Elast
 fitted to the strained frames of the data, to our stresses and to the labels alike, atoms clamped;
 the cell that the frames strain may be under stress (Ge 0.95, Cu 2.2, Ni 2.4 GPa, of the last two
 after the offset of their labels), so that the constants of the relaxed crystal, in each potential's
-README, are others. Sheared lithium has contradictory labels. Linear thermal expansion at 300 K
-beside experiment. There is no reference for the energy of a vacancy: the data have none that is
-relaxed."""
+README, are others. Linear thermal expansion at 300 K beside experiment. There is no reference for
+the energy of a vacancy: the data have none that is relaxed."""
 
 CONSTANTS = {
     "a (Å)": ("lattice_constant_A", ".4f"),
