@@ -36,12 +36,15 @@ def new_bar(console: Console | None = None) -> Progress:
         TimeRemainingColumn,
     )
 
+    time_left = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
+    # Where no step was made, rich would show a text of half a second ago at the end.
+    time_left.max_refresh = None
     return Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[text]}"),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        time_left,
         console=console,
     )
 
