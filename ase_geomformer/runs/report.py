@@ -38,7 +38,7 @@ def new_bar(console: Console | None = None) -> Progress:
 
     time_left = TimeRemainingColumn(compact=True, elapsed_when_finished=True)
     # Where no step was made, rich would show a text of half a second ago at the end.
-    time_left.max_refresh = None
+    time_left.max_refresh = 0.0
     return Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(),
