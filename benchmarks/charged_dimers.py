@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from ase import Atoms
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
+from trained import trained
 
 from ase_geomformer import evaluate_many
 from ase_geomformer.data.frames import Frame
@@ -32,10 +32,7 @@ from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.data.writer import write_frames
 from ase_geomformer.machine.files import write_text
-from ase_geomformer.runs.folder import RESULT_FILE
 from ase_geomformer.runs.style import PAGE, SERIES, dress, new_figure, save_figure, styled
-from ase_geomformer.training.run import train
-from ase_geomformer.training.settings_file import from_yaml
 
 DATA = Path("../shared/data/charged_dimers/charge_charge.extxyz.xz")
 DOCS = Path(__file__).parent.parent / "docs"
@@ -75,7 +72,7 @@ def main() -> None:
         write_frames(path, [frame for pair in pairs for frame in pair[:NEAR]])
     curves = {"DFT": [[frame.energy for frame in pair] for pair in pairs]}
     for name in MODELS:
-        folder = trained(name, path, options.runs, options.steps)
+        folder = model(name, path, options.runs, options.steps)
         atoms = [frame.atoms for pair in pairs for frame in pair]
         found = evaluate_many(atoms, folder / "potential", ("energy",), domain="ignore")
         energies = np.array([result["energy"] for result in found])
@@ -111,11 +108,10 @@ def binding(path: Path) -> list[list[Frame]]:
     return [sorted(pair, key=lambda one: one.atoms.info["distance"]) for pair in pairs.values()]
 
 
-def trained(name: str, data: Path, runs: Path, steps: int) -> Path:
+def model(name: str, data: Path, runs: Path, steps: int) -> Path:
     """Train a model unless it is there already; the folder of its run."""
     architecture, settings, terms = MODELS[name]
     slug = name.lower().replace(", ", "-")
-    folder = runs / slug
     content = {
         "name": f"dimers-{slug}",
         "data": {"path": str(data)},
@@ -130,11 +126,7 @@ def trained(name: str, data: Path, runs: Path, steps: int) -> Path:
         "batches": {"size": 5},
         "run": {"steps": steps, "validate_every": 250, "progress": False},
     }
-    write_text(runs / f"{slug}.yaml", yaml.safe_dump(content, sort_keys=False))
-    if not (folder / RESULT_FILE).exists():
-        Console().print(f"[bold]{name}[/]: {folder}")
-        train(from_yaml(runs / f"{slug}.yaml"), folder, resume=folder.exists())
-    return folder
+    return trained(runs, slug, content)
 
 
 def errors(

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from ase import Atoms
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
+from trained import trained
 
 from ase_geomformer import evaluate_many
 from ase_geomformer.data.frames import Frame
@@ -33,8 +33,6 @@ from ase_geomformer.data.writer import write_frames
 from ase_geomformer.machine.files import write_text
 from ase_geomformer.runs.folder import RESULT_FILE
 from ase_geomformer.runs.style import PAGE, SERIES, dress, new_figure, save_figure, styled
-from ase_geomformer.training.run import train
-from ase_geomformer.training.settings_file import from_yaml
 
 DOCS = Path(__file__).parent.parent / "docs"
 CUTOFF_A = 3.0
@@ -67,7 +65,7 @@ def main() -> None:
     curves = {"GFN2-xTB": np.array([labelled(atoms, "scan").energy for atoms in scan])}
     rows = []
     for name, settings in MODELS.items():
-        folder = trained(name, settings, data, options.runs, options.steps)
+        folder = model(name, settings, data, options.runs, options.steps)
         found = evaluate_many(scan, folder / "potential", ("energy",))
         curves[name] = np.array([result["energy"] for result in found])
         errors = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))["test"]
@@ -118,12 +116,11 @@ def labelled(atoms: Atoms, source: str) -> Frame:
     return Frame(atoms, energy=energy, forces=calculator.get_property("forces", atoms))
 
 
-def trained(
+def model(
     name: str, settings: dict[str, Any], data: dict[str, Path], runs: Path, steps: int
 ) -> Path:
     """Train a model unless it is there already; the folder of its run."""
     slug = name.replace(", ", "-").replace(" ", "-")
-    folder = runs / slug
     content = {
         "name": f"cumulene-{slug}",
         "data": {"path": str(data["train"])},
@@ -143,11 +140,7 @@ def trained(
         "batches": {"size": 10},
         "run": {"steps": steps, "validate_every": 500, "progress": False},
     }
-    write_text(runs / f"{slug}.yaml", yaml.safe_dump(content, sort_keys=False))
-    if not (folder / RESULT_FILE).exists():
-        Console().print(f"[bold]{name}[/]: {folder}")
-        train(from_yaml(runs / f"{slug}.yaml"), folder, resume=folder.exists())
-    return folder
+    return trained(runs, slug, content)
 
 
 def show(rows: list[dict[str, Any]]) -> None:

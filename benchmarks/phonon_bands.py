@@ -6,7 +6,7 @@
 - copper: the same at 80 K (G. Nilsson and S. Rolandson, Phys. Rev. B 7, 2393 (1973));
 - magnesium oxide: force constants by DFT that phonopy ships as an example (a = 4.256 Å, as with
   PBE), without the field of the longitudinal modes at Γ, which no potential of short range has;
-- germanium, lithium, molybdenum, nickel: whether all modes are stable, beside nothing.
+- germanium, molybdenum, nickel: whether all modes are stable, beside nothing.
 """
 
 from __future__ import annotations
@@ -95,7 +95,6 @@ KNOWN = {
     ),
     "molybdenum": Known(bulk("Mo", "bcc", a=3.17)),
     "germanium": Known(bulk("Ge", "diamond", a=5.78)),
-    "lithium": Known(bulk("Li", "bcc", a=3.44)),
     "nickel": Known(bulk("Ni", "fcc", a=3.52)),
 }
 

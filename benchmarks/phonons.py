@@ -1,11 +1,11 @@
 """Phonons beside experiment and DFT; what batches and exact force constants buy.
 
-Ten measurements, each on request, all with a potential of silicon but for other crystals:
+Nine measurements, each on request, all with a potential of silicon but for other crystals:
 
 - bands: frequencies of silicon beside experiment, see ``phonon_bands.py``;
 - copper: the same of copper, with so3krates-mlearn-cu;
 - mgo: the same of magnesium oxide, with est-mgo, beside DFT;
-- germanium, lithium, molybdenum, nickel: the same with est-mlearn-ge and so on, beside nothing;
+- germanium, molybdenum, nickel: the same with est-mlearn-ge and so on, beside nothing;
 - hessian: exact force constants against displacements, difference and time;
 - batches: displaced supercells in batches and one by one, of a phonon calculation with 216 atoms
   and of the first pairs of its third order;
@@ -152,7 +152,6 @@ PARTS: dict[str, Callable[[Namespace], dict[str, Any]]] = {
     "copper": lambda options: beside(options, "copper", "so3krates-mlearn-cu"),
     "mgo": lambda options: beside(options, "mgo", "est-mgo"),
     "germanium": lambda options: beside(options, "germanium", "est-mlearn-ge"),
-    "lithium": lambda options: beside(options, "lithium", "est-mlearn-li"),
     "molybdenum": lambda options: beside(options, "molybdenum", "est-mlearn-mo"),
     "nickel": lambda options: beside(options, "nickel", "est-mlearn-ni"),
     "hessian": hessian,
