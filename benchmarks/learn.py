@@ -40,7 +40,7 @@ from ase_geomformer.runs.folder import RESULT_FILE
 
 STRUCTURES = Path(__file__).resolve().parents[1] / "examples" / "structures"
 XTB = Teacher("tblite", {"method": "GFN2-xTB", "verbosity": 0})
-TRAJECTORIES, FRAMES, BETWEEN_FS, EQUILIBRATION_FS = 5, 20, 50.0, 200.0
+FRAMES, BETWEEN_FS, EQUILIBRATION_FS = 20, 50.0, 200.0
 SMALL = {
     "cutoff": 4.0,
     "num_features": 16,
@@ -61,6 +61,7 @@ class Case:
     settings: LearnSettings
     temperatures_K: tuple[float, ...] = (300.0, 600.0)
     minutes: float = 10.0
+    trajectories: int = 5
 
 
 def glycol() -> Atoms:
@@ -100,6 +101,7 @@ CASES = {
         ),
         temperatures_K=(300.0,),
         minutes=2.0,
+        trajectories=20,  # of four atoms each
     ),
     "glycol": Case(
         "ethylene glycol, 10 atoms, GFN2-xTB",
@@ -193,7 +195,7 @@ def learned(name: str, seed: int, options: Namespace) -> dict[str, Any]:
             {"calls": one["calls"], "steps": one["steps"], "need": one["need"], **one["errors"]}
             for one in result["rounds"]
         ],
-        "test": [judge(output, structure, case.teacher, kelvin) for kelvin in case.temperatures_K],
+        "test": [judge(output, structure, case, kelvin) for kelvin in case.temperatures_K],
     }
 
 
@@ -226,9 +228,9 @@ def shown_ratio(test: dict[str, Any]) -> str:
     return f"{test['error_over_spread']:.2f}{span}"
 
 
-def judge(output: Path, structure: Atoms, teacher: Teacher, kelvin: float) -> dict[str, Any]:
+def judge(output: Path, structure: Atoms, case: Case, kelvin: float) -> dict[str, Any]:
     """Errors on independent dynamics of the teacher."""
-    frames = dynamics(structure, teacher, kelvin)
+    frames = dynamics(structure, case.teacher, kelvin, case.trajectories)
     best = CommitteeCalculator([output / "potential", output / "potential"])
     committee = CommitteeCalculator(output / "committee")
     own, mean, errors, spreads = [], [], [], []
@@ -259,11 +261,13 @@ def judge(output: Path, structure: Atoms, teacher: Teacher, kelvin: float) -> di
     }
 
 
-def dynamics(structure: Atoms, teacher: Teacher, kelvin: float) -> list[Frame]:
+def dynamics(
+    structure: Atoms, teacher: Teacher, kelvin: float, trajectories: int = 5
+) -> list[Frame]:
     """Frames of independent Langevin trajectories by the teacher."""
     step_fs = LearnSettings().step_fs(structure)
     frames = []
-    for number in range(TRAJECTORIES):
+    for number in range(trajectories):
         rng = np.random.default_rng([1000, number])
         atoms = structure.copy()
         atoms.calc = teacher.make()

@@ -25,6 +25,9 @@ from ase_geomformer.trust import selftest
 
 # Tests on random structures of new dynamics that must all be at the target.
 TESTS = 2
+# Structures of a test at the temperature of use for each one at the highest temperature: the spread
+# is calibrated for that of use, and hot frames have larger errors at the same spread.
+USE_PER_HOT = 3
 # The shortest dynamics at constant energy, of all walkers together, ps.
 SHORTEST_PS = 1.0
 # Points of the total energy in each walker's drift.
@@ -61,10 +64,10 @@ class Acceptance:
     errors: dict[str, Any] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
 
-    def record(self) -> AcceptanceRecord:
-        """As the state of a run keeps it."""
+    def record(self, settings: LearnSettings) -> AcceptanceRecord:
+        """As the state of a run with these settings keeps it."""
         keys = [structure_key(frame.atoms) for frame in self.frames]
-        return AcceptanceRecord(**{**vars(self), "frames": keys})
+        return AcceptanceRecord(**{**vars(self), "frames": keys}, asked_ps=settings.acceptance_ps)
 
     @classmethod
     def of(cls, record: AcceptanceRecord, frames: Sequence[Frame]) -> Acceptance:
@@ -151,6 +154,7 @@ def run_tests(
             seed=[*seed, test],
             origin="acceptance",
             member=member,
+            use_per_hot=USE_PER_HOT,
         )
         tests.append(Tested(explored, frames, errors))
     return tests

@@ -12,21 +12,23 @@ from ase_geomformer.runtime.prepared import Source
 
 # Frames of dynamics from which a factor is taken; with fewer, all that are given count.
 FEWEST_FRAMES = 4
-# What is at hand without any; students that have hardly begun agree on nothing in particular.
-FIRST_FACTOR, MOST_FACTOR = 2.0, 10.0
+# What is at hand without any.
+FIRST_FACTOR = 2.0
+# Above the first, members hardly differ, and the user is told; the last is where they are the same.
+ALIKE_FACTOR, MOST_FACTOR = 10.0, 100.0
 # How frames came about that dynamics passes as often as these: selected ones are unusual.
 OF_DYNAMICS = ("random", "acceptance")
 
 
 def spread_factor(potentials: Sequence[Source], held: Sequence[Frame]) -> float:
-    """Mean error of the frames' forces over their mean spread, both root mean squares of a frame.
+    """Mean error of the atoms' forces over the mean spread of the students' forces.
 
     Members that learn from the same labels share most of their error, which does not show in
     their spread: it is too small, by a factor that only labels tell that none of them has seen
     (as for conformal prediction, Hu et al., Mach. Learn.: Sci. Technol. 3, 045028 (2022)).
 
-    There are some twenty frames, half of them hot. Were their errors squared before the mean, a few
-    hot ones would decide, for which the factor is often larger than at the temperature of use.
+    Errors are not squared before the mean: there are some twenty frames, and a few of large errors
+    would decide.
 
     Parameters
     ----------
@@ -44,13 +46,12 @@ def spread_factor(potentials: Sequence[Source], held: Sequence[Frame]) -> float:
 
 
 def mean_ratio(frames: Sequence[Frame], predicted: Sequence[Predicted]) -> float:
-    """Sum of the frames' root mean square errors over that of their root mean square spreads."""
-    errors = [
-        np.sqrt(((one.forces - np.asarray(frame.forces)) ** 2).sum(axis=1).mean())
+    """Sum of the lengths of the errors of all atoms' forces over the sum of their spreads."""
+    errors = sum(
+        np.linalg.norm(one.forces - np.asarray(frame.forces), axis=1).sum()
         for frame, one in zip(frames, predicted, strict=True)
-    ]
-    spreads = [np.sqrt((one.spread**2).mean()) for one in predicted]
-    return float(np.sum(errors) / max(np.sum(spreads), 1e-12))
+    )
+    return float(errors / max(sum(one.spread.sum() for one in predicted), 1e-12))
 
 
 def clipped(factor: float, members: int) -> float:
@@ -60,3 +61,15 @@ def clipped(factor: float, members: int) -> float:
     their number; less is chance.
     """
     return float(np.clip(factor, members**-0.5, MOST_FACTOR))
+
+
+def likeness(factor: float) -> str | None:
+    """What the user should know of members that hardly differ; None where they do."""
+    if factor <= ALIKE_FACTOR:
+        return None
+    shown = f"more than {MOST_FACTOR:g}" if factor >= MOST_FACTOR else f"{factor:.0f}"
+    return (
+        f"The members of the committee hardly differ: the errors of their forces are {shown} times "
+        "their spread, which says little about where errors are large. New students differ more "
+        "than fine-tuned ones (--from)."
+    )

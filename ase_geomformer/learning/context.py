@@ -70,10 +70,13 @@ class LearnContext:
     @property
     def calls_left(self) -> int:
         """Calls of the teacher that may be made now."""
+        return max(0, self.call_limit - self.reserved - self.store.calls)
+
+    @property
+    def call_limit(self) -> int:
+        """Calls of the teacher that there may be at the end of the present part of the run."""
         limit, labels = self.settings.label_limit, self.state.labels
-        if labels is not None:
-            limit = min(limit, self.state.begun_calls + labels)
-        return max(0, limit - self.reserved - self.store.calls)
+        return limit if labels is None else min(limit, self.state.begun_calls + labels)
 
     def labels(self, structures: Sequence[Atoms], origin: str) -> list[Frame | None]:
         """Have structures labelled, as far as there are calls left."""

@@ -86,7 +86,7 @@ def finish(learner: Learner, teacher: Teacher, about: Mapping[str, Any]) -> Lear
         training_s=state.training_s,
         steps=learner.students.steps,
         rounds=state.rounds,
-        notes=state.notes,
+        notes=[*state.notes, *learner.remarks],
     )
     calculator = PotentialCalculator(shipped, device="cpu")
     folder.write_result(result, calculator, seed=context.settings.seed, teacher=dict(about))

@@ -11,16 +11,22 @@ from ase import Atoms
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.acceptance import TESTS, Acceptance, accept, run_tests
 from ase_geomformer.learning.answers import structure_from_plain, structure_to_plain
-from ase_geomformer.learning.calibration import spread_factor
+from ase_geomformer.learning.calibration import FEWEST_FRAMES, likeness, spread_factor
 from ase_geomformer.learning.context import LearnContext
 from ase_geomformer.learning.diagnosis import mean_error, member_errors
 from ase_geomformer.learning.exploration import bare
 from ase_geomformer.learning.identity import structure_key
 from ase_geomformer.learning.initial import first_labels
-from ase_geomformer.learning.plan import Plan, fewest_labels, final_labels, initial_labels
+from ase_geomformer.learning.plan import (
+    Plan,
+    acceptance_labels,
+    fewest_labels,
+    final_labels,
+    initial_labels,
+)
 from ase_geomformer.learning.rounds import Exploration, label_round, possible_fs
 from ase_geomformer.learning.side_by_side import Allowance
-from ase_geomformer.learning.state import RoundRecord
+from ase_geomformer.learning.state import AcceptanceRecord, RoundRecord
 from ase_geomformer.learning.students import Students, falling_rate, steady_rate
 from ase_geomformer.learning.teacher_time import faster_teacher, timely_labels
 from ase_geomformer.learning.validation import divided
@@ -45,6 +51,7 @@ class Learner:
         self.verdict: Verdict | None = None
         self.best = 0
         self.calibration = 1.0
+        self.remarks: list[str] = []  # on what the run ends with, which a further part changes
 
     def run(self) -> None:
         """All that is left to do."""
@@ -221,20 +228,40 @@ class Learner:
         """The tests of the potential, unless they were made already, and the verdict."""
         context, settings, state = self.context, self.context.settings, self.context.state
         train, held = divided(context.frames())
-        if state.acceptance is None:
+        if state.acceptance is None or self._is_short(state.acceptance):
             context.say("Acceptance")
-            state.acceptance = self._tried(plan, train, held).record()
+            state.acceptance = self._tried(plan, train, held).record(settings)
             context.save()
         frames = context.frames_of(state.acceptance.frames)
         self.acceptance = Acceptance.of(state.acceptance, frames)
         short = self.acceptance.nve_ps < 0.95 * settings.acceptance_ps
         if short and not self.acceptance.stopped:
-            context.note(
+            self._remark(
                 f"Dynamics at constant energy had time for {self.acceptance.nve_ps:.3g} of "
-                f"{settings.acceptance_ps:g} ps."
+                f"{settings.acceptance_ps:g} ps; resume with more minutes for longer ones."
             )
-        self.calibration = spread_factor(self.prepared, [*held, *self.acceptance.frames])
+        # Labels held back are of early rounds, too, whose walks were far from equilibrium.
+        fresh = self.acceptance.frames
+        enough = len(fresh) >= FEWEST_FRAMES
+        self.calibration = spread_factor(self.prepared, fresh if enough else [*held, *fresh])
+        if (told := likeness(self.calibration)) is not None:
+            self._remark(told)
         self.verdict = judge(self.acceptance, settings, self.final_errors[0])
+
+    def _remark(self, text: str) -> None:
+        self.remarks.append(text)
+        self.context.say(text)
+
+    def _is_short(self, record: AcceptanceRecord) -> bool:
+        """Whether a run that is resumed asks for longer dynamics at constant energy than were made.
+
+        The tests are then made again, too: the dynamics start from their walkers. These walk the
+        same way, and their labels are in the store. Where minutes limit the run, dynamics are as
+        long as there is time for, and are made again only when it has more.
+        """
+        asked_ps = record.nve_ps if record.asked_ps is None else record.asked_ps
+        longer = self.context.settings.acceptance_ps > asked_ps
+        return longer and not record.stopped and not self.context.timed
 
     def _tried(self, plan: Plan, train: Sequence[Frame], held: Sequence[Frame]) -> Acceptance:
         """The best of the students, tried on new dynamics."""
@@ -243,13 +270,15 @@ class Learner:
             seconds = plan.explore_s / TESTS
             state.acceptance_fs = self._walk_fs(self.prepared[self.best], seconds)
             context.save()
+        # As of the last round, so that a run that is cut among the tests draws the same.
+        left = context.call_limit - max(state.begun_calls, state.rounds[-1].calls)
         tests = run_tests(
             Exploration(self.structure, settings, state.acceptance_fs, equilibrated=True),
             self.prepared,
             context.labels,
             train,
             held,
-            number=plan.final // TESTS,
+            number=acceptance_labels(plan.final, left) // TESTS,
             seed=[settings.seed, 2, len(state.rounds)],
             member=self.best,
         )

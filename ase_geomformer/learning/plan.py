@@ -29,7 +29,7 @@ class Plan:
     per_round : int
         Maximum number of labels of each round.
     final : int
-        Labels of the acceptance.
+        Labels that are kept for the acceptance.
     round_s, explore_s : float
         Time for the training, and for the exploration, of each round.
     acceptance_s, end_s : float
@@ -81,6 +81,11 @@ def fewest_initial_labels(atoms: Atoms) -> int:
 def initial_labels(labels: int) -> tuple[int, int]:
     """How many of all labels are for before the first round, and the most that they may be."""
     return round(INITIAL_LABELS * labels), round(MOST_INITIAL_LABELS * labels)
+
+
+def acceptance_labels(final: int, left: int) -> int:
+    """Labels of the acceptance, with those that the rounds have left: up to twice as many."""
+    return max(final, min(2 * final, left))
 
 
 def final_labels(labels: int) -> int:

@@ -89,7 +89,11 @@ class RoundRecord:
 
 @dataclass
 class AcceptanceRecord:
-    """What :class:`ase_geomformer.learning.acceptance.Acceptance` holds, frames by their keys."""
+    """What :class:`ase_geomformer.learning.acceptance.Acceptance` holds, frames by their keys.
+
+    ``asked_ps`` is the length of the dynamics at constant energy that the settings asked for;
+    None in runs of earlier versions.
+    """
 
     drift_meV_per_atom_per_ps: float | None
     nve_ps: float
@@ -98,6 +102,7 @@ class AcceptanceRecord:
     selftest: str
     errors: dict[str, float | None]
     frames: list[str]
+    asked_ps: float | None = None
 
 
 @dataclass

@@ -20,7 +20,7 @@ from ase_geomformer.cli import main
 from ase_geomformer.committee import CommitteeCalculator
 from ase_geomformer.data.readers import read_frames
 from ase_geomformer.data.sources import DataSettings
-from ase_geomformer.learning import export
+from ase_geomformer.learning import calibration, export
 from ase_geomformer.learning.calibration import spread_factor
 from ase_geomformer.learning.context import LearnContext
 from ase_geomformer.learning.identity import structure_key
@@ -120,6 +120,14 @@ def test_the_tests_calibrate_the_spread_of_the_final_students(learned: LearnResu
     ]
     factor = learned.errors["factor_before"]
     assert factor == pytest.approx(spread_factor(members, held), rel=1e-3)
+    fresh = [
+        frame
+        for frame in LabelStore(learned.output / STORE_FILE).frames
+        if frame.atoms.info["origin"] == "acceptance"
+    ]
+    final = learned.errors["spread_calibration"]
+    assert final == pytest.approx(spread_factor(members, fresh), rel=1e-3)
+    assert all(np.allclose(frame.atoms.cell, crystal().cell) for frame in fresh)
     of_students_before = learned.rounds[-1].errors["calibration"]
     assert factor != pytest.approx(of_students_before, rel=0.05)
 
@@ -230,6 +238,33 @@ def test_other_settings_are_not_resumed(learned: LearnResult) -> None:
     with pytest.raises(ValueError, match="cannot resume: seed"):
         learn(crystal(), EMT(), replace(SETTINGS, seed=5), output=learned.output, resume=True)
     assert RunState.load(learned.output).finished
+
+
+def test_longer_dynamics_at_constant_energy_are_made_where_no_time_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(acceptance_ps: float, minutes: float = 30.0) -> LearnResult:
+        settings = replace(SHORT, acceptance_ps=acceptance_ps, minutes=minutes)
+        with without_extras():
+            return learn(
+                crystal(), EMT(), settings, output=tmp_path / "out", resume=True, progress=False
+            )
+
+    def alike(result: LearnResult) -> bool:
+        return any("members of the committee hardly differ" in note for note in result.notes)
+
+    first = run(0.1)
+    monkeypatch.setattr(calibration, "ALIKE_FACTOR", 1e9)
+    longer = run(0.5, minutes=1e-3)
+    monkeypatch.setattr(calibration, "ALIKE_FACTOR", 0.1)
+    again = run(0.1, minutes=1e-3)
+    assert (alike(longer), alike(again)) == (False, True)
+    assert first.errors["nve_ps"] == pytest.approx(0.1, rel=0.1)
+    assert longer.errors["nve_ps"] == again.errors["nve_ps"] == pytest.approx(0.5, rel=0.1)
+    assert longer.calls == first.calls
+    assert longer.steps == first.steps
+    for name in ("use_meV_per_A", "hot_meV_per_A", "exceedance"):
+        assert longer.errors[name] == first.errors[name]
 
 
 def test_a_teacher_that_fails_for_the_structure_is_refused_at_once(tmp_path: Path) -> None:

@@ -14,9 +14,16 @@ from ase.calculators.emt import EMT
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning.acceptance import Acceptance
 from ase_geomformer.learning.answers import ask
+from ase_geomformer.learning.identity import structure_key
 from ase_geomformer.learning.initial import first_labels
 from ase_geomformer.learning.labelling import label_structures
-from ase_geomformer.learning.plan import Plan, fewest_labels, final_labels, initial_labels
+from ase_geomformer.learning.plan import (
+    Plan,
+    acceptance_labels,
+    fewest_labels,
+    final_labels,
+    initial_labels,
+)
 from ase_geomformer.learning.run import check_calls
 from ase_geomformer.learning.settings import LearnSettings
 from ase_geomformer.learning.state import RunState
@@ -67,6 +74,13 @@ def test_calls_are_bounded_whatever_fails(alloys: list[Atoms], tmp_path: Path) -
     assert 0 < len(store) < store.structures == len(alloys)
 
 
+def test_tests_get_the_labels_that_the_rounds_have_left() -> None:
+    assert acceptance_labels(16, 16) == 16
+    assert acceptance_labels(16, 27) == 27
+    assert acceptance_labels(16, 60) == 32
+    assert acceptance_labels(16, 3) == 16  # as far as there are calls
+
+
 def test_too_few_calls_are_refused_before_anything_is_done() -> None:
     settings, ended = LearnSettings(max_labels=60), RunState(initial={"keys": []}, finished=True)
     check_calls(crystal(), settings, ended, 56)
@@ -79,11 +93,12 @@ def test_what_the_acceptance_found_outlives_a_run(tmp_path: Path) -> None:
     frame = Frame(crystal(), 1.0, np.zeros((4, 3)))
     errors = {"use_meV_per_A": 0.1 + 0.2, "correlation": float("nan")}
     found = Acceptance(float("nan"), 1.5, 24, 1, "", errors, [frame])
-    RunState(acceptance=found.record()).save(tmp_path)
+    RunState(acceptance=found.record(LearnSettings())).save(tmp_path)
     record = RunState.load(tmp_path).acceptance
     assert record is not None
     again = Acceptance.of(record, [frame])
-    assert record.frames == found.record().frames
+    assert record.frames == [structure_key(frame.atoms)]
+    assert record.asked_ps == LearnSettings().acceptance_ps
     assert np.isnan([again.drift_meV_per_atom_per_ps, again.errors["correlation"]]).all()
     assert again.errors["use_meV_per_A"] == errors["use_meV_per_A"]
     assert (again.nve_ps, again.walkers, again.stopped) == (1.5, 24, 1)

@@ -11,7 +11,7 @@ from ase.build import bulk, molecule
 
 from ase_geomformer.data.frames import Frame
 from ase_geomformer.learning import rounds
-from ase_geomformer.learning.calibration import clipped, mean_ratio
+from ase_geomformer.learning.calibration import clipped, likeness, mean_ratio
 from ase_geomformer.learning.committee_errors import Predicted, committee_errors
 from ase_geomformer.learning.exploration import explore
 from ase_geomformer.learning.rounds import WALKERS, Exploration, harmonic_energy
@@ -61,6 +61,25 @@ def test_walkers_of_a_test_start_with_the_energy_of_their_temperature(
     assert min(map(len, found.values())) > WALKERS // 2
 
 
+def test_walkers_of_a_test_start_in_the_cell_of_the_structure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copper = bulk("Cu", cubic=True)
+    cells = []
+    for strain in (0.0, 0.03, 0.0, 0.0, 0.03):
+        atoms = copper.copy()
+        atoms.set_cell(copper.cell * (1.0 + strain), scale_atoms=True)
+        cells.append(Frame(atoms, 0.0, np.zeros((4, 3))))
+    starts: list[Atoms] = []
+    monkeypatch.setattr(rounds, "explore", lambda _, given, *__, **___: starts.extend(given))
+    Exploration(copper, SETTINGS, equilibrated=True).walk(None, cells, [0])  # type: ignore[arg-type]
+    assert len(starts) == WALKERS
+    assert all(np.allclose(atoms.cell, copper.cell) for atoms in starts)
+    starts.clear()
+    Exploration(copper, SETTINGS).walk(None, cells, [0])  # type: ignore[arg-type]
+    assert not all(np.allclose(atoms.cell, copper.cell) for atoms in starts)
+
+
 def test_walkers_of_a_round_start_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     found = _started(monkeypatch, equilibrated=False)
     assert {number % 2 for number in found[300.0]} == {number % 2 for number in found[900.0]}
@@ -93,7 +112,7 @@ def _predicted(errors: Any, spreads: Any, rng: Any) -> tuple[list[Frame], list[P
     return frames, predicted
 
 
-def test_a_few_hot_frames_do_not_decide_how_far_spreads_are_trusted() -> None:
+def test_a_few_frames_of_large_errors_do_not_decide_how_far_spreads_are_trusted() -> None:
     rng = np.random.default_rng(0)
     # Spreads are right at the temperature of use and half the errors of frames that are hotter.
     frames, predicted = _predicted([0.1] * 6 + [0.4] * 6, [0.1] * 6 + [0.2] * 6, rng)
@@ -110,6 +129,15 @@ def test_a_few_hot_frames_do_not_decide_how_far_spreads_are_trusted() -> None:
     assert certain < 0.85 * squared
 
 
+def test_members_that_hardly_differ_are_told_of() -> None:
+    assert likeness(9.0) is None
+    assert "are 12 times their spread" in str(likeness(12.1))
+    frames, predicted = _predicted([0.2], [0.0], np.random.default_rng(0))
+    factor = clipped(mean_ratio(frames, predicted), 2)
+    assert factor == 100.0
+    assert "are more than 100 times" in str(likeness(factor))
+
+
 def test_members_without_common_errors_err_less_than_they_spread() -> None:
     rng = np.random.default_rng(0)
     truth = rng.standard_normal((500, 3))
@@ -119,4 +147,5 @@ def test_members_without_common_errors_err_less_than_they_spread() -> None:
     assert found.calibration == pytest.approx(0.5, rel=0.05)
     assert clipped(found.calibration, 4) == max(0.5, found.calibration)
     assert clipped(0.1, 4) == 0.5
-    assert clipped(1e3, 4) == 10.0
+    assert clipped(12.0, 4) == 12.0
+    assert clipped(1e3, 4) == 100.0

@@ -101,6 +101,16 @@ def test_both_temperatures_are_drawn_in_turns_and_more_begin_with_the_same() -> 
     assert drawn != drawn_in_turns(kelvins, np.random.default_rng(2))
 
 
+@pytest.mark.parametrize(("number", "use", "hot"), [(2, 1, 1), (4, 3, 1), (8, 6, 2), (17, 13, 4)])
+def test_tests_draw_three_at_the_temperature_of_use_for_each_hot_one(
+    number: int, use: int, hot: int
+) -> None:
+    kelvins = [300.0, 450.0] * 20
+    drawn = drawn_in_turns(kelvins, np.random.default_rng(1), {300.0: 3})
+    assert sorted(drawn) == list(range(40))
+    assert sorted(kelvins[index] for index in drawn[:number]) == [300.0] * use + [450.0] * hot
+
+
 def test_eight_trajectories_share_the_dynamics_at_constant_energy() -> None:
     potential = load_potential("so3krates-rmd17-ethanol")
     starts = [molecule("CH3CH2OH") for _ in range(8)]
