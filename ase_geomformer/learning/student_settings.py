@@ -32,7 +32,8 @@ class StudentSettings(Shown):
     Attributes
     ----------
     members : int
-        Number of potentials, which differ in their initial weights and the order of their batches.
+        Number of potentials, which differ in their initial weights and the order of their batches;
+        fine-tuned ones start from weights with 5 % noise.
     start_from : str or None
         Name or path of a potential that is fine-tuned, instead of new ones; architecture, settings
         and terms are then its own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ase_geomformer.learning.answers import ask
 from ase_geomformer.learning.identity import structure_key
 from ase_geomformer.learning.initial import first_labels
 from ase_geomformer.learning.labelling import label_structures
+from ase_geomformer.learning.learner import Learner
 from ase_geomformer.learning.plan import (
     Plan,
     acceptance_labels,
@@ -26,7 +28,7 @@ from ase_geomformer.learning.plan import (
 )
 from ase_geomformer.learning.run import check_calls
 from ase_geomformer.learning.settings import LearnSettings
-from ase_geomformer.learning.state import RunState
+from ase_geomformer.learning.state import AcceptanceRecord, RunState
 from ase_geomformer.learning.store import LabelStore
 from ase_geomformer.learning.teacher import InProcess
 from tests.learning.small import crystal
@@ -87,6 +89,20 @@ def test_too_few_calls_are_refused_before_anything_is_done() -> None:
     with pytest.raises(ValueError, match="max_labels = 60 leaves 2 calls .* give 62 or more"):
         check_calls(crystal(), settings, ended, 58)
     check_calls(crystal(), settings, RunState(initial={"keys": []}), 60)  # not at its end
+
+
+@pytest.mark.parametrize(
+    ("asked_ps", "steps", "stopped", "repeated"),
+    [(1.0, 9, 0, True), (None, 9, 0, True), (2.0, 9, 0, False), (1.0, None, 0, False)]
+    + [(1.0, 9, 1, False)],
+)
+def test_dynamics_are_repeated_where_longer_ones_are_asked_for_and_possible(
+    asked_ps: float | None, steps: int | None, stopped: int, repeated: bool
+) -> None:
+    settings = LearnSettings(acceptance_ps=2.0, steps_per_round=steps)
+    context = SimpleNamespace(settings=settings, timed=steps is None)
+    record = AcceptanceRecord(0.1, 1.0, 8, stopped, "", {}, [], asked_ps)
+    assert Learner(crystal(), context)._is_short(record) is repeated  # type: ignore[arg-type]
 
 
 def test_what_the_acceptance_found_outlives_a_run(tmp_path: Path) -> None:

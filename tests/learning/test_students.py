@@ -19,6 +19,7 @@ from ase_geomformer.learning.side_by_side import Allowance
 from ase_geomformer.learning.student import Student
 from ase_geomformer.learning.student_settings import StudentSettings
 from ase_geomformer.learning.students import Students, steady_rate
+from ase_geomformer.registry import load_potential
 
 TINY = {"cutoff": 4.0, "num_features": 16, "num_layers": 1, "num_heads": 2, "degrees": [1],
         "num_radial_basis": 8, "energy_width": 8}  # fmt: skip
@@ -54,14 +55,18 @@ def test_fine_tuning_starts_from_the_potential() -> None:
         assert potential.confidence is None
         calculator = PotentialCalculator(potential)
         forces = calculator.get_property("forces", frames[0].atoms)
-        np.testing.assert_allclose(forces, known, atol=1e-4)
+        error = np.linalg.norm(forces - known) / np.linalg.norm(known)
+        assert 1e-3 < error < 0.2  # of the noise
         # EMT counts energies from another zero.
         energy = calculator.get_property("energy", frames[0].atoms)
         assert energy == pytest.approx(frames[0].energy, abs=2.0)
     before = [student.potential.get_parameter(moved(student)).clone() for student in found.members]
     found.train(frames, Allowance(steps=2), steady_rate)
     after = [student.potential.get_parameter(moved(student)) for student in found.members]
-    assert torch.equal(before[0], before[1])
+    given = load_potential(name).get_parameter(moved(found.members[0])).float()
+    for weights in before:
+        assert ((weights - given).std() / given.std()).item() == pytest.approx(0.05, rel=0.1)
+    assert ((before[0] - before[1]).std() / given.std()).item() == pytest.approx(0.07, rel=0.1)
     assert not torch.equal(after[0], before[0])
     assert found.settings.rate == 2e-3 < StudentSettings().rate
 
