@@ -204,7 +204,7 @@ def disturb(potential: Potential, seed: Sequence[int]) -> None:
     rng = np.random.default_rng(list(seed))
     for weights in potential.architecture.parameters():
         noise = torch.from_numpy(rng.standard_normal(weights.shape)).to(weights)
-        weights += TUNING_NOISE * weights.std(correction=0) * noise
+        weights.add_(noise, alpha=TUNING_NOISE * float(weights.std(correction=0)))
 
 
 def batches(total: int, size: int, seed: Sequence[int]) -> Iterator[list[int]]:
