@@ -45,6 +45,7 @@ VIEWS = (
     torch.ops.aten.transpose.int,
     torch.ops.aten.permute.default,
     torch.ops.aten.reshape.default,
+    torch.ops.aten.unsqueeze.default,
 )
 # The kernels of a GPU in the shared object itself, which then is all that there is to keep.
 GPU_OPTIONS = {"aot_inductor.embed_kernel_binary": True}
@@ -89,7 +90,6 @@ def build(potential: Potential, file: Path) -> None:
 
 def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.ExportedProgram]:
     """The computation as a program of any sizes, and inputs of those it was traced with."""
-    from torch._functorch.compile_utils import fx_graph_cse
     from torch.fx.experimental.proxy_tensor import make_fx
 
     names = compiled_properties(potential)
@@ -109,12 +109,7 @@ def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.Exported
         tracing_mode="symbolic",
         _allow_non_fake_inputs=True,  # the weights
     )(*inputs)
-    for node in traced.graph.find_nodes(op="call_function", target=torch.ops.aten.view.default):
-        # Inductor may lay out what it computes differently: the graph asks for the shape only.
-        node.target = torch.ops.aten.reshape.default
-    traced.graph = fx_graph_cse(traced.graph)
-    traced.graph.eliminate_dead_code()
-    _lay_out_weights(traced)
+    simplify(traced)
     for node in traced.graph.nodes:
         node.meta.clear()  # Exporting traces anew, with symbols of its own.
     traced.recompile()
@@ -125,6 +120,18 @@ def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.Exported
     )
     program = torch.export.export(traced, tuple(inputs), dynamic_shapes=shapes, strict=False)
     return inputs, program
+
+
+def simplify(traced: torch.fx.GraphModule) -> None:
+    """Prepare a traced computation for inductor, in place: the same numbers by fewer operations."""
+    from torch._functorch.compile_utils import fx_graph_cse
+
+    for node in traced.graph.find_nodes(op="call_function", target=torch.ops.aten.view.default):
+        # Inductor may lay out what it computes differently: the graph asks for the shape only.
+        node.target = torch.ops.aten.reshape.default
+    traced.graph = fx_graph_cse(traced.graph)
+    traced.graph.eliminate_dead_code()
+    _lay_out_weights(traced)
 
 
 def _lay_out_weights(traced: torch.fx.GraphModule) -> None:

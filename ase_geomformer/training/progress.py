@@ -28,10 +28,12 @@ REFRESH_SECONDS = 0.5
 class Progress(Callback):
     """Steps, loss, validation errors, learning rate, speed and time left.
 
+    Where the time ends the training (``run.minutes``), steps in all are those that it will allow.
+
     Parameters
     ----------
     steps : int
-        Optimiser steps in all.
+        Most optimiser steps.
     console : Console, optional
         Where to show it; standard output when left out.
     """
@@ -50,24 +52,24 @@ class Progress(Callback):
             self.bar.add_task("train", total=self.steps, completed=trainer.global_step, text="")
             self.bar.start()
 
-    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: Any) -> None:
         # Reading the loss waits for the device: not at every step.
         due = time.monotonic() - self.shown[1] > REFRESH_SECONDS
-        if self.bar is not None and (due or trainer.global_step == self.steps):
+        step = trainer.global_step
+        if self.bar is not None and (due or step == self.steps):
             line = self._line(trainer, self._speed(trainer))
-            self.bar.update(self.bar.task_ids[0], completed=trainer.global_step, text=line)
+            total = self._steps_in_all(step, module)
+            self.bar.update(self.bar.task_ids[0], completed=step, total=total, text=line)
 
-    def on_validation_end(
-        self, trainer: lightning.Trainer, module: lightning.LightningModule
-    ) -> None:
+    def on_validation_end(self, trainer: lightning.Trainer, module: Any) -> None:
         if self.bar is None and trainer.is_global_zero:
             speed = self._speed(trainer)
-            left = (self.steps - trainer.global_step) / speed if speed else 0.0
-            done = f"{trainer.global_step}/{self.steps}"
-            remaining = timedelta(seconds=round(left))
+            step = trainer.global_step
+            total = self._steps_in_all(step, module)
+            remaining = timedelta(seconds=round((total - step) / speed if speed else 0.0))
             # soft_wrap: a log file has no width
             self.console.print(
-                f"{done}  {self._line(trainer, speed)}  {remaining} left",
+                f"{step}/{total}  {self._line(trainer, speed)}  {remaining} left",
                 soft_wrap=True,
                 highlight=False,
             )
@@ -82,6 +84,11 @@ class Progress(Callback):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+    def _steps_in_all(self, step: int, module: Any) -> int:
+        """The steps there will be, as the part of steps or time that is used up tells."""
+        part = module.learning_rate.progress(step)
+        return max(step, round(step / part)) if step and part else self.steps
 
     def _speed(self, trainer: lightning.Trainer) -> float:
         """Steps per second since the last call."""

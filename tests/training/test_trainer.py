@@ -356,3 +356,21 @@ def test_progress(
         assert [line.split()[0] for line in lines] == ["6/24", "12/24", "18/24", "24/24"]
         for unit in ("loss", "meV/atom", "meV/Å", "lr", "steps/s", "left"):
             assert all(unit in line for line in lines)
+
+
+def test_progress_of_a_training_that_the_time_ends(
+    settings: Callable[..., TrainSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=120)
+    monkeypatch.setattr(
+        "ase_geomformer.training.trainer.Progress", lambda steps: Progress(steps, console)
+    )
+    monkeypatch.setattr(run_module, "Console", lambda **_: Console(file=io.StringIO()))
+    result = train(settings(progress=True, steps=10**6, minutes=0.02), tmp_path)
+    lines = text.getvalue().splitlines()
+    assert lines
+    for line in lines:
+        steps, total = map(int, line.split()[0].split("/"))
+        assert steps <= total < 100 * result.steps
+        assert line.endswith(("0:00:00 left", "0:00:01 left", "0:00:02 left"))
