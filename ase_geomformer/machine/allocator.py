@@ -12,9 +12,9 @@ from functools import cache
 
 # The numbers of mallopt(3).
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-KEPT_BYTES = 2**31 - 1  # the largest number that mallopt takes
-# Larger pieces come from the system one by one, and go back one by one.
-LARGEST_PIECE_BYTES = 2**28
+# The largest number that mallopt takes. Larger pieces come from the system one by one, and go back
+# one by one; compiled code puts all its intermediate results into one piece.
+KEPT_BYTES = 2**31 - 1
 USERS_OWN = (
     "MALLOC_TRIM_THRESHOLD_",
     "MALLOC_MMAP_THRESHOLD_",
@@ -42,7 +42,7 @@ def keep_freed_memory() -> bool:
     chosen = [(name, os.environ[name]) for name in USERS_OWN if name in os.environ]
     if library is None or any(one != OF_DASK for one in chosen):
         return False
-    settings = ((MMAP_THRESHOLD, LARGEST_PIECE_BYTES), (TRIM_THRESHOLD, KEPT_BYTES))
+    settings = ((MMAP_THRESHOLD, KEPT_BYTES), (TRIM_THRESHOLD, KEPT_BYTES))
     return all(library.mallopt(number, value) for number, value in settings)
 
 
