@@ -83,7 +83,7 @@ def build(potential: Potential, file: Path) -> None:
         inputs, program = _exported(potential)
         made = folder / "potential.so"
         on_cpu = potential.device.type == "cpu"
-        options = {**OPTIONS, **(CPU_OPTIONS if on_cpu else GPU_OPTIONS)}
+        options: dict[str, object] = {**OPTIONS, **(CPU_OPTIONS if on_cpu else GPU_OPTIONS)}
         options["aot_inductor.output_path"] = str(made)
         with lone_thread(), own_products() if on_cpu else nullcontext():
             aot_compile(program.module(), tuple(inputs), options=options)
