@@ -14,7 +14,7 @@ from ase import Atoms, units
 from numpy.typing import NDArray
 
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.data.public.fingerprints import matched, stored
+from ase_geomformer.data.public.fingerprints import TOLERANCE, matched, stored
 from ase_geomformer.data.public.rows import DataFile
 from ase_geomformer.data.writer import labelled_atoms
 from ase_geomformer.machine.bounded import check_archive, parse_json, read_regular_file
@@ -61,27 +61,38 @@ def mlearn(sources: Sequence[Path], target: Path, data_set: str, file: DataFile)
     """
     frames = []
     for entry in _json(sources[0]):
-        sites, element = entry["structure"]["sites"], entry["element"]
+        element = entry["element"]
         elastic = "Elastic" in (group := str(entry["group"])) and element in ("Si", "Ge")
         order = XY_YZ_ZX if elastic or element == "Li" else XY_XZ_YZ
-        frames.append(
-            Frame(
-                Atoms(
-                    [site["species"][0]["element"] for site in sites],
-                    positions=[site["xyz"] for site in sites],
-                    cell=entry["structure"]["lattice"]["matrix"],
-                    pbc=True,
-                    info={"group": group},
-                ),
-                energy=float(entry["outputs"]["energy"]),
-                forces=np.array(entry["outputs"]["forces"], dtype=float),
-                # Rotated cells with vacuum: the stress is in another frame.
-                stress=None
-                if "Surface" in group
-                else _stress(entry["outputs"]["virial_stress"], order),
-            )
-        )
+        frames.append(_of_pymatgen(entry, group, entry["outputs"]["virial_stress"], order))
     _write(target, matched(frames, stored(data_set, file.key)))
+
+
+def maml(sources: Sequence[Path], target: Path, data_set: str, file: DataFile) -> None:
+    """Mo-Nb-Ta-W of maml, from structures of pymatgen as JSON, a file for each group."""
+    frames = [
+        _of_pymatgen(entry, path.stem, entry["outputs"]["stress"], XY_YZ_ZX)
+        for path in sources
+        for entry in _json(path)
+    ]
+    _write(target, matched(frames, stored(data_set, file.key)))
+
+
+def zeo22(sources: Sequence[Path], target: Path, data_set: str, file: DataFile) -> None:
+    """Silica of Si-ZEO22, from archives of all frames of a topology, of which few are taken."""
+    expected, frames = stored(data_set, file.key), []
+    for path in sources:
+        check_archive(path, SOURCE_BYTES)
+        with np.load(path, allow_pickle=False) as archive:
+            symbols, energies, positions, forces, cells = (
+                archive[name] for name in ("symbols", "energies", "positions", "forces", "cells")
+            )
+        near = np.abs(np.ravel(energies)[:, None] - expected[:, 0]).min(axis=1) < TOLERANCE
+        for index in np.flatnonzero(near).tolist():
+            atoms = Atoms(symbols, positions=positions[index], cell=cells[index], pbc=True)
+            atoms.info = {"topology": path.stem, "frame": index}
+            frames.append(Frame(atoms, float(np.ravel(energies)[index]), forces[index]))
+    _write(target, matched(frames, expected))
 
 
 def alignn(sources: Sequence[Path], target: Path, data_set: str, file: DataFile) -> None:
@@ -166,6 +177,29 @@ def _json(path: Path) -> Any:
         raise ValueError(f"{path.name}: {error}") from error
 
 
+def _of_pymatgen(
+    entry: Mapping[str, Any],
+    group: str,
+    kbar: Sequence[float],
+    order: Sequence[tuple[int, int]],
+) -> Frame:
+    """A labelled structure as pymatgen writes it."""
+    sites = entry["structure"]["sites"]
+    return Frame(
+        Atoms(
+            [site["species"][0]["element"] for site in sites],
+            positions=[site["xyz"] for site in sites],
+            cell=entry["structure"]["lattice"]["matrix"],
+            pbc=True,
+            info={"group": group},
+        ),
+        energy=float(entry["outputs"]["energy"]),
+        forces=np.array(entry["outputs"]["forces"], dtype=float),
+        # Rotated cells with vacuum: the stress is in another frame.
+        stress=None if "Surface" in group else _stress(kbar, order),
+    )
+
+
 def _stress(kbar: Sequence[float], order: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
     """A published stress, compression positive in kbar, as a tensor in eV/Å^3."""
     tensor = np.diag(np.asarray(kbar[:3], dtype=float))
@@ -198,6 +232,8 @@ CONVERTERS: dict[str, Converter] = {
     "rmd17": rmd17,
     "mlearn": mlearn,
     "alignn": alignn,
+    "maml": maml,
+    "zeo22": zeo22,
     "mgo": mgo,
     "copy": copy,
 }

@@ -12,6 +12,8 @@ RMD17 = f"{GITHUB}/andersx/rmd17-npz/4f6bb0a186822c90d47cd98b7a27991fe0b3173b"
 MLEARN = f"{GITHUB}/materialsvirtuallab/mlearn/10c427a5480c6281c15c64efaf869b03be04818f"
 ALIGNN = f"{GITHUB}/usnistgov/alignn/a8be0bed552ac70c14b8db825a48dbca1d14ad8d"
 BOTNET = f"{GITHUB}/davkovacs/BOTNet-datasets/29e6d467317e4b5967b7ea5cbee54de953fa0d45"
+MAML = f"{GITHUB}/materialsvirtuallab/maml/f7c0b6f687c994b3bb87a380bffcc1c041781b4d"
+ZEO22 = f"{GITHUB}/tysours/Si-ZEO22/ef3624fc7212de76dd1c8dcd00dfd5c6498e04f0"
 POLYMLP = f"{GITHUB}/sekocha/pypolymlp/9f47f077006d9471b21a80c90428527d1aff51c9"
 
 
@@ -116,6 +118,33 @@ def _mgo() -> DataFile:
     )
 
 
+def _monbtaw(stem: str, groups: str) -> DataFile:
+    folder = "mvl_models/pes/MoNbTaW/training"
+    return DataFile(
+        f"{stem}.xyz.xz", MAML, tuple(f"{folder}/{group}.json" for group in groups.split()), "maml"
+    )
+
+
+def _zeolites(stem: str, topologies: str) -> DataFile:
+    return DataFile(
+        f"{stem}.xyz.xz", ZEO22, tuple(f"data/{name}.npz" for name in topologies.split()), "zeo22"
+    )
+
+
+# Single metals hot, strained and with surfaces, and solid solutions of two of them.
+_MONBTAW = {
+    "train": "MoTa_SS MoW_SS Mo_AIMD Mo_Elastic Mo_Surface NbMo_SS NbTa_SS NbW_SS Nb_AIMD "
+    "Nb_Elastic Nb_Surface TaW_SS Ta_AIMD Ta_Elastic Ta_Surface W_AIMD W_Elastic W_Surface",
+    "test": "MoTa_Test MoW_Test Mo_Test Multinary_Test NbMo_Test NbTa_Test NbW_Test Nb_Test "
+    "TaW_Test Ta_Test W_Test",
+}
+# Framework types of the International Zeolite Association.
+_ZEOLITES = {
+    "train": "abw aco afi afy aht asv att atv aww bct bik bof bre can csv czp dac dft edi epi etv "
+    "gis gme itw jbw joz jry jsn lau los lta ltj mon mrt mtt mvy nab nat nsi oso owe pon ptt pty "
+    "pwo rro rte sbn sod sos tho uoe uos wei yug",
+    "test_unseen_topologies": "afv bph ewo lov off sfe",
+}
 # What of each molecule's frames of split 1 converters.rmd17_sum gives.
 _RMD17_SUMS = {
     "aspirin": "1e4b32cfb185a3a311e4d39278ee2fcb3bce2eb91dba15dd3e5fae7bf3baef7d",
@@ -169,6 +198,24 @@ _ROWS = (
         citation="Seko, J. Appl. Phys. 133, 011101 (2023)",
         page="https://github.com/sekocha/pypolymlp",
         files=(_mgo(),),
+    ),
+    DataSet(
+        name="monbtaw",
+        summary="Mo, Nb, Ta, W and their alloys on the bcc lattice, 3308 + 376 frames",
+        labels="energies, forces and stresses, PBE",
+        licence="BSD-3-Clause",
+        citation="Li et al., npj Comput. Mater. 6, 70 (2020)",
+        page="https://github.com/materialsvirtuallab/maml",
+        files=tuple(_monbtaw(stem, groups) for stem, groups in _MONBTAW.items()),
+    ),
+    DataSet(
+        name="silica_zeolites",
+        summary="silica, 55 + 6 zeolite topologies of 30 frames each, 298 to 1000 K",
+        labels="energies and forces, PBE-D3(BJ)",
+        licence="CC0-1.0",
+        citation="Sours, Kulkarni, Si-ZEO22 (2022)",
+        page="https://github.com/tysours/Si-ZEO22",
+        files=tuple(_zeolites(stem, names) for stem, names in _ZEOLITES.items()),
     ),
     DataSet(
         name="botnet_acac",

@@ -58,16 +58,67 @@ def _mlearn(source: Path, file: DataFile, folder: Path) -> None:
                 },
                 "group": group,
                 "element": atoms[0].symbol,
-                "structure": {
-                    "lattice": {"matrix": atoms.cell.tolist()},
-                    "sites": [
-                        {"species": [{"element": atom.symbol, "occu": 1}], "xyz": list(position)}
-                        for atom, position in zip(atoms, atoms.positions.tolist(), strict=True)
-                    ],
-                },
+                "structure": _pymatgen(frame),
             }
         )
     _made(folder / file.sources[0]).write_text(json.dumps(entries))
+
+
+def _maml(source: Path, file: DataFile, folder: Path) -> None:
+    entries: dict[str, list[object]] = {path: [] for path in file.sources}
+    paths = {Path(path).stem: path for path in file.sources}
+    for frame in read(source):
+        outputs = {"energy": frame.energy, "forces": frame.forces.tolist()}
+        entry = {
+            "outputs": outputs | {"stress": kbar(frame, "yz_zx")},
+            "group": "Mo",  # of all of them
+            "structure": _pymatgen(frame),
+        }
+        # Of solid solutions every second frame was taken.
+        entries[paths[frame.atoms.info["group"]]] += [entry, _moved(entry)]
+    for path, listed in entries.items():
+        _made(folder / path).write_text(json.dumps(listed))
+
+
+def _moved(entry: dict[str, Any]) -> dict[str, Any]:
+    other: dict[str, Any] = json.loads(json.dumps(entry))
+    other["structure"]["sites"][0]["xyz"][0] += 0.1
+    return other
+
+
+def _zeo22(source: Path, file: DataFile, folder: Path) -> None:
+    frames: dict[str, list[Frame]] = {Path(path).stem: [] for path in file.sources}
+    for frame in read(source):
+        frames[frame.atoms.info["topology"]].append(frame)
+    for path in file.sources:
+        own = frames[Path(path).stem]
+        length = 1 + max(frame.atoms.info["frame"] for frame in own)
+        shape = length, len(own[0].atoms), 3
+        arrays = {
+            "symbols": np.array(own[0].atoms.get_chemical_symbols()),
+            "energies": np.zeros(length),
+            "positions": np.zeros(shape),
+            "forces": np.zeros(shape),
+            "cells": np.zeros((length, 3, 3)),
+        }
+        for frame in own:
+            place = frame.atoms.info["frame"]
+            arrays["energies"][place] = frame.energy
+            arrays["positions"][place] = frame.atoms.positions
+            arrays["forces"][place] = frame.forces
+            arrays["cells"][place] = frame.atoms.cell.array
+        np.savez(_made(folder / path), **arrays)
+
+
+def _pymatgen(frame: Frame) -> dict[str, object]:
+    atoms = frame.atoms
+    return {
+        "lattice": {"matrix": atoms.cell.tolist()},
+        "sites": [
+            {"species": [{"element": atom.symbol, "occu": 1}], "xyz": list(position)}
+            for atom, position in zip(atoms, atoms.positions.tolist(), strict=True)
+        ],
+    }
 
 
 def _alignn(source: Path, file: DataFile, folder: Path) -> None:
@@ -140,4 +191,5 @@ def _made(path: Path) -> Path:
 
 FORMS = {
     "rmd17": _rmd17, "mlearn": _mlearn, "alignn": _alignn, "mgo": _mgo, "copy": _copy,
+    "maml": _maml, "zeo22": _zeo22,
 }  # fmt: skip

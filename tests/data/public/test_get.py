@@ -13,7 +13,7 @@ import pytest
 
 from ase_geomformer.cli import main
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.data.public.converters import CONVERTERS, XY_XZ_YZ, _stress
+from ase_geomformer.data.public.converters import CONVERTERS, XY_XZ_YZ, XY_YZ_ZX, _stress
 from ase_geomformer.data.public.get import get_files
 from ase_geomformer.data.public.places import FOLDERS_VARIABLE, find_data_file
 from ase_geomformer.data.public.rows import DATA_SETS
@@ -26,6 +26,8 @@ FILES = (
     "mlearn/Cu_train.xyz.xz",
     "botnet_acac/train_300K.xyz.xz",
     "mgo_pbe/mgo_pbe.npz",
+    "monbtaw/test.xyz.xz",
+    "silica_zeolites/test_unseen_topologies.xyz.xz",
 )
 SPLIT_1 = {
     f"{name}_key": f"{letter}_train"
@@ -70,6 +72,14 @@ def test_numbers_of_an_origin_that_were_read_by_eye(shared: Path) -> None:
     np.testing.assert_allclose(
         frame.atoms.positions[0] / 10.863788, [0.986847, 0.002677, 0.344891], atol=1e-8
     )
+    # The first strained cell of maml's molybdenum.
+    frame = next(
+        frame
+        for frame in read(shared / "data/monbtaw/train.xyz.xz")
+        if frame.energy == -21.61425397
+    )
+    published = [-6.38486878, 21.94918266, 20.52822085, -91.96685283, 0.0, 0.0]
+    np.testing.assert_allclose(_stress(published, XY_YZ_ZX), frame.stress, atol=1e-8)
     # And frame 380 of MgO.
     archive = np.load(shared / "data/mgo_pbe/mgo_pbe.npz")
     index = archive["source_id"].tolist().index(380)
