@@ -3,10 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+
+
+# Numbers of places in a table that may be empty, however few members there are.
+SMALL_TABLE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Slots:
+    """A table with one row for each segment and one column for each of its members.
+
+    Sums over segments of products are then products of matrices, one for each row. Rows of
+    segments with fewer members than others end with zeros.
+
+    Attributes
+    ----------
+    number, width : int
+        Rows and columns.
+    places : Tensor, shape (E,), int64, or None
+        Where the members are in the table, row by row; None where they fill it as they come.
+    """
+
+    number: int
+    width: int
+    places: Tensor | None
+
+    @classmethod
+    def of(cls, index: Tensor, number: int) -> Slots | None:
+        """The table of E members by the segments they belong to; None if mostly empty."""
+        total = index.shape[0]
+        counts = torch.bincount(index, minlength=number)
+        width = int(counts.max())
+        if number * width > 2 * total + SMALL_TABLE:
+            return None
+        is_rising = bool((index[1:] >= index[:-1]).all())
+        if is_rising and number * width == total:
+            return cls(number, width, None)
+        # Where each row begins, less the number of members before it.
+        starts = torch.arange(0, number * width, width) + counts - counts.cumsum(0)
+        members = torch.arange(total)
+        if is_rising:
+            return cls(number, width, members + starts[index])
+        order = index.argsort(stable=True)
+        return cls(number, width, torch.empty_like(index).scatter(0, order, members + starts[index[order]]))
+
+    def filled(self, values: Tensor) -> Tensor:
+        """The table (number, width, F) of the members' values (E, F)."""
+        if self.places is None:
+            return values.view(self.number, self.width, -1)
+        table = values.new_zeros(self.number * self.width, values.shape[1])
+        return table.index_copy(0, self.places, values).view(self.number, self.width, -1)
+
+    def members(self, table: Tensor) -> Tensor:
+        """The members' values (E, F) in a table (number, width, F)."""
+        rows = table.flatten(0, 1)
+        return rows if self.places is None else rows.index_select(0, self.places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +105,13 @@ class Segments:
         rising = index if order is None else index.index_select(0, order)
         starts = torch.arange(number + 1, device=index.device)
         return cls(index, number, torch.searchsorted(rising, starts), order)
+
+    @cached_property
+    def slots(self) -> Slots | None:
+        """The members in a table; None where that is not worth it: on a GPU, or mostly empty."""
+        if self.offsets is not None or self.is_divided or not self.index.shape[0]:
+            return None
+        return Slots.of(self.index, self.number)
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum the rows of each segment: (E, ...) to (number, ...)."""

@@ -24,6 +24,7 @@ from ase_geomformer.architectures.geomformer.packing import (
 from ase_geomformer.architectures.geomformer.written_attention import (
     AttentionWeights,
     WrittenAttention,
+    is_dense,
 )
 from ase_geomformer.architectures.geomformer.written_feed_forward import (
     FeedForwardWeights,
@@ -31,7 +32,6 @@ from ase_geomformer.architectures.geomformer.written_feed_forward import (
 )
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import LAYER_NORM_EPS, dense
-from ase_geomformer.layers.edge_attention import FEW_EDGES
 from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.frozen import FrozenModule, in_one_place
 from ase_geomformer.layers.radial import RadialLinear
@@ -144,7 +144,7 @@ class Attention(FrozenModule[AttentionWeights]):
         radial = edges.radial
         if not (self.is_frozen and self.can_freeze and isinstance(radial, Tensor)):
             return self._plain(x, e, edges)
-        if not in_one_place(edges.receivers, edges.senders) or len(radial) > FEW_EDGES:
+        if not in_one_place(edges.receivers, edges.senders) or not is_dense(edges.receivers):
             return self._plain(x, e, edges)
         written = WrittenAttention(
             plain=partial(self._formula, edges=edges),

@@ -15,6 +15,7 @@ from torch import Tensor
 from ase_geomformer.architectures.geomformer.cross_attention import ATTENTION_MODULES
 from ase_geomformer.architectures.geomformer.written_attention import AttentionWeights
 from ase_geomformer.architectures.geomformer.written_feed_forward import FeedForwardWeights
+from ase_geomformer.architectures.geomformer.written_messages import FrozenMessages
 from ase_geomformer.architectures.geomformer.written_maps import DegreeMaps
 from ase_geomformer.architectures.geomformer.written_projections import FrozenProjections
 from ase_geomformer.layers.unit_norm import behind_norm
@@ -31,14 +32,16 @@ def attention_weights(attention: Any) -> AttentionWeights:
     packed = AttentionWeights([like, *attention.parameters()])
     packed.projections = _projections(attention, modules)
     parts = _of_radial(attention, places)
-    packed.radial = torch.cat([matrix for matrix, _ in parts], dim=1)
-    packed.radial_bias = torch.cat([offset for _, offset in parts])
-    width, count = heads.num_features // heads.num_heads, len(names) * heads.num_heads
     scales = [heads.scale(heads.components[p]) for p in places for _ in range(heads.num_heads)]
-    packed.spread = torch.eye(count).to(like).repeat_interleave(width, dim=1)
-    packed.members = (packed.spread.T * like.new_tensor(scales) / bound).contiguous()
     own_bias = like.unflatten(0, (len(names), -1))[places].flatten()
-    packed.own_bias, packed.bound = torch.tanh(own_bias / bound), bound
+    packed.messages = FrozenMessages(
+        heads=heads.num_heads,
+        radial=torch.cat([matrix for matrix, _ in parts], dim=1).T.contiguous(),
+        radial_bias=torch.cat([offset for _, offset in parts])[:, None],
+        scales=(like.new_tensor(scales) / bound)[:, None],
+        own_bias=torch.tanh(own_bias / bound)[:, None],
+        bound=bound,
+    )
     of_x = [behind_norm(own.norm, own.output.weight[0]) for own in modules[:2]]
     packed.inner_eps = modules[0].norm.eps
     packed.out_x = torch.cat([matrix for matrix, _ in of_x])
