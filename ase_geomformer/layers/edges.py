@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +13,7 @@ from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.cutoff import Envelope
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.spline import SplinePoint
+from ase_geomformer.layers.written_gradient import is_by_formula
 
 # Below so many edges, to put them in order takes longer than filters of half of them save.
 MIRRORED_FROM = 192
@@ -101,6 +102,26 @@ class Edges:
             envelope=Envelope(envelope, cutoff)(distances)[0],
             harmonics=harmonics(directions),
         )
+
+    def density(self, values: Sequence[Tensor]) -> Tensor:
+        """Sums (N, M, C) over neighbours of harmonics of degrees 0, 1, ... times values (E, C).
+
+        Parameters
+        ----------
+        values : sequence of Tensor, shape (E, C)
+            By degree.
+        """
+        slots = None if is_by_formula() else self.receivers.slots
+        sizes = [2 * l + 1 for l in range(len(values))]
+        harmonics = self.harmonics.split(sizes, dim=1)
+        if slots is None:
+            parts = [y[:, :, None] * v[:, None] for y, v in zip(harmonics, values, strict=True)]
+            return self.receivers.sum(torch.cat(parts, dim=1))
+        parts = [
+            torch.bmm(slots.filled(y).mT, slots.filled(v))
+            for y, v in zip(harmonics, values, strict=True)
+        ]
+        return torch.cat(parts, dim=1)
 
 
 def _one_way(graph: AtomGraph) -> Tensor:

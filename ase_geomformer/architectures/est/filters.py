@@ -11,13 +11,18 @@ distance and weighed by an invariant gate of receiver and sender.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from ase_geomformer.architectures.est.degree_linear import DegreeLinear, SteerableNorm, by_degree
+from ase_geomformer.architectures.est.packing import filter_weights
+from ase_geomformer.architectures.est.written_filters import FilterWeights, WrittenFilters
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.edges import Edges
+from ase_geomformer.layers.frozen import FrozenModule
 from ase_geomformer.layers.heads import head_spread, head_sum
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplinePoint
@@ -65,14 +70,12 @@ class NeighbourDensity(nn.Module):
     def forward(self, scalars: Tensor, edges: Edges) -> Tensor:
         """Element features (N, C) to steerable features (N, (L+1)^2, C)."""
         pair = edges.senders.gather(self.sender(scalars)) * edges.envelope[:, None]
-        filters = self.filters(edges.radial).unflatten(-1, (self.lmax + 1, 1, -1)).unbind(1)
-        harmonics = by_degree(edges.harmonics[:, :, None])
-        blocks = [f * pair[:, None] * y for f, y in zip(filters, harmonics, strict=True)]
-        density = edges.receivers.sum(torch.cat(blocks, dim=1)) / self.norm
+        blocks = [f * pair for f in self.filters(edges.radial).chunk(self.lmax + 1, dim=1)]
+        density = edges.density(blocks) / self.norm
         return density * (1.0 + self.receiver(scalars))[:, None]
 
 
-class FilterMessages(nn.Module):
+class FilterMessages(FrozenModule[FilterWeights]):
     """Update of steerable features by what their neighbours send; see the module.
 
     Parameters
@@ -108,15 +111,56 @@ class FilterMessages(nn.Module):
 
     def added(self, features: Tensor, norm: SteerableNorm, edges: Edges) -> Tensor:
         """Features (N, (L+1)^2, C) with their update, which reads them normalised."""
-        return features + self(norm(features), edges)
+        if not self.is_frozen or not all(own.slots for own in (edges.receivers, edges.senders)):
+            return features + self(norm(features), edges)
+        point, radial = None, edges.radial
+        if isinstance(radial, SplinePoint):
+            point, radial = radial, radial.distances
+        else:
+            radial = self.filters.of_radial(radial)
+        written = WrittenFilters(
+            plain=partial(self._plain, norm=norm, edges=edges),
+            receivers=edges.receivers,
+            senders=edges.senders,
+            point=point,
+            table=self.filters.table,
+            packed=self.packed(norm),
+        )
+        (added,) = written(features, edges.harmonics, edges.envelope, radial)
+        return added
+
+    def _plain(
+        self,
+        features: Tensor,
+        harmonics: Tensor,
+        envelope: Tensor,
+        radial: Tensor,
+        *,
+        norm: SteerableNorm,
+        edges: Edges,
+    ) -> Tensor:
+        if isinstance(edges.radial, SplinePoint):
+            radial = self.filters(replace(edges.radial, distances=radial))
+        edges = replace(edges, harmonics=harmonics, envelope=envelope)
+        return features + self._update(norm(features), edges, radial)
+
+    @property
+    def first_weight(self) -> Tensor:
+        return self.value.weight
+
+    def pack(self, *others: nn.Module) -> FilterWeights:
+        return filter_weights(self, *others)
 
     def forward(self, features: Tensor, edges: Edges) -> Tensor:
         """Features (N, (L+1)^2, C) to their update, of the same shape.
 
         ``edges.harmonics`` hold degrees 0 .. L.
         """
+        return self._update(features, edges, self.filters(edges.radial))
+
+    def _update(self, features: Tensor, edges: Edges, radial: Tensor) -> Tensor:
         scalars, degrees = features[:, 0], self.lmax + 1
-        filters = self.filters(edges.radial).unflatten(-1, (-1, 1, self.channels)).unbind(1)
+        filters = radial.unflatten(-1, (-1, 1, self.channels)).unbind(1)
         of_harmonics, passed = filters[:degrees], filters[degrees : degrees + self.lmax]
         along = filters[degrees + self.lmax : degrees + 2 * self.lmax]
         sent = by_degree(edges.senders.gather(features))

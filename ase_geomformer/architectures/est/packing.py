@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ase_geomformer.architectures.est.written_attention import AttentionWeights
+from ase_geomformer.architectures.est.written_filters import FilterWeights
 from ase_geomformer.architectures.est.written_update import UpdateWeights
 from ase_geomformer.layers.unit_norm import behind_norm
 
@@ -32,6 +33,26 @@ def attention_weights(attention: Any, norm: Any, *, largest: float) -> Attention
     packed.largest = largest
     packed.out = attention.out.by_component * attention.truncation[:, :, None]
     packed.out_bias = attention.out.bias
+    return packed
+
+
+def filter_weights(messages: Any, norm: Any) -> FilterWeights:
+    """Those of :class:`~.filters.FilterMessages` and of the norm before it."""
+    maps = [messages.value, *((messages.key, messages.query) if messages.heads else ())]
+    layers = [*maps, messages.out, norm]
+    packed = FilterWeights([weight for layer in layers for weight in layer.parameters()])
+    packed.norm = norm.frozen()
+    packed.degrees = [slice(l * l, (l + 1) ** 2) for l in range(messages.lmax + 1)]
+    packed.scalars = torch.cat([own.weight for own in maps]).T.contiguous()
+    packed.scalars_bias = torch.cat([own.bias for own in maps])
+    packed.members, packed.share = None, 1.0 / messages.norm
+    if messages.heads:
+        heads, width = messages.heads, messages.channels // messages.heads
+        packed.members = torch.eye(heads).to(packed.scalars).repeat_interleave(width, dim=1)
+        # Logits are scaled with the queries.
+        packed.scalars[:, -messages.channels :] *= width**-0.5
+        packed.scalars_bias[-messages.channels :] *= width**-0.5
+    packed.out, packed.out_bias = messages.out.by_component, messages.out.bias
     return packed
 
 
