@@ -64,7 +64,6 @@ class Kept(NamedTuple):
     senders: Tensor  # values with what joins them
     weighed: Tensor  # filters of harmonics and of features that are passed on
     scalars: Tensor  # what multiplies harmonics
-    passed: Tensor  # features of degrees above zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +125,7 @@ class WrittenFilters(WrittenGradient):
         weighed = filters[:, : 2 * count - 1] * weight[:, None]
         scalars = weighed[:, :count] * senders
         received = self._received(scalars, harmonics)
-        passed = normal[:, 1:].index_select(0, self.senders.index)
-        received[:, 1:] += self.receivers.sum(self._by_degree(passed, weighed[:, count:]))
+        received[:, 1:] += self._passed(normal, weighed[:, count:])
         update = torch.bmm(received.transpose(0, 1), packed.out)
         update[0] += packed.out_bias
         kept = Kept(
@@ -142,7 +140,6 @@ class WrittenFilters(WrittenGradient):
             senders,
             weighed,
             scalars,
-            passed,
         )
         return (features + update.transpose(0, 1),), kept
 
@@ -156,9 +153,7 @@ class WrittenFilters(WrittenGradient):
         by_weighed = torch.empty_like(kept.weighed)
         by_scalars, by_harmonics = self._received_gradient(kept.scalars, harmonics, by_received)
         torch.mul(by_scalars, kept.senders, out=by_weighed[:, :count])
-        on_edge = by_received[:, 1:].index_select(0, self.receivers.index)
-        self._degree_sums(on_edge * kept.passed, out=by_weighed[:, count:])
-        by_passed = self.senders.sum(self._by_degree(on_edge, kept.weighed[:, count:]))
+        by_passed = self._passed_gradient(kept, by_received, by_weighed[:, count:])
         by_sent = torch.empty_like(kept.sent)
         by_values = torch.mul(by_scalars, kept.weighed[:, :count], out=by_sent[:, :count])
         by_filters = torch.empty_like(filters)
@@ -264,18 +259,32 @@ class WrittenFilters(WrittenGradient):
             by_part.copy_(torch.bmm(table[:, :, own], slope[:, own]))
         return slots.members(by_values).view(scalars.shape), slots.members(by_table)
 
-    def _by_degree(self, rows: Tensor, factors: Tensor) -> Tensor:
-        """Rows (E, M - 1, C) times factors (E, L, C) of the degrees above zero."""
-        out = torch.empty_like(rows)
-        for l, own in enumerate(self.packed.degrees[1:]):
-            at = slice(own.start - 1, own.stop - 1)
-            torch.mul(rows[:, at], factors[:, l, None], out=out[:, at])
-        return out
+    def _passed(self, normal: Tensor, weights: Tensor) -> Tensor:
+        """Sums (N, M - 1, C) of the senders' features by weights (E, L, C) of their degree.
 
-    def _degree_sums(self, rows: Tensor, out: Tensor) -> None:
-        """Sums (E, L, C) over the components of each degree above zero of rows (E, M - 1, C)."""
-        for l, own in enumerate(self.packed.degrees[1:]):
-            torch.sum(rows[:, own.start - 1 : own.stop - 1], dim=1, out=out[:, l])
+        Component by component, as what belongs to one of them fits into the cache.
+        """
+        parts = []
+        for own, weight in zip(self.packed.degrees[1:], weights.unbind(1), strict=True):
+            weight = weight.contiguous()
+            for m in range(own.start, own.stop):
+                sent = normal[:, m].index_select(0, self.senders.index)
+                parts.append(self.receivers.sum(sent.mul_(weight)))
+        return torch.stack(parts, dim=1)
+
+    def _passed_gradient(self, kept: Kept, slope: Tensor, by_weights: Tensor) -> Tensor:
+        """From slopes (N, M, C) to those (N, M - 1, C) of features; others are written."""
+        parts = []
+        weights = kept.weighed[:, len(self.packed.degrees) :].unbind(1)
+        for l, (own, weight) in enumerate(zip(self.packed.degrees[1:], weights, strict=True)):
+            weight = weight.contiguous()
+            by_weight = torch.zeros_like(weight)
+            for m in range(own.start, own.stop):
+                on_edge = slope[:, m].index_select(0, self.receivers.index)
+                by_weight.addcmul_(on_edge, kept.normal[:, m].index_select(0, self.senders.index))
+                parts.append(self.senders.sum(on_edge.mul_(weight)))
+            by_weights[:, l] = by_weight
+        return torch.stack(parts, dim=1)
 
 
 def _slots(segments: Segments) -> Slots:
