@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.graph.segments import Segments
+from ase_geomformer.graph.segments import Segments, Slots
 from ase_geomformer.layers.cutoff import Envelope
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.spline import SplinePoint
@@ -103,25 +103,32 @@ class Edges:
             harmonics=harmonics(directions),
         )
 
+    def outer_sum(self, factors: Tensor, values: Tensor) -> Tensor:
+        """Sums (N, M, C) over neighbours of factors (E, M) times values (E, C)."""
+        slots = self._slots
+        if slots is None:
+            return self.receivers.sum(factors[:, :, None] * values[:, None])
+        return torch.bmm(slots.filled(factors).mT, slots.filled(values))
+
     def density(self, values: Sequence[Tensor]) -> Tensor:
-        """Sums (N, M, C) over neighbours of harmonics of degrees 0, 1, ... times values (E, C).
+        """Sums (N, M, C) over neighbours of the harmonics times values (E, C) of their degree.
 
         Parameters
         ----------
         values : sequence of Tensor, shape (E, C)
-            By degree.
+            Of the degrees 0, 1, ..., which the harmonics have.
         """
-        slots = None if is_by_formula() else self.receivers.slots
-        sizes = [2 * l + 1 for l in range(len(values))]
-        harmonics = self.harmonics.split(sizes, dim=1)
-        if slots is None:
-            parts = [y[:, :, None] * v[:, None] for y, v in zip(harmonics, values, strict=True)]
+        harmonics = self.harmonics.split([2 * l + 1 for l in range(len(values))], dim=1)
+        pairs = zip(harmonics, values, strict=True)
+        if self._slots is None:
+            parts = [own[:, :, None] * value[:, None] for own, value in pairs]
             return self.receivers.sum(torch.cat(parts, dim=1))
-        parts = [
-            torch.bmm(slots.filled(y).mT, slots.filled(v))
-            for y, v in zip(harmonics, values, strict=True)
-        ]
-        return torch.cat(parts, dim=1)
+        return torch.cat([self.outer_sum(*pair) for pair in pairs], dim=1)
+
+    @property
+    def _slots(self) -> Slots | None:
+        """Tables of the receivers' edges; none where torch looks into what is computed."""
+        return None if is_by_formula() else self.receivers.slots
 
 
 def _one_way(graph: AtomGraph) -> Tensor:

@@ -60,9 +60,12 @@ class InitialStreams(nn.Module):
 
     def forward(self, numbers: Tensor, edges: Edges, centred: Edges) -> tuple[Tensor, Tensor]:
         """``centred`` are what e is made from: the edges, or one from each atom to the centre."""
-        x = self._density(numbers, edges, torch.ones_like(edges.harmonics[:, :1]))
-        (x,) = self.density_x(x[:, 0])
-        (e,) = self.density_e(self._density(numbers, centred, centred.harmonics))
+        density = self._density(numbers, centred, centred.harmonics)
+        (e,) = self.density_e(density)
+        if not self.scalar_component or centred is not edges:
+            density = self._density(numbers, edges, torch.ones_like(edges.harmonics[:, :1]))
+        # Harmonics of degree 0 are one.
+        (x,) = self.density_x(density[:, 0])
         if self.elements_e is not None:
             e = torch.cat([e[:, :1] + self.elements_e(numbers)[:, None], e[:, 1:]], dim=1)
         return self.elements_x(numbers) + x, e
@@ -71,7 +74,7 @@ class InitialStreams(nn.Module):
         """Sum over neighbours of harmonics (E, M) times filtered distances: (N, M, F)."""
         sent = self.radial(edges.radial) * edges.senders.gather(self.sender(numbers))
         sent = sent * edges.envelope[:, None]
-        return edges.receivers.sum(harmonics[:, :, None] * sent[:, None])
+        return edges.outer_sum(harmonics, sent)
 
 
 class GeoMFormer(Architecture, name="geomformer", settings=GeoMFormerSettings):
