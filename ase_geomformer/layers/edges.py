@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.graph.segments import Segments, Slots
+from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.cutoff import Envelope
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.spline import SplinePoint
@@ -105,30 +105,10 @@ class Edges:
 
     def outer_sum(self, factors: Tensor, values: Tensor) -> Tensor:
         """Sums (N, M, C) over neighbours of factors (E, M) times values (E, C)."""
-        slots = self._slots
+        slots = None if is_by_formula() else self.receivers.slots
         if slots is None:
             return self.receivers.sum(factors[:, :, None] * values[:, None])
         return torch.bmm(slots.filled(factors).mT, slots.filled(values))
-
-    def density(self, values: Sequence[Tensor]) -> Tensor:
-        """Sums (N, M, C) over neighbours of the harmonics times values (E, C) of their degree.
-
-        Parameters
-        ----------
-        values : sequence of Tensor, shape (E, C)
-            Of the degrees 0, 1, ..., which the harmonics have.
-        """
-        harmonics = self.harmonics.split([2 * l + 1 for l in range(len(values))], dim=1)
-        pairs = zip(harmonics, values, strict=True)
-        if self._slots is None:
-            parts = [own[:, :, None] * value[:, None] for own, value in pairs]
-            return self.receivers.sum(torch.cat(parts, dim=1))
-        return torch.cat([self.outer_sum(*pair) for pair in pairs], dim=1)
-
-    @property
-    def _slots(self) -> Slots | None:
-        """Tables of the receivers' edges; none where torch looks into what is computed."""
-        return None if is_by_formula() else self.receivers.slots
 
 
 def _one_way(graph: AtomGraph) -> Tensor:

@@ -20,12 +20,14 @@ from torch import Tensor, nn
 from ase_geomformer.architectures.est.degree_linear import DegreeLinear, SteerableNorm, by_degree
 from ase_geomformer.architectures.est.packing import filter_weights
 from ase_geomformer.architectures.est.written_filters import FilterWeights, WrittenFilters
+from ase_geomformer.architectures.est.written_sums import WrittenDensity
 from ase_geomformer.layers.dense import dense
 from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.frozen import FrozenModule
 from ase_geomformer.layers.heads import head_spread, head_sum
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplinePoint
+from ase_geomformer.layers.written_gradient import is_by_formula
 
 
 class RadialNetwork(RadialFunction):
@@ -44,6 +46,12 @@ class RadialNetwork(RadialFunction):
     def forward(self, radial: Tensor | SplinePoint) -> Tensor:
         """What the edges hold of their distances to filters (E, width)."""
         return self.radial_values(radial)
+
+    def written_input(self, radial: Tensor | SplinePoint) -> tuple[SplinePoint | None, Tensor]:
+        """What a written gradient is given: the point and its distances (E,), or filters."""
+        if isinstance(radial, SplinePoint):
+            return radial, radial.distances
+        return None, self.of_radial(radial)
 
 
 class NeighbourDensity(nn.Module):
@@ -69,10 +77,43 @@ class NeighbourDensity(nn.Module):
 
     def forward(self, scalars: Tensor, edges: Edges) -> Tensor:
         """Element features (N, C) to steerable features (N, (L+1)^2, C)."""
-        pair = edges.senders.gather(self.sender(scalars)) * edges.envelope[:, None]
-        blocks = [f * pair for f in self.filters(edges.radial).chunk(self.lmax + 1, dim=1)]
-        density = edges.density(blocks) / self.norm
-        return density * (1.0 + self.receiver(scalars))[:, None]
+        sent, own = self.sender(scalars), (1.0 + self.receiver(scalars)) / self.norm
+        slots = None if is_by_formula() or sent.requires_grad or own.requires_grad else edges.receivers.slots
+        if slots is None:
+            return self._plain(sent, own, edges, self.filters(edges.radial))
+        point, radial = self.filters.written_input(edges.radial)
+        written = WrittenDensity(
+            plain=partial(self._formula, sent=sent, own=own, edges=edges),
+            slots=slots,
+            point=point,
+            table=self.filters.table,
+            sender=edges.senders.gather(sent),
+            receiver=own,
+        )
+        (density,) = written(edges.harmonics, edges.envelope, radial)
+        return density
+
+    def _formula(
+        self,
+        harmonics: Tensor,
+        envelope: Tensor,
+        radial: Tensor,
+        *,
+        sent: Tensor,
+        own: Tensor,
+        edges: Edges,
+    ) -> Tensor:
+        if isinstance(edges.radial, SplinePoint):
+            radial = self.filters(replace(edges.radial, distances=radial))
+        edges = replace(edges, harmonics=harmonics, envelope=envelope)
+        return self._plain(sent, own, edges, radial)
+
+    def _plain(self, sent: Tensor, own: Tensor, edges: Edges, radial: Tensor) -> Tensor:
+        pair = edges.senders.gather(sent) * edges.envelope[:, None]
+        filters = radial.unflatten(-1, (self.lmax + 1, 1, -1)).unbind(1)
+        harmonics = by_degree(edges.harmonics[:, :, None])
+        blocks = [f * pair[:, None] * y for f, y in zip(filters, harmonics, strict=True)]
+        return edges.receivers.sum(torch.cat(blocks, dim=1)) * own[:, None]
 
 
 class FilterMessages(FrozenModule[FilterWeights]):
@@ -113,11 +154,7 @@ class FilterMessages(FrozenModule[FilterWeights]):
         """Features (N, (L+1)^2, C) with their update, which reads them normalised."""
         if not self.is_frozen or not all(own.slots for own in (edges.receivers, edges.senders)):
             return features + self(norm(features), edges)
-        point, radial = None, edges.radial
-        if isinstance(radial, SplinePoint):
-            point, radial = radial, radial.distances
-        else:
-            radial = self.filters.of_radial(radial)
+        point, radial = self.filters.written_input(edges.radial)
         written = WrittenFilters(
             plain=partial(self._plain, norm=norm, edges=edges),
             receivers=edges.receivers,

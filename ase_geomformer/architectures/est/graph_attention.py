@@ -92,11 +92,7 @@ class GraphAttention(FrozenModule[AttentionWeights]):
         frames = edges.rotations
         if not self.is_frozen or not isinstance(frames, Tensor):
             return features + self(norm(features), edges)
-        point, radial = None, edges.radial
-        if isinstance(radial, SplinePoint):
-            point, radial = radial, radial.distances
-        else:
-            radial = self.filters.of_radial(radial)
+        point, radial = self.filters.written_input(edges.radial)
         written = WrittenAttention(
             plain=partial(self._plain, norm=norm, edges=edges),
             receivers=edges.receivers,

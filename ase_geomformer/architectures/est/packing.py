@@ -12,6 +12,7 @@ import torch
 
 from ase_geomformer.architectures.est.written_attention import AttentionWeights
 from ase_geomformer.architectures.est.written_filters import FilterWeights
+from ase_geomformer.architectures.est.written_sums import degree_slices
 from ase_geomformer.architectures.est.written_update import UpdateWeights
 from ase_geomformer.layers.unit_norm import behind_norm
 
@@ -42,7 +43,7 @@ def filter_weights(messages: Any, norm: Any) -> FilterWeights:
     layers = [*maps, messages.out, norm]
     packed = FilterWeights([weight for layer in layers for weight in layer.parameters()])
     packed.norm = norm.frozen()
-    packed.degrees = [slice(l * l, (l + 1) ** 2) for l in range(messages.lmax + 1)]
+    packed.degrees = degree_slices(messages.lmax + 1)
     packed.scalars = torch.cat([own.weight for own in maps]).T.contiguous()
     packed.scalars_bias = torch.cat([own.bias for own in maps])
     packed.members, packed.share = None, 1.0 / messages.norm

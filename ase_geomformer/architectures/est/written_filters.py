@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.architectures.est.written_norm import FrozenNorm, NormKept
+from ase_geomformer.architectures.est.written_sums import sums, sums_gradient
 from ase_geomformer.graph.segments import Segments, Slots
 from ase_geomformer.layers.frozen import FrozenWeights
 from ase_geomformer.layers.spline import SplinePoint, SplineTable
@@ -28,7 +29,7 @@ class FilterWeights(FrozenWeights):
     ----------
     norm : FrozenNorm
     degrees : list of slice
-        The components of the degrees 0 .. L.
+        The components of each degree.
     scalars, scalars_bias : Tensor
         From scalars to values of all degrees, and with heads to keys and to queries, scaled as logits
         are: (C, (L + 1) C) or (C, (L + 3) C), and one row of offsets.
@@ -124,7 +125,7 @@ class WrittenFilters(WrittenGradient):
         senders = sent[:, :count] + joined[:, None] if components else sent[:, :count]
         weighed = filters[:, : 2 * count - 1] * weight[:, None]
         scalars = weighed[:, :count] * senders
-        received = self._received(scalars, harmonics)
+        received = sums(_slots(self.receivers), scalars, harmonics)
         received[:, 1:] += self._passed(normal, weighed[:, count:])
         update = torch.bmm(received.transpose(0, 1), packed.out)
         update[0] += packed.out_bias
@@ -151,7 +152,9 @@ class WrittenFilters(WrittenGradient):
         count, filters = len(packed.degrees), kept.filters
         by_received = torch.bmm(slope.transpose(0, 1), packed.out.mT).transpose(0, 1).contiguous()
         by_weighed = torch.empty_like(kept.weighed)
-        by_scalars, by_harmonics = self._received_gradient(kept.scalars, harmonics, by_received)
+        by_scalars, by_harmonics = sums_gradient(
+            _slots(self.receivers), kept.scalars, harmonics, by_received
+        )
         torch.mul(by_scalars, kept.senders, out=by_weighed[:, :count])
         by_passed = self._passed_gradient(kept, by_received, by_weighed[:, count:])
         by_sent = torch.empty_like(kept.sent)
@@ -229,35 +232,6 @@ class WrittenFilters(WrittenGradient):
             by_normal[:, own] += torch.bmm(table[:, :, own].mT, by_own)
             by_table[:, :, own] = torch.bmm(by_own, normal[:, own].mT)
         by_harmonics += slots.members(by_table)
-
-    def _received(self, scalars: Tensor, harmonics: Tensor) -> Tensor:
-        """Sums (N, M, C) over neighbours of scalars (E, L + 1, C) times harmonics."""
-        slots = _slots(self.receivers)
-        table, values = slots.filled(harmonics), slots.filled(scalars.flatten(1))
-        width = scalars.shape[2]
-        parts = [
-            torch.bmm(table[:, :, own].mT, part)
-            for own, part in zip(self.packed.degrees, values.split(width, dim=2), strict=True)
-        ]
-        return torch.cat(parts, dim=1)
-
-    def _received_gradient(
-        self, scalars: Tensor, harmonics: Tensor, slope: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """From slopes (N, M, C) to those of scalars and of harmonics."""
-        slots = _slots(self.receivers)
-        table, values = slots.filled(harmonics), slots.filled(scalars.flatten(1))
-        by_table, by_values = torch.empty_like(table), torch.empty_like(values)
-        parts = zip(
-            self.packed.degrees,
-            values.split(scalars.shape[2], dim=2),
-            by_values.split(scalars.shape[2], dim=2),
-            strict=True,
-        )
-        for own, part, by_part in parts:
-            by_table[:, :, own] = torch.bmm(part, slope[:, own].mT)
-            by_part.copy_(torch.bmm(table[:, :, own], slope[:, own]))
-        return slots.members(by_values).view(scalars.shape), slots.members(by_table)
 
     def _passed(self, normal: Tensor, weights: Tensor) -> Tensor:
         """Sums (N, M - 1, C) of the senders' features by weights (E, L, C) of their degree.
