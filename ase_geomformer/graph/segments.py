@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-
 # Numbers of places in a table that may be empty, however few members there are.
 SMALL_TABLE = 256
 
@@ -50,7 +49,9 @@ class Slots:
         if is_rising:
             return cls(number, width, members + starts[index])
         order = index.argsort(stable=True)
-        return cls(number, width, torch.empty_like(index).scatter(0, order, members + starts[index[order]]))
+        places = torch.empty_like(index)
+        places[order] = members + starts[index[order]]
+        return cls(number, width, places)
 
     def filled(self, values: Tensor) -> Tensor:
         """The table (number, width, F) of the members' values (E, F)."""

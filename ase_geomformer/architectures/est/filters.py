@@ -78,7 +78,8 @@ class NeighbourDensity(nn.Module):
     def forward(self, scalars: Tensor, edges: Edges) -> Tensor:
         """Element features (N, C) to steerable features (N, (L+1)^2, C)."""
         sent, own = self.sender(scalars), (1.0 + self.receiver(scalars)) / self.norm
-        slots = None if is_by_formula() or sent.requires_grad or own.requires_grad else edges.receivers.slots
+        is_trained = sent.requires_grad or own.requires_grad
+        slots = None if is_trained or is_by_formula() else edges.receivers.slots
         if slots is None:
             return self._plain(sent, own, edges, self.filters(edges.radial))
         point, radial = self.filters.written_input(edges.radial)

@@ -31,8 +31,8 @@ class FilterWeights(FrozenWeights):
     degrees : list of slice
         The components of each degree.
     scalars, scalars_bias : Tensor
-        From scalars to values of all degrees, and with heads to keys and to queries, scaled as logits
-        are: (C, (L + 1) C) or (C, (L + 3) C), and one row of offsets.
+        From scalars to values of all degrees, and with heads to keys and to queries, which are
+        scaled as logits are: (C, (L + 1) C) or (C, (L + 3) C), and one row of offsets.
     members : Tensor or None
         Copies to the channels of each head, (H, C).
     share : float

@@ -15,8 +15,8 @@ from torch import Tensor
 from ase_geomformer.architectures.geomformer.cross_attention import ATTENTION_MODULES
 from ase_geomformer.architectures.geomformer.written_attention import AttentionWeights
 from ase_geomformer.architectures.geomformer.written_feed_forward import FeedForwardWeights
-from ase_geomformer.architectures.geomformer.written_messages import FrozenMessages
 from ase_geomformer.architectures.geomformer.written_maps import DegreeMaps
+from ase_geomformer.architectures.geomformer.written_messages import FrozenMessages
 from ase_geomformer.architectures.geomformer.written_projections import FrozenProjections
 from ase_geomformer.layers.unit_norm import behind_norm
 

@@ -29,7 +29,6 @@ from ase_geomformer.layers.frozen import FrozenWeights
 from ase_geomformer.layers.unit_norm import UnitNorm
 from ase_geomformer.layers.written_gradient import WrittenGradient
 
-
 # Pairs of atoms for each edge up to which products over all pairs take less time than edges do.
 PAIRS_PER_EDGE = 6
 
@@ -37,9 +36,7 @@ PAIRS_PER_EDGE = 6
 def is_dense(receivers: Segments) -> bool:
     """Whether edges, by their receivers, are few and most atoms near to many of the others."""
     edges, atoms = receivers.index.shape[0], receivers.number
-    return (
-        edges <= FEW_EDGES and atoms * atoms <= PAIRS_PER_EDGE * edges and bool(receivers.slots)
-    )
+    return edges <= FEW_EDGES and atoms * atoms <= PAIRS_PER_EDGE * edges and bool(receivers.slots)
 
 
 class AttentionWeights(FrozenWeights):

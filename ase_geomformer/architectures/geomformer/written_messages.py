@@ -220,7 +220,8 @@ class FrozenMessages(NamedTuple):
         )
         by_denominator = by_inverse.mul_(kept.inverse).mul_(kept.inverse).neg_()
         by_value = [
-            torch.bmm(by_total, table) for by_total, table in zip(by_totals, kept.tables, strict=True)
+            torch.bmm(by_total, table)
+            for by_total, table in zip(by_totals, kept.tables, strict=True)
         ]
         by_tables = torch.cat(
             [
