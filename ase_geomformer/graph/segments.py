@@ -109,7 +109,7 @@ class Segments:
 
     @cached_property
     def slots(self) -> Slots | None:
-        """The members in a table; None where that is not worth it: on a GPU, or mostly empty."""
+        """The members in a table; None where it would be mostly empty, or sums are reduced."""
         if self.offsets is not None or self.is_divided or not self.index.shape[0]:
             return None
         return Slots.of(self.index, self.number)

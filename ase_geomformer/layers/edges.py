@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.graph.segments import Segments
+from ase_geomformer.graph.segments import Segments, Slots
 from ase_geomformer.layers.cutoff import Envelope
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
+from ase_geomformer.layers.host import may_read
 from ase_geomformer.layers.spline import SplinePoint
 from ase_geomformer.layers.written_gradient import is_by_formula
 
@@ -105,10 +106,15 @@ class Edges:
 
     def outer_sum(self, factors: Tensor, values: Tensor) -> Tensor:
         """Sums (N, M, C) over neighbours of factors (E, M) times values (E, C)."""
-        slots = None if is_by_formula() else self.receivers.slots
+        slots = slots_of(self.receivers)
         if slots is None:
             return self.receivers.sum(factors[:, :, None] * values[:, None])
         return torch.bmm(slots.filled(factors).mT, slots.filled(values))
+
+
+def slots_of(segments: Segments) -> Slots | None:
+    """The table of the members; none where torch traces, or a GPU would be waited for."""
+    return segments.slots if may_read(segments.index) and not is_by_formula() else None
 
 
 def _one_way(graph: AtomGraph) -> Tensor:

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase_geomformer.acceleration import CompiledPotential
 from ase_geomformer.architectures import build
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.graph.segments import Segments
+from ase_geomformer.graph.segments import Segments, Slots
 from ase_geomformer.hessian import hessian
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
@@ -163,3 +163,31 @@ def test_compiled_results_are_those_of_sums_by_index(
     compiled = CompiledPotential(potential)
     torch.testing.assert_close(compiled(graph, ("energy", "forces")), expected)
     assert compiled.compilations == 1
+
+
+@pytest.mark.parametrize(
+    ("index", "places"),
+    [
+        ([0, 0, 1, 1, 2, 2], None),
+        ([0, 0, 2], [0, 1, 4]),
+        ([2, 0, 2, 1, 2], [6, 0, 7, 3, 8]),
+    ],
+)
+def test_members_in_a_table(index: list[int], places: list[int] | None) -> None:
+    """One row for each segment, whose members keep their order; what is empty is zero."""
+    slots = Slots.of(torch.tensor(index), 3)
+    assert slots is not None
+    assert (None if slots.places is None else slots.places.tolist()) == places
+    values = 1.0 + torch.arange(2.0 * len(index)).reshape(-1, 2)
+    table = slots.filled(values)
+    assert torch.equal(table.sum(dim=1), Segments.of(torch.tensor(index), 3).sum(values))
+    assert torch.equal(slots.members(table), values)
+
+
+def test_tables_that_are_mostly_empty_are_not_made() -> None:
+    crowded = torch.zeros(1000, dtype=torch.int64)
+    assert Slots.of(crowded, 2) is not None
+    assert Slots.of(crowded, 3) is None
+    assert Segments.of(crowded, 3).slots is None
+    assert Segments.of(crowded[:0], 3).slots is None
+    assert Segments.reduced(crowded, 2).slots is None

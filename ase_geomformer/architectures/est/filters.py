@@ -22,12 +22,11 @@ from ase_geomformer.architectures.est.packing import filter_weights
 from ase_geomformer.architectures.est.written_filters import FilterWeights, WrittenFilters
 from ase_geomformer.architectures.est.written_sums import WrittenDensity
 from ase_geomformer.layers.dense import dense
-from ase_geomformer.layers.edges import Edges
+from ase_geomformer.layers.edges import Edges, slots_of
 from ase_geomformer.layers.frozen import FrozenModule
 from ase_geomformer.layers.heads import head_spread, head_sum
 from ase_geomformer.layers.radial import RadialFunction
 from ase_geomformer.layers.spline import SplinePoint
-from ase_geomformer.layers.written_gradient import is_by_formula
 
 
 class RadialNetwork(RadialFunction):
@@ -79,7 +78,7 @@ class NeighbourDensity(nn.Module):
         """Element features (N, C) to steerable features (N, (L+1)^2, C)."""
         sent, own = self.sender(scalars), (1.0 + self.receiver(scalars)) / self.norm
         is_trained = sent.requires_grad or own.requires_grad
-        slots = None if is_trained or is_by_formula() else edges.receivers.slots
+        slots = None if is_trained else slots_of(edges.receivers)
         if slots is None:
             return self._plain(sent, own, edges, self.filters(edges.radial))
         point, radial = self.filters.written_input(edges.radial)
@@ -153,7 +152,7 @@ class FilterMessages(FrozenModule[FilterWeights]):
 
     def added(self, features: Tensor, norm: SteerableNorm, edges: Edges) -> Tensor:
         """Features (N, (L+1)^2, C) with their update, which reads them normalised."""
-        if not self.is_frozen or not all(own.slots for own in (edges.receivers, edges.senders)):
+        if not self.is_frozen or not all(map(slots_of, (edges.receivers, edges.senders))):
             return features + self(norm(features), edges)
         point, radial = self.filters.written_input(edges.radial)
         written = WrittenFilters(

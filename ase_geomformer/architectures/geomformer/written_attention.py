@@ -25,6 +25,7 @@ from ase_geomformer.architectures.geomformer.written_norm import UnitStreams
 from ase_geomformer.architectures.geomformer.written_projections import FrozenProjections, Projected
 from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.edge_attention import FEW_EDGES
+from ase_geomformer.layers.edges import slots_of
 from ase_geomformer.layers.frozen import FrozenWeights
 from ase_geomformer.layers.unit_norm import UnitNorm
 from ase_geomformer.layers.written_gradient import WrittenGradient
@@ -36,7 +37,9 @@ PAIRS_PER_EDGE = 6
 def is_dense(receivers: Segments) -> bool:
     """Whether edges, by their receivers, are few and most atoms near to many of the others."""
     edges, atoms = receivers.index.shape[0], receivers.number
-    return edges <= FEW_EDGES and atoms * atoms <= PAIRS_PER_EDGE * edges and bool(receivers.slots)
+    return (
+        edges <= FEW_EDGES and atoms * atoms <= PAIRS_PER_EDGE * edges and bool(slots_of(receivers))
+    )
 
 
 class AttentionWeights(FrozenWeights):
