@@ -56,7 +56,7 @@ def _probes(atoms: int, edges: int, more: int) -> tuple[GraphSize, ...]:
 # What predictions are made of, by the number of edges up to which graphs are evaluated alike: large
 # enough that the share of a single atom is seen, small enough to take milliseconds.
 PROBES = {
-    FEW_EDGES: _probes(32, 256, 1024),
+    FEW_EDGES: _probes(12, 256, 1024),
     FEW_MIRRORED: _probes(128, FEW_EDGES + 256, FEW_MIRRORED - 256),
     math.inf: _probes(128, FEW_MIRRORED + 256, 2 * FEW_MIRRORED + 256),
 }
