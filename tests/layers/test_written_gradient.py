@@ -135,6 +135,18 @@ def test_equals_the_formula(potential: Potential, rng: np.random.Generator) -> N
     assert_equal(potential, graph_of(potential, Atoms("O")))
 
 
+def test_where_few_atoms_are_near_to_each_other(
+    potential: Potential, rng: np.random.Generator
+) -> None:
+    """Chains, an atom alone, and a crowd among atoms that are nearly alone."""
+    chain = Atoms("C24", positions=[[1.5 * place, 0.0, 0.0] for place in range(24)])
+    chain.positions += rng.normal(scale=0.1, size=chain.positions.shape)
+    far = Atoms("H60", positions=[[0.0, 50.0, 3.5 * place] for place in range(60)])
+    crowd = Atoms("C40", positions=rng.uniform(0.0, 4.0, size=(40, 3)))
+    for atoms in (chain, chain + Atoms("O", positions=[[0.0, 30.0, 0.0]]), crowd + far):
+        assert_equal(potential, graph_of(potential, atoms))
+
+
 def test_with_tables(potential: Potential, rng: np.random.Generator) -> None:
     if not can_tabulate(potential):
         pytest.skip("has filters that tables cannot replace")

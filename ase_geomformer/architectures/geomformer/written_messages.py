@@ -180,7 +180,7 @@ class FrozenMessages(NamedTuple):
             at_edges = source.T.index_select(1, pairs.senders.index)
             directed = at_edges * of_radial[channels : channels + width]
             weighed = _by_head(directed, self._own(masked, count))
-            sums = torch.bmm(_last(pairs.slots.filled(weighed.T)), pairs.slots.filled(harmonics))
+            sums = torch.bmm(pairs.slots.filled(weighed.T).mT, pairs.slots.filled(harmonics))
             totals[1][:width] += sums.permute(1, 2, 0)
         inverse = pairs.received(weights).reciprocal_()
         given = [_by_head(t, i) for t, i in zip(totals, self._by_stream(inverse), strict=True)]
@@ -240,7 +240,7 @@ class FrozenMessages(NamedTuple):
             width = len(kept.directed)
             filters = slice(channels, channels + width)
             by_sums = by_totals[1][:width].permute(2, 0, 1)
-            by_table = torch.bmm(_last(pairs.slots.filled(kept.weighed.T)).mT, by_sums)
+            by_table = torch.bmm(pairs.slots.filled(kept.weighed.T), by_sums)
             by_harmonics = pairs.slots.members(by_table)
             table = torch.bmm(pairs.slots.filled(harmonics), by_sums.mT)
             by_weighed = pairs.slots.members(table).T
@@ -287,8 +287,3 @@ def _by_head(values: Tensor, factors: Tensor) -> Tensor:
 def _head_sums(values: Tensor, heads: int) -> Tensor:
     """Sums (heads, n) over the channels, and components if any, of values (C, ..., n)."""
     return values.unflatten(0, (heads, -1)).flatten(1, -2).sum(dim=1)
-
-
-def _last(table: Tensor) -> Tensor:
-    """A table (N, K, F) as (N, F, K)."""
-    return table.mT
