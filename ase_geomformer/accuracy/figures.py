@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Errors of training below this part of the lowest of validation are not shown.
+LOWEST_SHOWN = 0.2
 SHADED_FROM = 500
 """Number of points from which their density is shown by shading."""
 
@@ -270,6 +272,11 @@ def _draw_curve(axes: Axes, columns: dict[str, Array], name: str, colour: str) -
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    checked = columns.get(f"val_{name}", np.empty(0))
+    if (checked > 0.0).any():
+        # A batch of perfect crystals has no forces to be wrong about; the axis follows validation.
+        bottom = LOWEST_SHOWN * checked[checked > 0.0].min()
+        axes.set_ylim(bottom=max(bottom, axes.get_ylim()[0]))
     for axis in (axes.xaxis, axes.yaxis):
         plain_log_ticks(axis)
     axes.set_xlabel("optimiser step")

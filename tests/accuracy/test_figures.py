@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from ase_geomformer.accuracy.comparison import Comparison
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.accuracy.figures import (
+    CURVES,
     SHADED_FROM,
     errors_by_element,
     learning_curve,
@@ -153,6 +154,15 @@ def test_a_long_learning_curve_is_averaged_over_intervals(tmp_path: Path) -> Non
     assert len(steps) <= 80
     assert np.all(np.diff(steps) > 0)
     np.testing.assert_allclose(values[-20:], 15.0, rtol=0.01)
+
+
+def test_the_axis_of_a_learning_curve_follows_validation(tmp_path: Path) -> None:
+    name = CURVES["forces"][0]
+    path = tmp_path / "metrics.csv"
+    rows = [f"{step},{1e-4 if step == 3 else 30.0}," for step in range(8)] + ["8,,20.0"]
+    path.write_text("\n".join([f"step,train_{name},val_{name}", *rows]) + "\n")
+    bottom, top = learning_curve(path).axes[0].get_ylim()
+    assert 2.0 < bottom < 20.0 < 30.0 < top
 
 
 def test_ticks_of_learning_curves_are_plain_numbers(tmp_path: Path) -> None:
