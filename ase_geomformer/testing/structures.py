@@ -6,7 +6,7 @@ neighbours whatever its cutoff.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,18 +29,38 @@ def ethanol() -> Atoms:
 
 
 def familiar(potential: Potential) -> Atoms:
-    """Ethanol, or a rattled crystal where the potential knows the elements of one alone."""
-    symbols = list(potential.symbols)
-    if symbols == ["O", "Mg"]:
-        crystal = bulk("MgO", "rocksalt", a=4.25, cubic=True)
-    elif len(symbols) == 1:
-        crystal = bulk(symbols[0], cubic=True)
-        if len(crystal) == 2:
-            crystal = crystal.repeat((2, 2, 1))
-    else:
+    """Ethanol where the potential knows its elements, else a rattled crystal of those it knows."""
+    symbols = tuple(potential.symbols)
+    if {"H", "C", "O"} <= set(symbols):
         return ethanol()
+    crystal = COMPOUNDS[symbols]() if symbols in COMPOUNDS else bulk(symbols[0], cubic=True)
+    if len(crystal) == 2:
+        crystal = crystal.repeat((2, 2, 1))
     crystal.rattle(0.1, seed=1)
     return crystal
+
+
+def cristobalite() -> Atoms:
+    """Silica with straight bridges of oxygen between silicon atoms on a diamond lattice."""
+    corner = np.array([1.0, 1.0, 1.0])
+    bridges = [corner, [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
+    silicon = bulk("Si", "diamond", a=7.16)
+    return silicon + Atoms("O4", positions=silicon.positions[0] + 7.16 / 8.0 * np.array(bridges))
+
+
+def alloy() -> Atoms:
+    """Two atoms each of niobium, molybdenum, tantalum and tungsten on a bcc lattice."""
+    crystal = bulk("W", "bcc", a=3.24, cubic=True).repeat((2, 2, 1))
+    crystal.symbols = "NbMoTaWWTaMoNb"
+    return crystal
+
+
+# By the elements of a potential, in the order of the periodic table.
+COMPOUNDS: dict[tuple[str, ...], Callable[[], Atoms]] = {
+    ("O", "Mg"): lambda: bulk("MgO", "rocksalt", a=4.25, cubic=True),
+    ("O", "Si"): cristobalite,
+    ("Nb", "Mo", "Ta", "W"): alloy,
+}
 
 
 def triclinic(cutoff: float) -> Atoms:

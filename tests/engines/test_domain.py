@@ -16,6 +16,7 @@ from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
 from ase_geomformer.registry import list_potentials
 from ase_geomformer.runtime.prepared import PreparedPotential, prepare
+from ase_geomformer.testing.structures import familiar
 from tests.engines.domains import evaluate_divided
 
 TOLERANCE = 1e-10  # eV, eV/Å
@@ -157,15 +158,7 @@ def test_charges_and_dispersion_within_a_cutoff(structure, terms):
 def test_every_shipped_potential(name):
     """In three domains, one of them empty."""
     prepared = prepare(name, dtype="float64", compile=False, long_range="published")
-    symbols = prepared.potential.symbols
-    if len(symbols) == 1:
-        crystals = {"Si": bulk("Si", cubic=True), "Cu": bulk("Cu", cubic=True) * (2, 1, 1)}
-        atoms = crystals.get(symbols[0]) or bulk(symbols[0], cubic=True) * (2, 1, 1)
-    elif "Mg" in symbols:
-        atoms = bulk("MgO", "rocksalt", a=4.25, cubic=True)
-    else:
-        atoms = molecule("CH3CH2OH")
-    atoms.rattle(0.05, seed=1)
+    atoms = familiar(prepared.potential)
     check(prepared, atoms, 2 * slices(atoms, 2), 3)
 
 
