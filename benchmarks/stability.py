@@ -122,6 +122,9 @@ def alike(data: list[Frame], temperature_K: float) -> list[list[Frame]]:
         return [[frame for frame in data if formula(frame) == one] for one in formulas]
     commonest = Counter(formula(frame) for frame in crystals).most_common(1)[0][0]
     frames = [frame for frame in crystals if formula(frame) == commonest]
+    # Of several frameworks with one formula, that which the run starts from.
+    framework = lowest(frames).atoms.info.get("topology")
+    frames = [frame for frame in frames if frame.atoms.info.get("topology") == framework]
     known = [frame for frame in frames if "T_K" in frame.atoms.info]
     if not known:
         return [frames]
@@ -152,7 +155,14 @@ def temperature(frame: Frame) -> float:
 def label(frames: list[Frame]) -> str:
     """The labelled frames in a word."""
     known = "T_K" in frames[0].atoms.info
-    return f"data, {temperature(frames[0]):g} K" if known else "data"
+    if known:
+        return f"data, {temperature(frames[0]):g} K"
+    return "data, not of one temperature" if frames[0].atoms.pbc.all() else "data"
+
+
+def lowest(frames: list[Frame]) -> Frame:
+    """The frame of lowest energy."""
+    return min(frames, key=lambda frame: frame.energy or 0.0)
 
 
 def simulate(
@@ -164,7 +174,7 @@ def simulate(
     options: Namespace,
 ) -> tuple[Row, Frames]:
     """One run, and its frames after the first tenth."""
-    start = min(frames, key=lambda frame: frame.energy or 0.0).atoms.copy()
+    start = lowest(frames).atoms.copy()
     settings = nvt(start, temperature_K, options.time_ps)
     folder = options.work / f"{name}-{start.symbols}-{temperature_K:g}K-{options.dtype}"
     result = run_md(start, calculator, settings, output=folder, resume=True)
@@ -206,13 +216,19 @@ def compared(runs: list[Frames], groups: list[list[Frame]]) -> tuple[Distances, 
     ]
     if runs[0].pbc.all():
         return radial(runs[0]), radial(references[0])
-    starts = [min(frames, key=lambda frame: frame.energy or 0.0).atoms for frames in groups]
+    starts = [lowest(frames).atoms for frames in groups]
     return bond_lengths(runs, starts), bond_lengths(references, starts)
 
 
 def apart(frames: list[Frame], temperature_K: float) -> str:
     """What is to be said where the nearest labelled frames are of another temperature."""
-    if "T_K" not in frames[0].atoms.info or abs(temperature(frames[0]) - temperature_K) < 10.0:
+    first = frames[0].atoms
+    if "T_K" not in first.info:
+        several = (
+            " The labelled frames are not of one temperature: only positions of peaks compare."
+        )
+        return several if first.pbc.all() else ""
+    if abs(temperature(frames[0]) - temperature_K) < 10.0:
         return ""
     other = temperature(frames[0])
     lower = "lower and wider" if other > temperature_K else "higher and narrower"

@@ -58,7 +58,7 @@ class Slots:
         if self.places is None:
             return values.view(self.number, self.width, -1)
         table = values.new_zeros(self.number * self.width, values.shape[1])
-        return table.index_copy(0, self.places, values).view(self.number, self.width, -1)
+        return table.index_copy_(0, self.places, values).view(self.number, self.width, -1)
 
     def members(self, table: Tensor) -> Tensor:
         """The members' values (E, F) in a table (number, width, F)."""
