@@ -224,9 +224,7 @@ def apart(frames: list[Frame], temperature_K: float) -> str:
     """What is to be said where the nearest labelled frames are of another temperature."""
     first = frames[0].atoms
     if "T_K" not in first.info:
-        several = (
-            " The labelled frames are not of one temperature: only positions of peaks compare."
-        )
+        several = " The labelled frames are not of one temperature: only positions compare."
         return several if first.pbc.all() else ""
     if abs(temperature(frames[0]) - temperature_K) < 10.0:
         return ""
