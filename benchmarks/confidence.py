@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from confidence_cases import APART, cases, is_apart
 
 from ase_geomformer.accuracy.calibration import SYMMETRIC, errors_of, features_of, fit_confidence
 from ase_geomformer.confidence.file import write_confidence
@@ -57,33 +58,58 @@ def fit(name: str) -> float:
 
 
 def halves(name: str) -> tuple[list[Frame], list[Frame]]:
-    """Test frames to calibrate with, and to judge by; up to 200 each."""
-    settings = from_yaml(find_potential(name) / "train.yaml")
-    assert settings.test_data is not None
-    frames = read_frames(settings.test_data)
+    """Known test frames to calibrate with, and to judge by; up to 200 each."""
+    frames = [frame for frame in tests(name) if not is_apart(name, frame)]
     order = np.random.default_rng(1).permutation(len(frames))[:400]
     return [frames[i] for i in order[::2]], [frames[i] for i in order[1::2]]
+
+
+def tests(name: str) -> list[Frame]:
+    """All test frames of a potential."""
+    settings = from_yaml(find_potential(name) / "train.yaml")
+    assert settings.test_data is not None
+    return read_frames(settings.test_data)
 
 
 def judge(name: str) -> dict[str, Any]:
     """False alarms, recall and calibration of a potential."""
     potential = load_potential(name)
     exact = potential.copy(dtype=torch.float64)
-    confidence = known_confidence(exact)
     _, frames = halves(name)
-    energies, squares = errors_of(exact, frames)
-    found = features_of(exact, [f.atoms for f in frames], np.random.default_rng(2), False)
-    spread = confidence.energy_uncertainty(found.sums)
-    variances = (found.slopes @ confidence.root.double()).square().sum(dim=2).mean(dim=1)
-    forces = confidence.forces_factor * (variances / (3.0 * found.sizes)).sqrt()
-    kept = forces > SYMMETRIC**0.5 * forces.mean()
+    spread, energies, forces, errors = expected_and_found(exact, frames)
     alarms = [reason(exact, frame.atoms) for frame in frames]
     return {
         "test_frames": len(frames),
         "false_alarms": sum(alarm is not None for alarm in alarms),
-        "energy": calibration(spread, energies.abs()),
-        "forces": calibration(forces[kept], squares.sqrt()[kept]),
+        "energy": calibration(spread, energies),
+        "forces": calibration(forces, errors),
         "others": {label: recall(exact, structures) for label, structures in others(name).items()},
+        "apart": missed(exact, [frame for frame in tests(name) if is_apart(name, frame)]),
+    }
+
+
+def expected_and_found(
+    potential: Potential, frames: list[Frame]
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Expected and found errors of the energies (eV), and of the forces where there are any."""
+    confidence = known_confidence(potential)
+    energies, squares = errors_of(potential, frames)
+    found = features_of(potential, [f.atoms for f in frames], np.random.default_rng(2), False)
+    spread = confidence.energy_uncertainty(found.sums)
+    variances = (found.slopes @ confidence.root.double()).square().sum(dim=2).mean(dim=1)
+    forces = confidence.forces_factor * (variances / (3.0 * found.sizes)).sqrt()
+    kept = forces > SYMMETRIC**0.5 * forces.mean()
+    return spread, energies.abs(), forces[kept], squares.sqrt()[kept]
+
+
+def missed(potential: Potential, frames: list[Frame]) -> dict[str, float] | None:
+    """Root mean square errors of the forces on frames unlike the training data, eV/Å."""
+    if not frames:
+        return None
+    _, _, forces, errors = expected_and_found(potential, frames)
+    return {
+        "expected": float(forces.square().mean().sqrt()),
+        "found": float(errors.square().mean().sqrt()),
     }
 
 
@@ -121,16 +147,16 @@ def calibration(expected: torch.Tensor, errors: torch.Tensor) -> dict[str, Any]:
 
 def others(name: str) -> dict[str, list[Atoms]]:
     """Structures that are unlike the training data, by what they are."""
-    from confidence_cases import cases
-
-    return cases(name, [frame.atoms for frame in halves(name)[1][:50]])
+    found = cases(name, [frame.atoms for frame in halves(name)[1][:50]])
+    apart = [frame.atoms for frame in tests(name) if is_apart(name, frame)]
+    return {**found, APART[name][-1]: apart} if apart else found
 
 
 def table() -> None:
     """Print the table of the docs, and draw expected against found errors."""
     print("| potential | kB | false alarms | energy: found / expected, rank | forces | not named |")
     print("|---|---|---|---|---|---|")
-    figure = new_figure(PAGE, 3.2)
+    figure = new_figure(PAGE, 3.6)
     axes = figure.subplots(1, 2)
     files = sorted(RESULTS.glob("*.json"))
     for place, file in enumerate(files):

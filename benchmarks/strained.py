@@ -58,9 +58,9 @@ class Strained:
         return self.lattice_constant_A * float(self.bulk_GPa / at_rest) ** (1 / (3 * derivative))
 
 
-def strained(frames: Iterable[Frame]) -> list[Frame]:
-    """Those of the group Elastic that have stresses and are strained by MAX_STRAIN at most."""
-    chosen = [frame for frame in frames if frame.atoms.info.get("group") == "Elastic"]
+def strained(frames: Iterable[Frame], group: str = "Elastic") -> list[Frame]:
+    """Those of a group that have stresses and are strained by MAX_STRAIN at most."""
+    chosen = [frame for frame in frames if frame.atoms.info.get("group") == group]
     chosen = [frame for frame in chosen if frame.stress is not None]
     edge = _edge(chosen)
     return [it for it in chosen if np.abs(_strain(it, edge)).max() <= MAX_STRAIN]
