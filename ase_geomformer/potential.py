@@ -326,8 +326,9 @@ class Potential(nn.Module):
 
     def _evaluate(self, graph: AtomGraph) -> dict[str, Tensor]:
         """Energies of atoms and structures, predicted forces, the architecture's other outputs."""
-        outputs = self.architecture(graph)
-        terms = self._terms(graph, outputs)
+        whole = graph.both_ways()
+        outputs = self.architecture(graph if self.architecture.takes_pairs else whole)
+        terms = self._terms(whole, outputs)
         energies = torch.stack(list(terms.values())).sum(dim=0)
         results = {**outputs, "energies": energies, _SLOPING: energies}
         if not self.conservative:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.pair_graph import PairGraph, Pairing
 from ase_geomformer.layers.readout import energy_head
 from ase_geomformer.physics.reciprocal import Multiples, multiples
 from ase_geomformer.potential import Potential
@@ -86,6 +87,7 @@ class Artifact:
         self._needs_pairs = self.potential.far_cutoff > 0.0
         self._is_reciprocal = self.potential.is_reciprocal
         self._given = frozenset(self.properties)
+        self._pairing: Pairing | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {n: getattr(self, n) for n in ("file", "potential", "key", "properties")}
@@ -102,14 +104,22 @@ class Artifact:
         ``features`` may be among the properties.
         """
         names = tuple(properties)
-        if not self.serves(graph, names):
+        pairs = self._paired(graph) if self.serves(graph, names) else None
+        if pairs is None:
             return by_potential(self.potential, graph, names)
         if self._is_reciprocal:
-            graphs = graph.split() if graph.num_structures > 1 else (graph,)
+            graphs = pairs.split() if graph.num_structures > 1 else (pairs,)
             parts = [self._run(part, self._steps(part)) for part in graphs]
             return {name: torch.cat([part[name] for part in parts]) for name in names}
-        found = self._run(graph)
+        found = self._run(pairs)
         return {name: found[name] for name in names}
+
+    def _paired(self, graph: AtomGraph) -> PairGraph | None:
+        """The pairs of a graph, of which most often only vectors are new."""
+        pairing = self._pairing
+        if pairing is None or not pairing.is_of(graph):
+            pairing = self._pairing = Pairing.of(graph)
+        return None if pairing is None else pairing.pairs(graph)
 
     def _run(self, graph: AtomGraph, steps: Multiples | None = None) -> dict[str, Tensor]:
         results: Sequence[Tensor] = self._runner.run(compiled_inputs(graph, steps))

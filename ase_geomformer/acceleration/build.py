@@ -23,7 +23,8 @@ from ase_geomformer.acceleration.decompositions import ahead_of_time_decompositi
 from ase_geomformer.acceleration.lone_thread import lone_thread
 from ase_geomformer.acceleration.own_products import own_products
 from ase_geomformer.acceleration.tables import probe_graph
-from ase_geomformer.graph.atom_graph import AXES, AtomGraph
+from ase_geomformer.graph.atom_graph import AXES
+from ase_geomformer.graph.pair_graph import PairGraph
 from ase_geomformer.layers.written_gradient import by_formula
 from ase_geomformer.physics.reciprocal import multiples
 from ase_geomformer.potential import Potential
@@ -31,7 +32,7 @@ from ase_geomformer.potential import Potential
 # Sizes of the graph that the computation is traced with. They are all different, and none is a
 # length that stays fixed, such as the three components of a vector: what is equal once is taken to
 # be equal always. They are no smaller than what an operation is written in another way for.
-ATOMS, EDGES, FAR_PAIRS, STRUCTURES = 39, 439, 101, 5
+ATOMS, PAIRS, FAR_PAIRS, STRUCTURES = 39, 439, 101, 5
 WAVES = (7, 8, 9)
 # Largest differences from the potential in eV/atom, eV/Å, eV/Å^3 and e, besides what rounding makes
 # of the potential itself.
@@ -98,7 +99,7 @@ def _exported(potential: Potential) -> tuple[list[Tensor], torch.export.Exported
     names = compiled_properties(potential)
 
     def computation(*tensors: Tensor) -> tuple[Tensor, ...]:
-        graph, steps = AtomGraph(*tensors[: len(AXES)]), tensors[len(AXES) :]
+        graph, steps = PairGraph(*tensors[: len(AXES)]), tensors[len(AXES) :]
         with by_formula(), potential.with_waves((steps[0], steps[1], steps[2]) if steps else None):
             results = by_potential(potential, graph, names)
         return tuple(results[name] for name in names)
@@ -160,14 +161,14 @@ def _lay_out_weights(traced: torch.fx.GraphModule) -> None:
     traced.graph.eliminate_dead_code()
 
 
-def _traced_graph(potential: Potential) -> AtomGraph:
+def _traced_graph(potential: Potential) -> PairGraph:
     """A graph of distinct sizes; tracing reads no value in it."""
     dtype = potential.dtype
     pairs = FAR_PAIRS if potential.far_cutoff else 0
-    return AtomGraph(
+    return PairGraph(
         atomic_numbers=torch.full((ATOMS,), potential.elements[0]),
-        edge_index=torch.zeros(2, EDGES, dtype=torch.int64),
-        edge_vectors=torch.ones(EDGES, 3, dtype=dtype),
+        edge_index=torch.zeros(2, PAIRS, dtype=torch.int64),
+        edge_vectors=torch.ones(PAIRS, 3, dtype=dtype),
         batch=torch.zeros(ATOMS, dtype=torch.int64),
         charge=torch.zeros(STRUCTURES, dtype=dtype),
         spin=torch.ones(STRUCTURES, dtype=dtype),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ase_geomformer.graph.atom_graph import AXES, AtomGraph, continued
+from ase_geomformer.graph.pair_graph import version_of
 
 
 class Filled(NamedTuple):
@@ -20,11 +21,6 @@ class Filled(NamedTuple):
     def holds(self, own: Tensor) -> bool:
         """Whether a tensor is this one, unchanged."""
         return own is self.own and self.version is not None and self.version == version_of(own)
-
-
-def version_of(tensor: Tensor) -> int | None:
-    """How often a tensor has been changed in place; None where torch does not count."""
-    return None if tensor.is_inference() else tensor._version
 
 
 class GhostFilling:

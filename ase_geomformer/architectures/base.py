@@ -28,6 +28,8 @@ class Architecture(nn.Module, ABC):
 
     name: ClassVar[str]
     settings_class: ClassVar[type]
+    # Whether it evaluates a PairGraph, which holds each pair of neighbours once.
+    takes_pairs: ClassVar[bool] = False
     settings: Any
 
     def __init_subclass__(cls, *, name: str, settings: type) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -55,6 +55,10 @@ class AtomGraph:
     positions : Tensor, shape (N, 3) or (0, 3), floating, Å
         For sums over the reciprocal lattice, which know no pairs; empty by default.
     """
+
+    # Whether each edge stands for both directions; whether edges are ordered by their receivers.
+    is_paired: ClassVar[bool] = False
+    in_order: ClassVar[bool] = True
 
     atomic_numbers: Tensor
     edge_index: Tensor
@@ -111,7 +115,7 @@ class AtomGraph:
     @property
     def receivers(self) -> Segments:
         """The edges by their receiver."""
-        return Segments.of(self.edge_index[0], self.num_atoms, in_order=True)
+        return Segments.of(self.edge_index[0], self.num_atoms, in_order=self.in_order)
 
     @property
     def senders(self) -> Segments:
@@ -256,6 +260,10 @@ class AtomGraph:
             raise ValueError("the graph has far pairs: give those of the atoms where they are now")
         return graph
 
+    def both_ways(self) -> AtomGraph:
+        """The graph with both directions of every edge: itself."""
+        return self
+
     @classmethod
     def join(cls, graphs: Sequence[AtomGraph]) -> AtomGraph:
         """One graph holding the structures of all ``graphs``, in order."""
@@ -275,7 +283,7 @@ class AtomGraph:
         columns = zip(*(graph.tensors for graph in shifted), strict=True)
         return cls(*(torch.cat(column, axis) for axis, column in zip(AXES, columns, strict=True)))
 
-    def split(self) -> Iterator[AtomGraph]:
+    def split(self) -> Iterator[Self]:
         """The structures of the batch as single graphs, in order: the inverse of :meth:`join`."""
         atom_counts = torch.bincount(self.batch, minlength=self.num_structures).tolist()
         edge_counts, far_counts = (
@@ -285,7 +293,7 @@ class AtomGraph:
         atom = edge = far = 0
         counts = zip(atom_counts, edge_counts, far_counts, strict=True)
         for index, (n, e, f) in enumerate(counts):
-            yield AtomGraph(
+            yield type(self)(
                 atomic_numbers=self.atomic_numbers[atom : atom + n],
                 edge_index=self.edge_index[:, edge : edge + e] - atom,
                 edge_vectors=self.edge_vectors[edge : edge + e],
@@ -364,9 +372,9 @@ class AtomGraph:
 
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> AtomGraph:
+    ) -> Self:
         """The graph on another device, with another floating dtype."""
-        return AtomGraph(
+        return type(self)(
             *(
                 tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None)
                 for tensor in self.tensors

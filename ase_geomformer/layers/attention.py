@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 import torch
 from torch import Tensor, nn
 
-from ase_geomformer.graph.segments import Segments
 from ase_geomformer.layers.activation import ACTIVATIONS
 from ase_geomformer.layers.dense import HeadLinear, dense
-from ase_geomformer.layers.edge_attention import FEW_MIRRORED, EdgeAttention, PackedWeights
+from ase_geomformer.layers.edge_attention import (
+    FEW_EDGES,
+    FEW_PAIRED,
+    EdgeAttention,
+    PackedWeights,
+)
 from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.harmonics import DegreeSum
 from ase_geomformer.layers.heads import head_sum
@@ -127,18 +132,18 @@ class Attention(RadialFunction):
         return torch.cat([own.of_radial(radial) for own in filters], dim=1)
 
     def forward(self, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+        if not self._is_written_for(edges):
+            return self._formula(x, ev, edges)
         point, radial = None, edges.radial
         if isinstance(radial, SplinePoint):
             point, radial = radial, radial.distances
         else:
             radial = self.of_radial(radial)
-        inputs = x, ev, edges.envelope, edges.harmonics, radial
-        if not self.is_written_for(edges.receivers, edges.senders):
-            return self._formula(*inputs, edges=edges)
+        joined = edges.joined
         along = EdgeAttention(
-            plain=partial(self._formula, edges=edges),
-            receivers=edges.receivers,
-            senders=edges.senders,
+            plain=partial(self._of_inputs, edges),
+            receivers=joined.receivers,
+            senders=joined.senders,
             point=point,
             table=self.table,
             packed=self._packed_weights(),
@@ -148,17 +153,15 @@ class Attention(RadialFunction):
             heads=(self.num_heads, self.num_degrees),
             norms=self.norms,
         )
-        dx, dev = along(*inputs)
+        dx, dev = along(x, ev, edges.envelope, joined.harmonics, radial)
         return dx, dev
 
-    def is_written_for(self, receivers: Segments, senders: Segments) -> bool:
-        """Whether the written gradient is used along such edges."""
-        if is_by_formula():
-            return False
-        frozen = not self.feature_query.weight.requires_grad
-        divided = receivers.is_divided or senders.is_divided
-        few = 0 < receivers.index.shape[0] <= FEW_MIRRORED
-        return frozen and few and not divided
+    def _is_written_for(self, edges: Edges) -> bool:
+        """Whether the written gradient is used along these edges."""
+        frozen = not self.feature_query.weight.requires_grad and not is_by_formula()
+        divided = edges.receivers.is_divided or edges.senders.is_divided
+        few = FEW_EDGES if edges.parity is None else FEW_PAIRED
+        return frozen and 0 < edges.number <= few and not divided
 
     def _packed_weights(self) -> PackedWeights:
         if self._packed is None or not self._packed.is_current(self.feature_query.weight):
@@ -177,68 +180,68 @@ class Attention(RadialFunction):
         super()._apply(fn, recurse)
         return self
 
-    def _formula(
+    def _of_inputs(
         self,
+        edges: Edges,
         x: Tensor,
         ev: Tensor,
         envelope: Tensor,
         harmonics: Tensor,
         radial: Tensor,
-        *,
-        edges: Edges,
     ) -> tuple[Tensor, Tensor]:
-        receivers, senders = edges.receivers, edges.senders
-        if isinstance(edges.radial, SplinePoint):
-            radial = self.radial_values(replace(edges.radial, distances=radial))
-        if edges.is_mirrored:
-            radial, envelope = torch.cat([radial, radial]), torch.cat([envelope, envelope])
+        """The formula as a function of all that depends on the geometry."""
+        rows = envelope.shape[0]
+        own = replace(edges, envelope=envelope, harmonics=harmonics[:rows])
+        if not isinstance(edges.radial, SplinePoint):
+            return self._along(x, ev, own, radial)
+        return self._formula(x, ev, replace(own, radial=replace(edges.radial, distances=radial)))
+
+    def _formula(self, x: Tensor, ev: Tensor, edges: Edges) -> tuple[Tensor, Tensor]:
+        return self._along(x, ev, edges, self.radial_values(edges.radial))
+
+    def _along(self, x: Tensor, ev: Tensor, edges: Edges, radial: Tensor) -> tuple[Tensor, Tensor]:
+        """The updates, from what the filters make of the distances (R, 2 F)."""
         radial_x, radial_ev = radial.chunk(2, dim=1)
         act = self.qk_activation
         query_x, key_x = act(self.feature_query(x)), act(self.feature_key(x))
         query_ev, key_ev = act(self.geometry_query(x)), act(self.geometry_key(x))
+        value = self.feature_value(x)
         # Each is gathered on its own: joined, their gradients would be copied once more.
-        invariants = self.degree_sum.invariants(senders.gather(ev) - receivers.gather(ev))
-        alpha_x = head_sum(
-            receivers.gather(query_x)
-            * self.feature_filter(radial_x, invariants)
-            * senders.gather(key_x),
-            self.num_heads,
-        ) * (envelope[:, None] * self.norms[: self.num_heads])
-        sent = senders.gather(self.feature_value(x)).unflatten(-1, (self.num_heads, -1))
-        dx = receivers.sum((sent * alpha_x[..., None]).flatten(-2))
-        alpha_ev = self._geometry(query_ev, key_ev, radial_ev, invariants, envelope, edges)
-        return dx, receivers.sum(self.degree_sum.spread(alpha_ev) * harmonics)
+        difference = edges.senders.gather(ev) - edges.receivers.gather(ev)
+        invariants = self.degree_sum.invariants(difference)  # of both directions
+        filter_x = self.feature_filter(radial_x, invariants)
+        filter_ev = self.geometry_filter(radial_ev, invariants)
+        scale_x, scale_ev = (edges.envelope[:, None] * self.norms).split(
+            [self.num_heads, self.num_degrees], dim=1
+        )
+        parts = []
+        for receivers, senders, harmonics in edges.ways:
+            products = receivers.gather(query_x) * filter_x * senders.gather(key_x)
+            alpha = head_sum(products, self.num_heads) * scale_x
+            sent = senders.gather(value).unflatten(-1, (self.num_heads, -1))
+            dx = receivers.sum((sent * alpha[..., None]).flatten(-2))
+            products = receivers.gather(query_ev) * filter_ev * senders.gather(key_ev)
+            alpha = head_sum(products, self.num_degrees) * scale_ev
+            parts.append((dx, receivers.sum(self.degree_sum.spread(alpha) * harmonics)))
+        dx, dev = (reduce(add, updates) for updates in zip(*parts, strict=True))
+        return dx, dev
 
     def geometry_update(self, x: Tensor, ev: Tensor, edges: Edges) -> Tensor:
         """The update (N, M) of ev alone, for edges along which x is not exchanged."""
-        difference = edges.senders.gather(ev) - edges.receivers.gather(ev)
-        invariants = self.degree_sum.invariants(difference)
+        receivers, senders = edges.receivers, edges.senders
+        invariants = self.degree_sum.invariants(senders.gather(ev) - receivers.gather(ev))
         act = self.qk_activation
         query, key = act(self.geometry_query(x)), act(self.geometry_key(x))
         if isinstance(edges.radial, SplinePoint):
             radial = self.radial_values(edges.radial).chunk(2, dim=1)[1]
         else:
             radial = self.geometry_filter.of_radial(edges.radial)
-        alpha = self._geometry(query, key, radial, invariants, edges.envelope, edges)
-        return edges.receivers.sum(self.degree_sum.spread(alpha) * edges.harmonics)
-
-    def _geometry(
-        self,
-        query: Tensor,
-        key: Tensor,
-        radial: Tensor,
-        invariants: Tensor,
-        envelope: Tensor,
-        edges: Edges,
-    ) -> Tensor:
-        """Coefficients (E, degrees) of the update of ev."""
         products = (
-            edges.receivers.gather(query)
-            * self.geometry_filter(radial, invariants)
-            * edges.senders.gather(key)
+            receivers.gather(query) * self.geometry_filter(radial, invariants) * senders.gather(key)
         )
-        scale = envelope[:, None] * self.norms[self.num_heads :]
-        return head_sum(products, self.num_degrees) * scale
+        scale = edges.envelope[:, None] * self.norms[self.num_heads :]
+        alpha = head_sum(products, self.num_degrees) * scale
+        return receivers.sum(self.degree_sum.spread(alpha) * edges.harmonics)
 
 
 class Exchange(nn.Module):

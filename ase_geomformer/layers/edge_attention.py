@@ -22,7 +22,7 @@ from ase_geomformer.layers.written_gradient import WrittenGradient
 # into the cache.
 FEW_EDGES = 2048
 # The same where filters are computed once for both directions of a pair.
-FEW_MIRRORED = 2 * FEW_EDGES
+FEW_PAIRED = 2 * FEW_EDGES
 
 
 class PackedWeights(FrozenWeights):
@@ -153,14 +153,14 @@ class EdgeAttention(WrittenGradient):
         through = self._weighted(kept.key, by_sums)
         by_query = self.receivers.sum(_filtered(through, kept.filters))
         by_filters = through[:rows] * kept.query[:rows]
-        is_mirrored = rows < through.shape[0]
-        if is_mirrored:
+        is_paired = rows < through.shape[0]
+        if is_paired:
             by_envelope = by_envelope[:rows] + by_envelope[rows:]
             by_filters.addcmul_(through[rows:], kept.query[rows:])
         by_ev = None
         if kept.hidden is not None:
             by_difference = self._by_difference(kept, by_filters, kept.hidden)
-            if is_mirrored:
+            if is_paired:
                 by_ev = self.senders.sum(torch.cat([by_difference, -by_difference]))
             else:
                 by_ev = self.senders.sum(by_difference) - self.receivers.sum(by_difference)

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.pair_graph import PairGraph
 from ase_geomformer.graph.segments import Segments, Slots
 from ase_geomformer.layers.cutoff import Envelope
 from ase_geomformer.layers.harmonics import SphericalHarmonics, distances_and_directions
 from ase_geomformer.layers.host import may_read
 from ase_geomformer.layers.spline import SplinePoint
-from ase_geomformer.layers.written_gradient import is_by_formula
+from ase_geomformer.layers.written_gradient import is_by_formula, is_traced
 
 # Below so many edges, to put them in order takes longer than filters of half of them save.
-MIRRORED_FROM = 192
+PAIRED_FROM = 192
+
+
+class Way(NamedTuple):
+    """The edges of one direction: their ends, and harmonics (E, M) of their directions."""
+
+    receivers: Segments
+    senders: Segments
+    harmonics: Tensor
 
 
 @dataclass(frozen=True)
 class Edges:
-    """What all layers read of the edges: their ends, basis (E, K), cutoff (E,), Y (E, M).
+    """What all layers read of the edges: their ends, basis (R, K), cutoff (R,), Y (R, M).
 
-    Instead of the basis there are places on a grid where the filters are tabulated. Where the
-    second half of the edges are the reverses of the first, basis and cutoff, which are the same for
-    both, may have rows of the first half only.
+    Instead of the basis there are places on a grid where the filters are tabulated. With a
+    ``parity`` (M,) of the harmonics each row stands for two edges, the one that it describes and
+    its reverse; basis and cutoff are the same for both.
     """
 
     receivers: Segments
@@ -34,6 +45,7 @@ class Edges:
     radial: Tensor | SplinePoint
     envelope: Tensor
     harmonics: Tensor
+    parity: Tensor | None = None
 
     @classmethod
     def of(
@@ -44,44 +56,37 @@ class Edges:
         harmonics: SphericalHarmonics,
         cutoff: float,
     ) -> Edges:
-        """The edges of a graph, expanded in a radial basis and in spherical harmonics."""
-        ends = graph.receivers, graph.senders
-        return cls.expand(ends, graph.edge_vectors, radial_basis, envelope, harmonics, cutoff)
+        """The edges of a graph, expanded in a radial basis and in spherical harmonics.
 
-    @classmethod
-    def mirrored(
-        cls,
-        graph: AtomGraph,
-        radial_basis: nn.Module,
-        envelope: Callable[[Tensor, float], Tensor],
-        harmonics: SphericalHarmonics,
-        cutoff: float,
-    ) -> Edges | None:
-        """The same in another order, the edges of one direction and then their reverses.
-
-        None where that does not pay, or not every edge comes with its reverse, as among the ghosts
-        of a padded graph.
+        They are taken in pairs where that pays.
         """
-        if graph.num_edges < MIRRORED_FROM:
-            return None
-        one_way = _one_way(graph)
-        if 2 * one_way.shape[0] != graph.num_edges:
-            return None
-        index = graph.edge_index.index_select(1, one_way)
-        back = index.flip(0)
-        receivers, senders = torch.cat([index, back], dim=1)
-        ends = (Segments.of(own, graph.num_atoms) for own in (receivers, senders))
-        vectors = graph.edge_vectors.index_select(0, one_way)
-        edges = cls.expand(
-            (next(ends), next(ends)), vectors, radial_basis, envelope, harmonics, cutoff
-        )
-        values = edges.harmonics
-        return replace(edges, harmonics=torch.cat([values, values * harmonics.parity]))
+        if graph.num_edges >= PAIRED_FROM and _can_be_paired(graph):
+            graph = PairGraph.of(graph) or graph
+        ends = graph.receivers, graph.senders
+        edges = cls.expand(ends, graph.edge_vectors, radial_basis, envelope, harmonics, cutoff)
+        return replace(edges, parity=harmonics.parity) if graph.is_paired else edges
 
     @property
-    def is_mirrored(self) -> bool:
-        """Whether basis and cutoff have rows of the first half only."""
-        return self.envelope.shape[0] < self.receivers.index.shape[0]
+    def ways(self) -> tuple[Way, ...]:
+        """The rows as edges of one direction and, with a parity, their reverses."""
+        there = Way(self.receivers, self.senders, self.harmonics)
+        if self.parity is None:
+            return (there,)
+        return there, Way(self.senders, self.receivers, self.harmonics * self.parity)
+
+    @property
+    def number(self) -> int:
+        """How many edges there are, each direction counted."""
+        rows = self.receivers.index.shape[0]
+        return rows if self.parity is None else 2 * rows
+
+    @cached_property
+    def joined(self) -> Way:
+        """All edges, the reverses after the others."""
+        if len(self.ways) == 1:
+            return self.ways[0]
+        receivers, senders, harmonics = zip(*self.ways, strict=True)
+        return Way(_joined(receivers), _joined(senders), torch.cat(harmonics))
 
     @classmethod
     def expand(
@@ -112,19 +117,17 @@ class Edges:
         return torch.bmm(slots.filled(factors).mT, slots.filled(values))
 
 
+def _can_be_paired(graph: AtomGraph) -> bool:
+    """Whether the host may read which edges of a graph are reverses of each other."""
+    if graph.is_paired or is_traced() or not may_read(graph.edge_vectors):
+        return False
+    return not graph.receivers.is_divided and not graph.senders.is_divided
+
+
 def slots_of(segments: Segments) -> Slots | None:
     """The table of the members; none where torch traces, or a GPU would be waited for."""
     return segments.slots if may_read(segments.index) and not is_by_formula() else None
 
 
-def _one_way(graph: AtomGraph) -> Tensor:
-    """Indices (E / 2,) of one of the two edges between each pair of atoms or images."""
-    first, second = graph.edge_index
-    kept = first < second
-    own = first == second
-    if bool(own.any()):
-        # From an atom to its own images: one of the two opposite directions.
-        x, y, z = graph.edge_vectors.detach().unbind(1)
-        ahead = (x > 0) | ((x == 0) & ((y > 0) | ((y == 0) & (z > 0))))
-        kept |= own & ahead
-    return kept.nonzero().squeeze(1)
+def _joined(parts: Sequence[Segments]) -> Segments:
+    return Segments.of(torch.cat([part.index for part in parts]), parts[0].number)

@@ -37,9 +37,13 @@ def by_formula(wanted: bool = True) -> Iterator[None]:
 
 def is_by_formula() -> bool:
     """Whether functions are evaluated by their formula: wanted so, or torch looks into them."""
+    return _by_formula.get() or is_traced()
+
+
+def is_traced() -> bool:
+    """Whether torch records operations or transforms them, so that numbers cannot be read."""
     return (
         torch.compiler.is_compiling()
-        or _by_formula.get()
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None
     )

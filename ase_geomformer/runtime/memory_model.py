@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # torch's notes name
 from torch.utils._pytree import tree_leaves
 
 from ase_geomformer.graph.atom_graph import AtomGraph
-from ase_geomformer.layers.edge_attention import FEW_EDGES, FEW_MIRRORED
+from ase_geomformer.layers.edge_attention import FEW_EDGES, FEW_PAIRED
 from ase_geomformer.machine.allocator import give_freed_memory_back
 from ase_geomformer.machine.memory import budget_bytes, free_memory
 from ase_geomformer.potential import Potential
@@ -57,8 +57,8 @@ def _probes(atoms: int, edges: int, more: int) -> tuple[GraphSize, ...]:
 # enough that the share of a single atom is seen, small enough to take milliseconds.
 PROBES = {
     FEW_EDGES: _probes(12, 256, 1024),
-    FEW_MIRRORED: _probes(128, FEW_EDGES + 256, FEW_MIRRORED - 256),
-    math.inf: _probes(128, FEW_MIRRORED + 256, 2 * FEW_MIRRORED + 256),
+    FEW_PAIRED: _probes(128, FEW_EDGES + 256, FEW_PAIRED - 256),
+    math.inf: _probes(128, FEW_PAIRED + 256, 2 * FEW_PAIRED + 256),
 }
 # Enough that the peak is where far pairs are.
 FAR_PAIRS_PER_EDGE = 4

@@ -22,7 +22,7 @@ from ase_geomformer.layers.harmonics import SphericalHarmonics
 CLOSE = 0.8  # cosine of an angle that common lattices do not have
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FramedEdges(Edges):
     """Edges with the matrices of :class:`EdgeFrames`, one tensor for each degree from one on.
 

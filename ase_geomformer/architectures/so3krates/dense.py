@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from torch import Tensor, nn
 
@@ -168,6 +170,7 @@ class So3kratesDense(Architecture, name="so3krates-dense", settings=So3kratesDen
     """
 
     settings: So3kratesDenseSettings
+    takes_pairs = True
 
     def __init__(self, settings: So3kratesDenseSettings) -> None:
         super().__init__(settings)
@@ -208,4 +211,5 @@ class So3kratesDense(Architecture, name="so3krates-dense", settings=So3kratesDen
         scale = self.settings.initial_normalization
         if scale is None:
             return edges.harmonics.new_zeros(edges.receivers.number, self.harmonics.dim)
-        return edges.receivers.sum(edges.envelope[:, None] * edges.harmonics / scale)
+        weights = edges.envelope[:, None] / scale
+        return reduce(add, (way.receivers.sum(weights * way.harmonics) for way in edges.ways))

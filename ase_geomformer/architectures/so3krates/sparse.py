@@ -32,7 +32,6 @@ from ase_geomformer.layers.cutoff import CUTOFFS
 from ase_geomformer.layers.edges import Edges
 from ase_geomformer.layers.embedding import ElectronEmbedding, element_embedding
 from ase_geomformer.layers.harmonics import DegreeSum, SphericalHarmonics
-from ase_geomformer.layers.host import may_read
 from ase_geomformer.layers.radial import RADIAL_BASES
 from ase_geomformer.layers.readout import ChargeHead, EnergyHead, HirshfeldHead
 from ase_geomformer.layers.written_gradient import is_by_formula
@@ -189,6 +188,8 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
     settings : So3kratesSettings
     """
 
+    takes_pairs = True
+
     def __init__(self, settings: So3kratesSettings) -> None:
         super().__init__(settings)
         width = settings.num_features
@@ -273,12 +274,4 @@ class So3krates(Architecture, name="so3krates", settings=So3kratesSettings):
 
     def edge_features(self, graph: AtomGraph) -> Edges:
         """Basis, cutoff and harmonics of every edge, common to all layers."""
-        way = self.radial_basis, self.envelope, self.harmonics, self.cutoff
-        ends = graph.receivers, graph.senders
-        if may_read(graph.edge_vectors) and all(
-            cast(Layer, layer).attention.is_written_for(*ends) for layer in self.layers
-        ):
-            mirrored = Edges.mirrored(graph, *way)
-            if mirrored is not None:
-                return mirrored
-        return Edges.of(graph, *way)
+        return Edges.of(graph, self.radial_basis, self.envelope, self.harmonics, self.cutoff)
