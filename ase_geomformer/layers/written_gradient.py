@@ -37,7 +37,7 @@ def by_formula(wanted: bool = True) -> Iterator[None]:
 
 def is_by_formula() -> bool:
     """Whether functions are evaluated by their formula: wanted so, or torch looks into them."""
-    return _by_formula.get() or is_traced()
+    return is_traced() or _by_formula.get()
 
 
 def is_traced() -> bool:

@@ -23,6 +23,7 @@ from ase_geomformer.convert.so3krates_flax import (
 )
 from ase_geomformer.convert.so3krates_sparse import sparse_names
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.layers.host import as_on_a_gpu
 from ase_geomformer.potential import Potential
 
 MODELS = ("A", "B", "C", "D")
@@ -122,7 +123,8 @@ def test_neural_energies(architecture: So3krates, reference: Reference) -> None:
 
 @pytest.mark.parametrize(("model", "system"), CASES)
 def test_edge_quantities(architecture: So3krates, reference: Reference) -> None:
-    edges = architecture.edge_features(stored_graph(reference))
+    with as_on_a_gpu():  # in the order of the graph
+        edges = architecture.edge_features(stored_graph(reference))
     torch.testing.assert_close(edges.radial, reference("edge.rbf_ij"), **TIGHT)
     torch.testing.assert_close(edges.envelope, reference("edge.cut"), **TIGHT)
     torch.testing.assert_close(edges.harmonics, reference("edge.ylm_ij"), **TIGHT)
