@@ -29,7 +29,7 @@ from cases import cases, crystal, potential
 from gpu_training import ethanol_settings
 from neighbors import CUTOFF, gas
 from timing import machine
-from training import measure as train
+from training_step import measure as train
 
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import Artifact, CompiledPotential

@@ -1,164 +1,253 @@
-"""Speed of the training step: plain and compiled, with AdamW and with Muon.
+"""Speed of training, as ``ase-geomformer train`` does it: all that happens between two batches.
 
-A step is what ``ase-geomformer train`` does between two batches: gather the batch, predict,
-differentiate twice, clip, update the weights. From the root of a checkout with the data beside it:
+A process trains; every few steps it says what they took and waits for its turn. Where another
+checkout is named (``--beside``), its code trains in a process of its own, and the two take turns,
+so that both meet the same machine. Times are processor time of the training process, and besides
+wall time, which means something on an idle machine only. From the root of a checkout:
 
-    python benchmarks/training.py --steps 100 --output docs/benchmarks/training.json
+    python benchmarks/training.py --beside ../before --output docs/benchmarks/training.json
 """
 
 from __future__ import annotations
 
+import json
+import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
-from argparse import ArgumentParser
-from collections.abc import Iterator
+from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Any
 
-import torch
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-
-from ase_geomformer.machine.devices import resolve_device
-from ase_geomformer.machine.files import write_text
-from ase_geomformer.runs.plain import to_json
-from ase_geomformer.training.batch import LabelledGraph
-from ase_geomformer.training.dataset import GraphDataset
-from ase_geomformer.training.initial import initial_potential, read_parts
-from ase_geomformer.training.loader import TrainingData, padded_size
-from ase_geomformer.training.objective import CompiledObjective, Objective
-from ase_geomformer.training.optimizers import OPTIMIZERS
-from ase_geomformer.training.settings import TrainSettings
-from ase_geomformer.training.settings_file import from_yaml
-
-# One entry for each architecture: the training of a potential that ships.
-TRAININGS = {"so3krates": Path("potentials/so3krates-rmd17-ethanol/train.yaml")}
-OPTIMIZER_KINDS = ("adamw", "muon")
+ROOT = Path(__file__).resolve().parents[1]
+# Trainings of potentials that ship: molecules, and crystals of 64 atoms with stress.
+TRAININGS = [
+    f"{architecture}-{data}"
+    for data in ("rmd17-ethanol", "mlearn-si")
+    for architecture in ("so3krates", "geomformer", "est")
+]
 
 
 @dataclass(frozen=True)
 class Row:
-    """Speed of one way to train; the first step includes compiling."""
+    """Speed of one way to train; medians over turns.
 
-    architecture: str
+    ``loss`` is that of the last step, which is the same step for both checkouts.
+    """
+
+    training: str
+    checkout: str
     optimizer: str
     compiled: bool
     batch_frames: int
-    batch_atoms: int
-    batch_edges: int
+    threads: int
     first_step_s: float
-    step_ms: float
-    frames_per_s: float
+    processor_ms: float
+    wall_ms: float
+    frames_per_processor_s: float
+    loss: float
 
 
 def main() -> None:
     """Measure, show a table, and write JSON."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--architectures", nargs="+", choices=TRAININGS, default=list(TRAININGS))
-    parser.add_argument("--steps", type=int, default=100, help="timed steps of each kind")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N]")
-    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser = ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trainings", nargs="+", choices=TRAININGS, default=TRAININGS)
+    parser.add_argument("--sizes", nargs="+", type=int, default=[0], help="frames; 0: as it ships")
+    parser.add_argument("--ways", nargs="+", choices=("plain", "compiled"), default=["plain"])
+    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=5, help="steps of a turn")
+    parser.add_argument("--turns", type=int, default=8)
+    parser.add_argument("--beside", type=Path, help="root of another checkout")
+    parser.add_argument("--output", type=Path, help="JSON file to write; rows there are kept")
+    parser.add_argument("--work", help="used by this program for the processes that train")
     options = parser.parse_args()
-    device = resolve_device(options.device)
+    if options.work is not None:
+        work(**json.loads(options.work))
+        return
+    for training, size, way in product(options.trainings, options.sizes, options.ways):
+        rows = measure(options, training, size, way == "compiled")
+        for row in rows:
+            print(line(row), flush=True)
+        if options.output is not None:
+            save(options.output, rows)
+
+
+def measure(options: Namespace, training: str, size: int, compiled: bool) -> list[Row]:
+    """Let all checkouts train in turns."""
+    checkouts = {"this": ROOT} | ({"before": options.beside} if options.beside else {})
+    case = {
+        "training": str(ROOT / "potentials" / training / "train.yaml"),
+        "size": size,
+        "compiled": compiled,
+        "optimizer": options.optimizer,
+        "steps": options.steps,
+        "turns": options.turns + 1,  # the first one is not counted
+    }
+    workers = {name: start(path, case, options.threads) for name, path in checkouts.items()}
+    first = {name: answer(worker) for name, worker in workers.items()}
+    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
+    for _ in range(options.turns + 1):
+        for name, worker in workers.items():
+            assert worker.stdin is not None
+            worker.stdin.write("go\n")
+            worker.stdin.flush()
+            turns[name].append(answer(worker))
+    for worker in workers.values():
+        worker.communicate()
     rows = []
-    for name in options.architectures:
-        settings = from_yaml(TRAININGS[name])
-        for compiled, kind in product((False, True), OPTIMIZER_KINDS):
-            rows.append(measure(name, settings, kind, compiled, options.steps, device))
-    show(rows, device)
-    if options.output is not None:
-        write_text(options.output, to_json({**machine(device), "rows": rows}))
-
-
-def measure(
-    name: str, settings: TrainSettings, kind: str, compiled: bool, steps: int, device: torch.device
-) -> Row:
-    """Train for some steps and time them."""
-    with TemporaryDirectory() as folder:
-        fewer = replace(settings, test_data=None)
-        parts, _ = read_parts(fewer, Path(folder) / "split.json")
-        potential, scale = initial_potential(
-            settings, parts["train"], Path(folder), Console(quiet=True)
+    for name, found in turns.items():
+        processor, wall = (
+            statistics.median(turn[kind] for turn in found[1:]) / options.steps
+            for kind in ("processor_s", "wall_s")
         )
-    dtype = getattr(torch, settings.run.dtype)
-    dataset = GraphDataset(parts["train"], potential.cutoff, dtype=dtype)
-    batches = endless(TrainingData(dataset, None, settings.batches, seed=0), device)
-    potential.to(device)
-    objective = Objective(potential, settings.loss, scale)
-    if compiled:
-        size = padded_size(dataset, settings.batches, 1)
-        objective = CompiledObjective(potential, settings.loss, scale, **size)
-    optimizer = OPTIMIZERS[kind](potential, settings.optimizer)
-    weights = torch.tensor([t.weight for t in objective.targets.values()], device=device).double()
-    times = []
-    for _ in range(steps + 1):
-        start = time.perf_counter()
-        batch = next(batches)
-        optimizer.zero_grad()
-        objective(batch, weights, objective.counts(batch)).loss.backward()
-        torch.nn.utils.clip_grad_norm_(potential.parameters(), settings.optimizer.clip_norm)
-        optimizer.step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
-    step = statistics.median(times[1:])
-    graph = batch.graph
-    return Row(
-        architecture=name,
-        optimizer=kind,
-        compiled=compiled,
-        batch_frames=graph.num_structures,
-        batch_atoms=graph.num_atoms,
-        batch_edges=graph.num_edges,
-        first_step_s=times[0],
-        step_ms=1e3 * step,
-        frames_per_s=graph.num_structures / step,
+        frames = first[name]["frames"]
+        rows.append(
+            Row(
+                training=training,
+                checkout=name,
+                optimizer=options.optimizer,
+                compiled=compiled,
+                batch_frames=frames,
+                threads=options.threads,
+                first_step_s=first[name]["wall_s"],
+                processor_ms=1e3 * processor,
+                wall_ms=1e3 * wall,
+                frames_per_processor_s=frames / processor,
+                loss=found[-1]["loss"],
+            )
+        )
+    return rows
+
+
+def start(checkout: Path, case: dict[str, Any], threads: int) -> subprocess.Popen[str]:
+    """A process that trains with the code of a checkout, and waits for its turns."""
+    environment = os.environ | {
+        "PYTHONPATH": str(checkout.resolve()),
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "passive",
+        # Two that compile the same into one folder at once may meet half a file.
+        "TORCHINDUCTOR_CACHE_DIR": str(Path(gettempdir()) / f"train_{checkout.resolve().name}"),
+    }
+    command = [sys.executable, str(Path(__file__).resolve()), "--work", json.dumps(case)]
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a scheduler that shares by session treats both alike
     )
 
 
-def endless(data: TrainingData, device: torch.device) -> Iterator[LabelledGraph]:
-    """Yield the batches of one epoch after another."""
-    while True:
-        for batch in data.train_loader:
-            yield batch.to(device)
+def answer(worker: subprocess.Popen[str]) -> dict[str, Any]:
+    """The next thing a process says."""
+    assert worker.stdout is not None
+    for text in worker.stdout:
+        if text.startswith("{"):
+            found: dict[str, Any] = json.loads(text)
+            return found
+    raise RuntimeError("a training ended before its time: see what it printed")
 
 
-def show(rows: list[Row], device: torch.device) -> None:
-    """Print the figures as a table."""
-    title = f"Training steps on {device}, {torch.get_num_threads()} threads"
-    table = Table(title=title, box=SIMPLE_HEAD)
-    for heading in ("architecture", "optimizer", "step"):
-        table.add_column(heading)
-    for heading in ("atoms", "edges", "first (s)", "step (ms)", "frames/s"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(
-            row.architecture,
-            row.optimizer,
-            "compiled" if row.compiled else "plain",
-            str(row.batch_atoms),
-            str(row.batch_edges),
-            f"{row.first_step_s:.1f}",
-            f"{row.step_ms:.1f}",
-            f"{row.frames_per_s:.0f}",
-        )
-    Console().print(table)
+def work(training: str, size: int, compiled: bool, optimizer: str, steps: int, turns: int) -> None:
+    """Train, and tell after the first step and after every turn what it took."""
+    from lightning.pytorch.callbacks import Callback
+
+    from ase_geomformer.machine.allocator import keep_freed_memory
+    from ase_geomformer.training import run
+    from ase_geomformer.training.settings_file import from_yaml
+
+    keep_freed_memory()  # as the command does
+
+    class Turns(Callback):
+        """Waits for a turn, takes it, and tells."""
+
+        def __init__(self) -> None:
+            self.began = self.now()
+
+        def now(self) -> tuple[float, float]:
+            return time.process_time(), time.perf_counter()
+
+        def on_train_batch_end(
+            self, trainer: Any, module: Any, outputs: Any, batch: Any, index: int
+        ) -> None:
+            if (trainer.global_step - 1) % steps:
+                return
+            processor, wall = (
+                later - before for before, later in zip(self.began, self.now(), strict=True)
+            )
+            found = {"processor_s": processor, "wall_s": wall, "loss": float(outputs["loss"])}
+            print(json.dumps(found | {"frames": batch.graph.num_structures}), flush=True)
+            if trainer.global_step <= steps * turns:
+                sys.stdin.readline()
+            self.began = self.now()
+
+    make_trainer = run.make_trainer
+
+    def with_turns(*arguments: Any) -> Any:
+        trainer = make_trainer(*arguments)
+        trainer.callbacks.append(Turns())
+        return trainer
+
+    run.make_trainer = with_turns
+    settings = from_yaml(Path(training))
+    settings = replace(
+        settings,
+        test_data=None,
+        batches=replace(settings.batches, size=size or settings.batches.size),
+        optimizer=replace(settings.optimizer, kind=optimizer),
+        run=replace(
+            settings.run,
+            steps=1 + steps * turns,
+            compile=compiled,
+            validate_every=10**6,
+            checkpoint_minutes=1e3,
+            progress=False,
+        ),
+    )
+    with TemporaryDirectory() as folder:
+        run.finish = lambda *_: None
+        run.train(settings, Path(folder) / "run")
 
 
-def machine(device: torch.device) -> dict[str, object]:
-    """Where and when the figures were taken."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
-    return {
+def line(row: Row) -> str:
+    """A row as text."""
+    return (
+        f"{row.training:26} {row.checkout:7} {row.optimizer:6} "
+        f"{'compiled' if row.compiled else 'plain':9}"
+        f"{row.batch_frames:3} frames  {row.threads} threads  first {row.first_step_s:6.1f} s  "
+        f"{row.processor_ms:8.1f} ms  wall {row.wall_ms:8.1f} ms  "
+        f"{row.frames_per_processor_s:7.1f} frames/s  loss {row.loss:.6f}"
+    )
+
+
+def save(path: Path, rows: list[Row]) -> None:
+    """Write rows in place of those of the same cases."""
+    import torch
+
+    from ase_geomformer.machine.files import write_text
+    from ase_geomformer.runs.plain import to_json
+
+    def case(row: dict[str, Any]) -> tuple[Any, ...]:
+        names = ("training", "checkout", "optimizer", "compiled", "batch_frames", "threads")
+        return tuple(row.get(name) for name in names)
+
+    new = [vars(row) for row in rows]
+    old = json.loads(path.read_text())["rows"] if path.exists() else []
+    kept = [row for row in old if case(row) not in {case(one) for one in new}]
+    about = {
         "date": datetime.now(UTC).date().isoformat(),
-        "device": name or platform.machine(),
-        "threads": torch.get_num_threads(),
+        "device": platform.processor() or platform.machine(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
+    write_text(path, to_json({**about, "rows": [*kept, *new]}))
 
 
 if __name__ == "__main__":

@@ -347,7 +347,7 @@ class AtomGraph:
             self.num_far_pairs + ghost_pairs,
             self.num_structures + added,
         )
-        return AtomGraph(*map(continued, self.tensors, template.tensors, AXES))
+        return type(self)(*map(continued, self.tensors, template.tensors, AXES))
 
     def ghosts(
         self, num_atoms: int, num_edges: int, cutoff: float, num_far_pairs: int, num_structures: int

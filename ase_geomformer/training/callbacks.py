@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, WeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
 
 from ase_geomformer.training.log import Log
+from ase_geomformer.training.schedule import warm_average
 
 
 class ExactCheckpoint(Checkpoint):
@@ -143,7 +146,38 @@ def has_started(trainer: lightning.Trainer) -> bool:
 
 
 class AveragedWeights(WeightAveraging):
-    """Averaged weights at the end, also of a run that resumes with all of its steps done."""
+    """Averaged weights at the end, also of a run that resumes with all of its steps done.
+
+    Parameters
+    ----------
+    decay : float
+        See :func:`~ase_geomformer.training.schedule.warm_average`.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(use_buffers=False)
+        self.average = warm_average(decay)
+        # Looking through all modules for them takes longer than the averages do.
+        self._means: list[Tensor] = []
+        self._weights: list[Tensor] = []
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, *_: Any
+    ) -> None:
+        if trainer.global_step <= self._latest_update_step:
+            return
+        self._latest_update_step = trainer.global_step
+        averages = self._average_model
+        assert averages is not None
+        if averages.n_averaged == 0:  # a copy
+            averages.update_parameters(module)
+            return
+        if not self._means:
+            self._means = list(averages.module.parameters())
+            self._weights = list(module.parameters())
+        with torch.no_grad():
+            self.average(self._means, self._weights, averages.n_averaged)
+            averages.n_averaged += 1
 
     @property
     def state_key(self) -> str:

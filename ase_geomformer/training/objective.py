@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ase_geomformer.acceleration.compiler import check_same, compiler_backend, trace
+from ase_geomformer.graph.pair_graph import PairGraph
 from ase_geomformer.potential import Potential
 from ase_geomformer.training.batch import LabelledGraph
 from ase_geomformer.training.losses import LossSettings
@@ -104,7 +106,8 @@ class CompiledObjective(Objective):
     potential, settings, scale
         As for :class:`Objective`.
     num_atoms, num_edges, num_far_pairs : int
-        Size every batch is padded to; at least one atom more than the largest batch has.
+        Size every batch is padded to; at least one atom more than the largest batch has. Where the
+        architecture takes pairs, so many edges are half as many pairs.
     """
 
     def __init__(
@@ -118,22 +121,36 @@ class CompiledObjective(Objective):
         num_far_pairs: int = 0,
     ) -> None:
         super().__init__(potential, settings, scale)
-        self.num_atoms, self.num_edges, self.num_far_pairs = num_atoms, num_edges, num_far_pairs
+        self.takes_pairs = potential.architecture.takes_pairs
+        self.num_edges = -(-num_edges // 2) if self.takes_pairs else num_edges
+        self.num_atoms, self.num_far_pairs = num_atoms, num_far_pairs
         self._step: Any = None
+        # Looking through all modules for them takes a millisecond.
+        self._named: dict[str, Tensor] = {}
 
     def __call__(self, batch: LabelledGraph, weights: Tensor, counts: Tensor) -> BatchLoss:
-        padded = batch.pad(
+        padded = self._paired(batch).pad(
             self.num_atoms, self.num_edges, self.potential.cutoff, self.num_far_pairs
         )
-        named = {n: p for n, p in self.potential.named_parameters() if p.requires_grad}
-        parameters = list(named.values())
         inputs = (*padded.tensors, weights, counts)
         if self._step is None:
-            self._step = self._compile(list(named), parameters, inputs)
+            everything = self.potential.named_parameters()
+            self._named = {name: one for name, one in everything if one.requires_grad}
+            self._step = self._compile(list(self._named), list(self._named.values()), inputs)
+        parameters = list(self._named.values())
         with torch.no_grad():
             loss, by_target, absolute, *gradients = self._step(parameters, *inputs)
         loss = _KnownGradient.apply(loss, gradients, *parameters)
         return BatchLoss(loss, by_target, absolute)
+
+    def _paired(self, batch: LabelledGraph) -> LabelledGraph:
+        """The batch with each pair of neighbours once, where the architecture takes it so."""
+        if not self.takes_pairs:
+            return batch
+        pairs = PairGraph.of(batch.graph)
+        if pairs is None:
+            raise ValueError("an edge of the batch lacks its reverse")
+        return replace(batch, graph=pairs)
 
     def _compile(
         self, names: Sequence[str], parameters: Sequence[Tensor], inputs: Sequence[Tensor]
@@ -145,9 +162,10 @@ class CompiledObjective(Objective):
                 state = dict(zip(names, values, strict=True))
                 return functional_call(self.potential, state, arguments, keywords)
 
-            result = self._evaluate(
-                potential, LabelledGraph.from_tensors(batch_tensors), weights, counts
-            )
+            batch = LabelledGraph.from_tensors(batch_tensors)
+            if self.takes_pairs:
+                batch = replace(batch, graph=PairGraph(*batch.graph.tensors))
+            result = self._evaluate(potential, batch, weights, counts)
             gradients = torch.autograd.grad(
                 result.loss, values, allow_unused=True, materialize_grads=True
             )
@@ -185,4 +203,4 @@ class _KnownGradient(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outputs: Any) -> Any:
         (scale,) = outputs
-        return None, None, *(scale.to(gradient.dtype) * gradient for gradient in ctx.gradients)
+        return None, None, *torch._foreach_mul(ctx.gradients, scale.to(ctx.gradients[0].dtype))

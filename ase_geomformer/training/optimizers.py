@@ -26,7 +26,7 @@ def adamw(potential: Potential, settings: OptimizerSettings) -> torch.optim.Opti
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(
-        groups, lr=settings.learning_rate, amsgrad=settings.amsgrad, foreach=True
+        groups, lr=settings.learning_rate, amsgrad=settings.amsgrad, fused=True
     )
 
 

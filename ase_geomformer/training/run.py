@@ -17,6 +17,7 @@ from ase_geomformer.acceleration.compiler import compiler_available
 from ase_geomformer.accuracy.evaluation import Evaluation
 from ase_geomformer.data.frames import Frame, label_table
 from ase_geomformer.data.writer import write_frames
+from ase_geomformer.machine.allocator import keep_freed_memory
 from ase_geomformer.machine.display import Console
 from ase_geomformer.machine.files import expanded, remove_leftovers, write_text
 from ase_geomformer.potential import Potential
@@ -114,6 +115,7 @@ def train(settings: TrainSettings, output: str | Path, *, resume: bool = False) 
     TrainingDiverged
         If the loss became NaN or exploded; the frames of the batch are in ``bad_batch.extxyz``.
     """
+    keep_freed_memory()
     folder, settings = expanded(output), with_ancestry(settings)
     check_model(settings.model)
     with quiet_lightning(), torch.enable_grad(), _not_left_empty(folder), released(folder):

@@ -73,11 +73,14 @@ class LearningRateFactor:
             self.waited = 0
 
 
-def warm_average(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    """Exponential moving average whose window grows to ``1 / (1 - decay)`` steps."""
+def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Any], None]:
+    """Exponential moving averages whose window grows to ``1 / (1 - decay)`` steps.
 
-    def average(mean: Tensor, current: Tensor, count: Any) -> Tensor:
+    They are moved in place, many in one call, by what they are averages of.
+    """
+
+    def average(means: list[Tensor], current: list[Tensor], count: Any) -> None:
         present = min(decay, (1.0 + float(count)) / (10.0 + float(count)))
-        return torch.lerp(current, mean, present)
+        torch._foreach_lerp_(means, current, 1.0 - present)
 
     return average

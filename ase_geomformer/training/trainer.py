@@ -23,7 +23,6 @@ from ase_geomformer.training.callbacks import (
 )
 from ase_geomformer.training.log import Log
 from ase_geomformer.training.progress import Progress
-from ase_geomformer.training.schedule import warm_average
 from ase_geomformer.training.settings import TrainSettings
 
 LAST_CHECKPOINT = Path("checkpoints") / "last.ckpt"
@@ -40,7 +39,7 @@ def make_trainer(settings: TrainSettings, folder: Path) -> lightning.Trainer:
     """
     run, optimizer = settings.run, settings.optimizer
     callbacks: list[lightning_callbacks.Callback] = [
-        AveragedWeights(use_buffers=False, avg_fn=warm_average(optimizer.ema_decay)),
+        AveragedWeights(optimizer.ema_decay),
         lightning_callbacks.LearningRateMonitor("step"),
         KeptHistory(),
         FinishStep(),

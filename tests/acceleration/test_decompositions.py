@@ -83,9 +83,14 @@ def test_onednn_gives_the_product(transposed: bool) -> None:
     ],
 )
 def test_large_products_in_compiled_code(
-    size: int, dtype: torch.dtype, few_edges: bool, calls: int
+    size: int,
+    dtype: torch.dtype,
+    few_edges: bool,
+    calls: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A product and the one of its gradient, and neither for other types, sizes or callers."""
+    monkeypatch.setattr(decompositions, "mkl_is_at_home", lambda: False)
     weight = random(64, 32, dtype=dtype)
 
     def slopes(values: Tensor) -> list[Tensor]:

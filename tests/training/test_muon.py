@@ -85,7 +85,7 @@ def test_others_move_as_with_adamw() -> None:
     (matrix,), others = parameters((4, 4)), parameters((5,), (7, 3), seed=1)
     theirs = [nn.Parameter(value) for value in values(others)]
     steps(Muon([matrix], others, lr=0.01), others, range(4))
-    steps(torch.optim.AdamW(theirs, lr=0.01, weight_decay=0.0), theirs, range(4))
+    steps(torch.optim.AdamW(theirs, lr=0.01, weight_decay=0.0, fused=True), theirs, range(4))
     for mine, other in zip(others, theirs, strict=True):
         assert torch.equal(mine, other)
 

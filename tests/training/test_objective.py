@@ -172,7 +172,7 @@ def test_compiled_equals_plain(
     dataset = GraphDataset(frames, potential.cutoff, dtype=torch.float64)
     plain = Objective(potential, EVERY, SCALE)
     compiled = CompiledObjective(
-        potential, EVERY, SCALE, num_atoms=48, num_edges=int(dataset.num_edges.sum()) + 3
+        potential, EVERY, SCALE, num_atoms=48, num_edges=int(dataset.num_edges.sum()) + 4
     )
     for indices in ([0, 1, 2, 3, 4], [4, 3, 1, 0, 2]):
         batch = dataset.batch(indices)

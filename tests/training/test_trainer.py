@@ -316,12 +316,13 @@ def test_plateau_waits_and_has_a_floor() -> None:
 
 def test_average_of_few_steps_forgets_the_start() -> None:
     average = warm_average(0.99)
-    mean = torch.zeros(())
+    mean, one = torch.zeros(()), torch.ones(())
     for count in range(2000):
-        mean = average(mean, torch.ones(()), torch.tensor(count))
+        average([mean], [one], torch.tensor(count))
         if count == 20:
             assert mean > 0.99  # with a plain average of this decay, 0.19
-    longest = average(torch.zeros(()), torch.ones(()), torch.tensor(10**6))
+    longest = torch.zeros(())
+    average([longest], [one], torch.tensor(10**6))
     assert longest.item() == pytest.approx(0.01)
 
 
