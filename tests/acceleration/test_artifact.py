@@ -24,8 +24,11 @@ from ase_geomformer.acceleration.artifact import (
 from ase_geomformer.acceleration.build import compare
 from ase_geomformer.acceleration.compiled import CompiledPotential
 from ase_geomformer.acceleration.compiler import MiscompiledError
+from ase_geomformer.acceleration.tables import tabulate
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.layers.written_gradient import by_formula
 from ase_geomformer.potential import Potential
+from ase_geomformer.registry import load_potential
 from ase_geomformer.runtime.features import atom_features
 from ase_geomformer.runtime.memory_model import GraphSize, MemoryGuard
 from ase_geomformer.runtime.prepared import PreparedPotential
@@ -120,6 +123,21 @@ def test_code_that_is_off_is_refused(name: str, wrong: float, small: Potential) 
     compare(partial(by_potential, small), small)
     with pytest.raises(MiscompiledError, match=f"off by .* in {name}"):
         compare(off, small)
+
+
+@pytest.mark.parametrize(
+    "name", ["so3krates-rmd17-ethanol", "geomformer-rmd17-ethanol", "est-rmd17-ethanol"]
+)
+def test_rounding_is_that_of_the_formula(name: str) -> None:
+    """EST's written gradients round half as much, and its code was refused."""
+    potential = load_potential(name).copy(dtype=torch.float32)
+    tabulate(potential)
+
+    def traced(graph: AtomGraph, names: Sequence[str]) -> dict[str, Tensor]:
+        with by_formula():
+            return by_potential(potential, graph, names)
+
+    compare(traced, potential)
 
 
 def test_a_file_that_is_no_code(small: Potential, tmp_path: Any) -> None:
