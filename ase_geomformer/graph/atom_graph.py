@@ -56,8 +56,10 @@ class AtomGraph:
         For sums over the reciprocal lattice, which know no pairs; empty by default.
     """
 
-    # Whether each edge stands for both directions; whether edges are ordered by their receivers.
+    # Whether each edge stands for both directions; whether each comes with its reverse, as a
+    # domain's do not; whether edges are ordered by their receivers.
     is_paired: ClassVar[bool] = False
+    has_reverses: ClassVar[bool] = True
     in_order: ClassVar[bool] = True
 
     atomic_numbers: Tensor

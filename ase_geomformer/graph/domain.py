@@ -102,6 +102,9 @@ class DomainGraph(AtomGraph):
         Whether features are exchanged.
     """
 
+    # Those around ghosts may not. A count of edges cannot tell: it may be right by chance.
+    has_reverses: ClassVar[bool] = False
+
     links: Links = None  # type: ignore[assignment]
     exchanges: bool = True
 

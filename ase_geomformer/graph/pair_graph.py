@@ -23,6 +23,7 @@ class PairGraph(AtomGraph):
     """
 
     is_paired: ClassVar[bool] = True
+    has_reverses: ClassVar[bool] = False
 
     @classmethod
     def of(cls, graph: AtomGraph) -> PairGraph | None:
@@ -73,8 +74,10 @@ class Pairing:
 
         The host reads which edges are kept.
         """
+        if not graph.has_reverses:
+            return None
         kept = _one_way(graph)
-        if 2 * kept.shape[0] != graph.num_edges:
+        if 2 * kept.shape[0] != graph.num_edges:  # ghosts of a padded graph
             return None
         edges = graph.edge_index
         return cls(edges, version_of(edges), kept, edges.index_select(1, kept))

@@ -60,7 +60,8 @@ class Edges:
 
         They are taken in pairs where that pays.
         """
-        if graph.num_edges >= PAIRED_FROM and _can_be_paired(graph):
+        readable = may_read(graph.edge_vectors) and not is_traced()
+        if graph.num_edges >= PAIRED_FROM and readable:
             graph = PairGraph.of(graph) or graph
         ends = graph.receivers, graph.senders
         edges = cls.expand(ends, graph.edge_vectors, radial_basis, envelope, harmonics, cutoff)
@@ -115,13 +116,6 @@ class Edges:
         if slots is None:
             return self.receivers.sum(factors[:, :, None] * values[:, None])
         return torch.bmm(slots.filled(factors).mT, slots.filled(values))
-
-
-def _can_be_paired(graph: AtomGraph) -> bool:
-    """Whether the host may read which edges of a graph are reverses of each other."""
-    if graph.is_paired or is_traced() or not may_read(graph.edge_vectors):
-        return False
-    return not graph.receivers.is_divided and not graph.senders.is_divided
 
 
 def slots_of(segments: Segments) -> Slots | None:

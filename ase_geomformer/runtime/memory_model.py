@@ -22,7 +22,7 @@ from ase_geomformer.potential import Potential
 # that is kept. Resident memory grew by 1.3 to 1.4 times the tensors counted, and by up to 1.7 times
 # where freed memory is kept (1728 to 2048 atoms of silicon, float32, a CPU).
 OVERHEAD = 1.7
-# The same for compiled code, which keeps less: resident memory grew by 0.5 to 0.85 times the
+# The same for compiled code, which keeps less: resident memory grew by 0.4 to 0.85 times the
 # tensors counted without it (4000 to 8000 atoms of copper and silicon, all three architectures;
 # benchmarks/scaling.py --compile).
 OVERHEAD_COMPILED = 1.0

@@ -90,7 +90,7 @@ def test_large_products_in_compiled_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A product and the one of its gradient, and neither for other types, sizes or callers."""
-    monkeypatch.setattr(decompositions, "mkl_is_at_home", lambda: False)
+    monkeypatch.setattr(decompositions, "is_intel", lambda: False)
     weight = random(64, 32, dtype=dtype)
 
     def slopes(values: Tensor) -> list[Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ase_geomformer.architectures import build
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.domain import DomainGraph
 from ase_geomformer.graph.pair_graph import PairGraph, Pairing
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
@@ -29,7 +30,7 @@ SETTINGS = {
 
 
 def rattled(atoms: Atoms) -> Atoms:
-    atoms.positions += np.random.default_rng(3).normal(scale=0.05, size=atoms.positions.shape)
+    atoms.rattle(0.05, seed=3)
     return atoms
 
 
@@ -93,6 +94,23 @@ def test_edges_without_their_reverses_are_no_pairs() -> None:
         graph, edge_index=graph.edge_index[:, 1:], edge_vectors=graph.edge_vectors[1:]
     )
     assert PairGraph.of(directed) is None
+
+
+def test_edges_of_a_domain_are_no_pairs() -> None:
+    """Without (3, 1) and (2, 3), half of the edges still have the larger number second."""
+    edge_index = torch.tensor([[0, 1, 1, 3], [1, 0, 3, 2]])
+    graph = DomainGraph(
+        atomic_numbers=torch.ones(4, dtype=torch.int64),
+        edge_index=edge_index,
+        edge_vectors=torch.ones(4, 3),
+        batch=torch.zeros(4, dtype=torch.int64),
+        charge=torch.zeros(1),
+        spin=torch.ones(1),
+        cell=torch.zeros(1, 3, 3),
+        exchanges=False,
+    )
+    assert 2 * (edge_index[0] < edge_index[1]).sum() == graph.num_edges
+    assert PairGraph.of(graph) is None
 
 
 def test_split() -> None:
