@@ -30,8 +30,9 @@ FIXTURES = Path(__file__).parent / "fixtures"
 VERSIONS = sorted(int(path.name[1:]) for path in FIXTURES.glob("v*"))
 # Processors of different kinds round differently, and ten steps of dynamics make little more of it.
 RELATIVE = 1e-9
-# Of a training, by the optimiser's division by small second moments.
-RELATIVE_TRAINING = 1e-6
+# Muon made its matrices orthogonal in bfloat16 when version 1 was written, and does so in float32
+# now: 1.3e-5 after the four steps that are left to it.
+RELATIVE_TRAINING = 1e-4
 # Frequencies are roots: rounding of force constants makes 1e-8 THz of those that are zero.
 ABSOLUTE = 1e-7
 OF_THE_PROCESS = {"provenance", "wall_time_s", "ns_per_day", "steps_per_second", "list_rebuilds"}

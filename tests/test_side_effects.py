@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -208,43 +207,46 @@ def test_plain_import_loads_no_heavy_package(run_python: Callable) -> None:
     assert {"torch", "numpy", "ase", "e3nn"}.isdisjoint(loaded)
 
 
-def test_public_names_take_less_than_half_a_second_beyond_torch(run_python: Callable) -> None:
-    # Processor time: the wall clock also counts what others do on a shared machine.
+# Time to import is measured in benchmarks; modules are what it is made of, and can be counted.
+
+
+def test_public_names_import_little(run_python: Callable) -> None:
     code = (
-        "import time, torch\n"
-        "start = time.process_time()\n"
+        "import sys, torch\n"
+        "before = set(sys.modules)\n"
         f"{PUBLIC_NAMES}\n"
-        "print(time.process_time() - start)"
+        "print(*set(sys.modules) - before)"
     )
-    seconds = statistics.median(float(run_python("-c", code).stdout) for _ in range(3))
-    assert seconds < 0.5
+    loaded = run_python("-c", code).stdout.split()
+    heavy = {"e3nn", "scipy", "matscipy", "matplotlib", "phonopy", "torch._dynamo", "sympy"}
+    assert heavy.isdisjoint(loaded)
+    assert len(loaded) < 400  # 323, which take 0.45 s
 
 
-def test_the_first_energy_takes_less_than_a_second_beyond_torch(run_python: Callable) -> None:
-    """Of processor time, from the second process on: the first one makes the radial tables."""
+def test_a_first_energy_imports_little(run_python: Callable) -> None:
+    """From the second process on: the first one makes the radial tables."""
     code = (
-        "import sys, time, torch, ase.calculators.calculator\n"
+        "import sys, torch, ase.calculators.calculator\n"
         "from ase import Atoms\n"
-        "start = time.process_time()\n"
+        "before = set(sys.modules)\n"
         "from ase_geomformer import PotentialCalculator\n"
         "calculator = PotentialCalculator('so3krates-rmd17-ethanol', device='cpu')\n"
         "calculator.get_potential_energy(Atoms('CO', [[0, 0, 0], [0, 0, 1.2]]))\n"
-        "print(time.process_time() - start)\n"
-        "print(*sys.modules)"
+        "print(*set(sys.modules) - before)"
     )
     run_python("-c", code)
-    seconds, *loaded = run_python("-c", code).stdout.split()
-    assert {"e3nn", "scipy", "torch._dynamo", "sympy"}.isdisjoint(loaded)
-    assert float(seconds) < 1.0
+    loaded = run_python("-c", code).stdout.split()
+    assert {"e3nn", "scipy", "matplotlib", "torch._dynamo", "sympy"}.isdisjoint(loaded)
+    assert len(loaded) < 280  # 216
 
 
 def test_listing_potentials_needs_no_torch(run_python: Callable) -> None:
     code = (
-        "import sys, time\n"
+        "import sys\n"
         "from ase_geomformer.cli import main\n"
         "assert main(['models', 'list']) == 0\n"
-        "print(time.process_time(), *sys.modules, file=sys.stderr)"
+        "print(*sys.modules, file=sys.stderr)"
     )
-    seconds, *loaded = run_python("-c", code).stderr.split()
-    assert {"torch", "ase", "matplotlib"}.isdisjoint(loaded)
-    assert float(seconds) < 0.5
+    loaded = run_python("-c", code).stderr.split()
+    assert {"torch", "ase", "scipy", "matplotlib"}.isdisjoint(loaded)
+    assert len(loaded) < 550  # 450

@@ -1,18 +1,17 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
 from ase_geomformer.data.frames import Frame
-from ase_geomformer.data.readers import read_frames
-from ase_geomformer.data.sources import DataSettings
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.training import edges as edges_module
 from ase_geomformer.training.batch import LabelledGraph
@@ -128,18 +127,30 @@ def test_no_frames() -> None:
         GraphDataset([], CUTOFF)
 
 
-def test_a_batch_is_cheap(shared: Path) -> None:
-    path = str(shared / "data/h2co_b3lyp/h2co_b3lyp_4001.npz")
-    frames = read_frames(DataSettings(path))[:400]
-    dataset = GraphDataset(frames, 5.0)
-    batches = BatchSampler(frame_costs(dataset), 10).batches(0)
-    times = []
-    for batch in batches:
-        begin = time.perf_counter()
-        dataset.batch(batch)
-        times.append(time.perf_counter() - begin)
-    # 0.15 ms on a free core; joining ten small graphs one by one takes several times 1 ms.
-    assert np.median(times) < 2e-3
+class Operations(TorchDispatchMode):
+    """Counts the operations of torch while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
+        self.count += 1
+        return function(*arguments, **(options or {}))
+
+
+def test_a_batch_is_not_joined_frame_by_frame(ethanol: Atoms) -> None:
+    frames = [Frame(ethanol, forces=np.zeros((9, 3))) for _ in range(40)]
+    dataset = GraphDataset(frames, CUTOFF)
+    counts = []
+    for size in (2, 10, 40):
+        with Operations() as operations:
+            dataset.batch(range(size))
+        counts.append(operations.count)
+    assert counts[0] > 0
+    assert len(set(counts)) == 1
 
 
 # The cache
