@@ -21,7 +21,7 @@ from ase_geomformer.acceleration.artifact import (
 from ase_geomformer.acceleration.compiler import MiscompiledError
 from ase_geomformer.acceleration.decompositions import ahead_of_time_decompositions
 from ase_geomformer.acceleration.lone_thread import lone_thread
-from ase_geomformer.acceleration.own_products import own_products
+from ase_geomformer.acceleration.native import own_operations
 from ase_geomformer.acceleration.tables import probe_graph
 from ase_geomformer.graph.atom_graph import AXES
 from ase_geomformer.graph.pair_graph import PairGraph
@@ -86,7 +86,7 @@ def build(potential: Potential, file: Path) -> None:
         on_cpu = potential.device.type == "cpu"
         options: dict[str, object] = {**OPTIONS, **(CPU_OPTIONS if on_cpu else GPU_OPTIONS)}
         options["aot_inductor.output_path"] = str(made)
-        with lone_thread(), own_products() if on_cpu else nullcontext():
+        with lone_thread(), own_operations() if on_cpu else nullcontext():
             aot_compile(program.module(), tuple(inputs), options=options)
         compare(Artifact(made, potential), potential)
         file.write_bytes(made.read_bytes())

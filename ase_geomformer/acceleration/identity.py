@@ -67,7 +67,8 @@ def of_sources() -> str:
     files: set[Path] = set()
     for pattern in SOURCES:
         place = package / pattern
-        files |= set(place.rglob("*.py") if place.is_dir() else package.glob(pattern))
+        found = [*place.rglob("*.py"), *place.rglob("*.h")] if place.is_dir() else [place]
+        files |= set(found)
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(f"{file.relative_to(package)} ".encode())

@@ -1,4 +1,4 @@
-"""Products and sums that compiled code evaluates itself, against torch's."""
+"""Products, sums and orders that compiled code evaluates itself, against torch's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._inductor.codegen import cpp_wrapper_cpu
 
-from ase_geomformer.acceleration.own_products import own_products
+from ase_geomformer.acceleration.native import own_operations
 
 # Columns of fewer and more numbers than registers hold, and inner lengths.
 SHAPES = [(1, 5), (3, 1), (4, 24), (16, 7), (20, 32), (24, 4), (33, 132), (132, 132)]
@@ -19,7 +19,7 @@ BY_TORCH = 3
 
 
 class Products(nn.Module):
-    """Products by weights in both orders, with and without something added, and sums of rows."""
+    """Products by weights in both orders, with and without something added, sums, and orders."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,8 +44,17 @@ class Products(nn.Module):
         found.append(rows.double() @ self.weight_132.double())  # another dtype
         for columns in COLUMNS:
             table = rows[:, :columns] * 2.0
-            bag, *_ = torch.ops.aten._embedding_bag_forward_only(table, order, offsets)
-            found.append(bag)
+            for values in (table, table.double()):
+                bag, *_ = torch.ops.aten._embedding_bag_forward_only(values, order, offsets)
+                found.append(bag)
+        found.append(self.weight_24 @ rows[:, :24].t())
+        # Rising, few different ones, far apart, negative.
+        for index in (offsets, order % 7, order * 1_000_003, 3 - order):
+            ranked, places = torch.sort(index, stable=True)
+            found += [ranked, places]
+            found += [torch.searchsorted(ranked, wanted) for wanted in (offsets, order - 2)]
+        found.append(torch.sort(rows[:, 0], descending=True).values)
+        found.append(torch.searchsorted(order.sort().values, offsets, right=True))
         return tuple(found)
 
 
@@ -66,7 +75,7 @@ def compiled(
     """A function, and the code that was written of it."""
     folder = tmp_path_factory.mktemp("own")
     shapes = ({0: torch.export.Dim.DYNAMIC},) * 3
-    with torch.no_grad(), own_products():
+    with torch.no_grad(), own_operations():
         program = torch.export.export(Products(), inputs(39, 11), dynamic_shapes=shapes)
         torch._inductor.aot_compile(
             program.module(),
@@ -95,7 +104,7 @@ def test_products_are_those_of_torch(number: int, threads: int, compiled: tuple[
     exact = Products().double()(rows.double(), *rest)
     for found, expected in zip(results, exact, strict=True):
         assert found.shape == expected.shape
-        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=2e-4)
+        torch.testing.assert_close(found.double(), expected.double(), rtol=1e-5, atol=2e-4)
 
 
 def test_a_row_is_the_same_whatever_it_is_computed_with(compiled: tuple[Any, str]) -> None:
@@ -115,9 +124,9 @@ def test_calls_are_replaced(compiled: tuple[Any, str]) -> None:
 
 def test_another_inductor_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = cpp_wrapper_cpu.CppWrapperCpu.write_header
-    with own_products():
+    with own_operations():
         assert cpp_wrapper_cpu.CppWrapperCpu.write_header is not usual
     assert cpp_wrapper_cpu.CppWrapperCpu.write_header is usual
     monkeypatch.delattr(cpp_wrapper_cpu, "CppWrapperCpu")
-    with own_products():
+    with own_operations():
         assert not hasattr(cpp_wrapper_cpu, "CppWrapperCpu")
