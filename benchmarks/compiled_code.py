@@ -31,6 +31,7 @@ from timing import Sample, clocked, in_turns, machine, sample
 from ase_geomformer import PotentialCalculator
 from ase_geomformer.acceleration import Artifact, CompiledPotential, find_artifact
 from ase_geomformer.machine.files import write_text
+from ase_geomformer.physics import boundaries_of
 from ase_geomformer.runs.plain import to_json
 from ase_geomformer.runtime.prepared import PreparedPotential
 
@@ -68,7 +69,8 @@ def main() -> None:
             parser.error(f"there is no structure {structure!r}; choose from {', '.join(CASES)}")
         atoms = cases([structure])[structure]
         kinds = calculators(potential, in_process=options.in_process)
-        made = making(kinds["compiled"].prepared)
+        # With long range there is code for each kind of boundaries.
+        made = making(kinds["compiled"].prepared.fitting(boundaries_of(atoms)))
         timed = {kind: stepper(made_calc, atoms) for kind, made_calc in kinds.items()}
         for step in timed.values():
             step()
