@@ -20,6 +20,7 @@ from ase_geomformer.acceleration.compiler import (
 from ase_geomformer.acceleration.padding import GhostFilling
 from ase_geomformer.acceleration.threads import FEW_EDGES
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.padding import ghost_graph
 from ase_geomformer.physics.reciprocal import Waves, multiples
 from ase_geomformer.potential import Potential
 
@@ -167,7 +168,8 @@ class CompiledPotential:
             size.num_edges,
         )
         start = time.perf_counter()
-        ghosts = graph.ghosts(
+        ghosts = ghost_graph(
+            graph,
             size.num_atoms,
             size.num_edges,
             self.potential.cutoff,

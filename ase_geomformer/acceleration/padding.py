@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ase_geomformer.graph.atom_graph import AXES, AtomGraph, continued
+from ase_geomformer.graph.atom_graph import AXES, AtomGraph
+from ase_geomformer.graph.padding import continued
 from ase_geomformer.graph.pair_graph import version_of
 
 
@@ -31,7 +32,7 @@ class GhostFilling:
     Parameters
     ----------
     ghosts : AtomGraph
-        Of the size wanted, with nothing but ghosts, see :meth:`AtomGraph.ghosts`.
+        Of the size wanted, as :func:`~ase_geomformer.graph.padding.ghost_graph` makes it.
     """
 
     def __init__(self, ghosts: AtomGraph) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.padding import pad_graph
 
 _GRAPH_TENSORS = len(fields(AtomGraph))
 
@@ -85,10 +86,10 @@ class LabelledGraph:
     def pad(
         self, num_atoms: int, num_edges: int, cutoff: float, num_far_pairs: int | None = None
     ) -> LabelledGraph:
-        """Grow to fixed sizes by a ghost structure without labels, see :meth:`AtomGraph.pad`."""
+        """Grow to fixed sizes by a ghost structure without labels, see :func:`pad_graph`."""
         ghosts = num_atoms - self.graph.num_atoms
         return LabelledGraph(
-            graph=self.graph.pad(num_atoms, num_edges, cutoff, num_far_pairs),
+            graph=pad_graph(self.graph, num_atoms, num_edges, cutoff, num_far_pairs),
             energy=pad(self.energy, (0, 1)),
             forces=pad(self.forces, (0, 0, 0, ghosts)),
             stress=pad(self.stress, (0, 0, 0, 0, 0, 1)),

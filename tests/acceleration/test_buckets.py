@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ase_geomformer.acceleration.buckets import COMPILATION, FEW, STEP, WASTE, Buckets, Size, bucket
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.padding import pad_graph
 
 pytestmark = pytest.mark.quick
 
@@ -24,7 +25,7 @@ counts = st.builds(
 def test_the_size_of_a_graph_counts_its_ghost(ethanol: Atoms) -> None:
     graph = AtomGraph.from_atoms(ethanol, 2.0, far_cutoff=5.0)
     assert Size.of(graph) == (graph.num_edges, graph.num_far_pairs, 10, 2)
-    padded = graph.pad(10, graph.num_edges, 2.0, graph.num_far_pairs, 2)
+    padded = pad_graph(graph, 10, graph.num_edges, 2.0, graph.num_far_pairs, 2)
     assert (padded.num_atoms, padded.num_structures) == (10, 2)
 
 

@@ -10,6 +10,7 @@ from ase import Atoms
 
 from ase_geomformer.acceleration.padding import GhostFilling
 from ase_geomformer.graph.atom_graph import AtomGraph
+from ase_geomformer.graph.padding import ghost_graph, pad_graph
 
 pytestmark = pytest.mark.quick
 
@@ -21,11 +22,11 @@ def graph(ethanol: Atoms) -> AtomGraph:
 
 @pytest.fixture
 def fill(graph: AtomGraph) -> GhostFilling:
-    return GhostFilling(graph.ghosts(12, 40, 2.0, 0, 2))
+    return GhostFilling(ghost_graph(graph, 12, 40, 2.0, 0, 2))
 
 
 def assert_padded(found: list[torch.Tensor], graph: AtomGraph) -> None:
-    expected = graph.pad(12, 40, 2.0, 0, 2).tensors
+    expected = pad_graph(graph, 12, 40, 2.0, 0, 2).tensors
     for own, wanted in zip(found, expected, strict=True):
         assert torch.equal(own, wanted)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from ase_geomformer.architectures import build
 from ase_geomformer.graph.atom_graph import AtomGraph
 from ase_geomformer.graph.domain import DomainGraph
+from ase_geomformer.graph.padding import pad_graph
 from ase_geomformer.graph.pair_graph import PairGraph, Pairing
 from ase_geomformer.physics import build_terms
 from ase_geomformer.potential import Potential
@@ -89,7 +90,7 @@ def test_vectors_between_images_may_be_rounded() -> None:
 
 def test_edges_without_their_reverses_are_no_pairs() -> None:
     graph = graph_of(STRUCTURES["molecule"])
-    assert PairGraph.of(graph.pad(12, 90, CUTOFF)) is None
+    assert PairGraph.of(pad_graph(graph, 12, 90, CUTOFF)) is None
     directed = replace(
         graph, edge_index=graph.edge_index[:, 1:], edge_vectors=graph.edge_vectors[1:]
     )

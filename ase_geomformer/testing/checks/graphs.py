@@ -7,6 +7,7 @@ from typing import ClassVar
 import pytest
 import torch
 
+from ase_geomformer.graph.padding import pad_graph
 from ase_geomformer.potential import PROPERTIES, Potential
 from ase_geomformer.testing.checks.derivatives import force_loss
 from ase_geomformer.testing.limits import Limits
@@ -62,8 +63,12 @@ class GraphChecks:
         """Ghost atoms and edges change no result and no gradient of the weights."""
         potential.requires_grad_()
         graph = graph_of(potential, assortment(potential.cutoff))
-        padded = graph.pad(
-            graph.num_atoms + 5, graph.num_edges + 17, potential.cutoff, graph.num_far_pairs + 7
+        padded = pad_graph(
+            graph,
+            graph.num_atoms + 5,
+            graph.num_edges + 17,
+            potential.cutoff,
+            graph.num_far_pairs + 7,
         )
         before, after = potential(graph, PROPERTIES), potential(padded, PROPERTIES)
         for name in PROPERTIES:

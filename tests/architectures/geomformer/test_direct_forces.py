@@ -9,6 +9,7 @@ import pytest
 import torch
 from ase import Atoms
 
+from ase_geomformer.graph.padding import pad_graph
 from ase_geomformer.potential import Potential
 from ase_geomformer.testing.structures import ethanol, graph_of, triclinic
 from ase_geomformer.testing.suite import random_potential
@@ -57,8 +58,8 @@ def test_batch_and_padding_change_nothing(label: str) -> None:
     other.rattle(0.2, seed=5)
     single = forces(potential, ethanol())
     graph = graph_of(potential, [ethanol(), other])
-    padded = graph.pad(
-        graph.num_atoms + 3, graph.num_edges + 5, potential.cutoff, graph.num_far_pairs + 4
+    padded = pad_graph(
+        graph, graph.num_atoms + 3, graph.num_edges + 5, potential.cutoff, graph.num_far_pairs + 4
     )
     for batch in (graph, padded):
         found = potential(batch, ("forces",))["forces"][: len(single)]
