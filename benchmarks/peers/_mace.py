@@ -1,4 +1,4 @@
-"""MACE, 128x0e + 128x1o, two interactions, 5 Å, float32, random weights."""
+"""MACE, two interactions, 5 Å, float32, random weights; 128x0e + 128x1o unless told otherwise."""
 
 import mace  # noqa: F401  before e3nn, as it asks for
 import numpy as np
@@ -9,8 +9,8 @@ from mace import modules
 NUMBERS = [1, 6, 8, 14]
 
 
-def make_model():
-    """The model."""
+def make_model(numbers=NUMBERS, hidden="128x0e + 128x1o"):
+    """The model for these elements, with these features between its interactions."""
     torch.set_default_dtype(torch.float32)
     torch.manual_seed(0)
     return modules.ScaleShiftMACE(
@@ -21,12 +21,12 @@ def make_model():
         interaction_cls=modules.interaction_classes["RealAgnosticResidualInteractionBlock"],
         interaction_cls_first=modules.interaction_classes["RealAgnosticInteractionBlock"],
         num_interactions=2,
-        num_elements=len(NUMBERS),
-        hidden_irreps=o3.Irreps("128x0e + 128x1o"),
+        num_elements=len(numbers),
+        hidden_irreps=o3.Irreps(hidden),
         MLP_irreps=o3.Irreps("16x0e"),
-        atomic_energies=np.zeros(len(NUMBERS)),
+        atomic_energies=np.zeros(len(numbers)),
         avg_num_neighbors=20.0,
-        atomic_numbers=NUMBERS,
+        atomic_numbers=numbers,
         correlation=3,
         gate=torch.nn.functional.silu,
         atomic_inter_scale=1.0,

@@ -7,29 +7,8 @@ import sys
 from importlib.metadata import version
 
 import torch
+from _tensornet import make_model
 from _worker import serve
-from torchmdnet.models.model import create_model
-
-SETTINGS = {
-    "model": "tensornet",
-    "precision": 32,
-    "embedding_dimension": 128,
-    "num_layers": 2,
-    "num_rbf": 32,
-    "rbf_type": "expnorm",
-    "trainable_rbf": False,
-    "activation": "silu",
-    "cutoff_lower": 0.0,
-    "cutoff_upper": 5.0,
-    "max_z": 100,
-    "max_num_neighbors": 64,
-    "equivariance_invariance_group": "O(3)",
-    "derivative": True,
-    "atom_filter": -1,
-    "prior_model": None,
-    "output_model": "Scalar",
-    "reduce_op": "sum",
-}
 
 
 def prepare(numbers, cell):
@@ -46,6 +25,5 @@ def prepare(numbers, cell):
 
 
 torch.set_num_threads(int(sys.argv[1]))
-torch.manual_seed(0)
-model = create_model(SETTINGS)
+model = make_model()
 serve(version("torchmd-net"), prepare)
