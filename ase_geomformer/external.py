@@ -6,6 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions, version
 from typing import TYPE_CHECKING, Any
@@ -124,11 +125,14 @@ def origin(calculator: Any) -> dict[str, Any]:
     Name and arguments are known where :func:`calculator_by_name` made it.
     """
     package = type(calculator).__module__.partition(".")[0]
+    return {**getattr(calculator, _ORIGIN, {}), "package": dict(_versions_of(package))}
+
+
+@cache
+def _versions_of(package: str) -> dict[str, str]:
+    """Versions of the distributions that have a package; all that are installed are read."""
     distributions = packages_distributions().get(package, [])
-    return {
-        **getattr(calculator, _ORIGIN, {}),
-        "package": {name: version(name) for name in dict.fromkeys(distributions)},
-    }
+    return {name: version(name) for name in dict.fromkeys(distributions)}
 
 
 def _factory(name: str) -> Callable[..., Any]:

@@ -23,6 +23,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ase.calculators.emt import EMT
+
+from ase_geomformer.external import origin
 from tests.kills.verbs import VERBS
 from tests.kills.work import Twice, Verb, forget, work
 
@@ -110,6 +113,7 @@ def main() -> int:
     for name in modules:  # so that no child has to load them again
         with suppress(Exception):
             importlib.import_module(name)
+    origin(EMT())  # so that no child has to read what all packages hold
     expected = outcome(verb, whole, folder / "expected")
     counts = {"verb": options.verb, "operations": operations, "runs": 0, "kills": 0, "lost": 0.0}
     counts |= dict.fromkeys(FAULTS, 0)
