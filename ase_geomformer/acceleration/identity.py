@@ -14,6 +14,7 @@ import torch
 from ase_geomformer.layers.spline import SplineGrid
 from ase_geomformer.potential import Potential
 
+PACKAGE = Path(__file__).resolve().parents[1]
 # Parts of the package that turn a graph into numbers, relative to it.
 SOURCES = ("acceleration", "architectures", "graph", "layers", "physics", "potential.py")
 
@@ -60,17 +61,20 @@ def of_machine() -> tuple[str, str]:
     return f"torch {torch.__version__} {platform.system()} {platform.machine()}", cpu
 
 
+def source_files() -> list[Path]:
+    """The files of the package that numbers depend on."""
+    files: set[Path] = set()
+    for name in SOURCES:
+        place = PACKAGE / name
+        files |= {place} if place.is_file() else {*place.rglob("*.py"), *place.rglob("*.h")}
+    return sorted(files)
+
+
 @lru_cache(maxsize=1)
 def of_sources() -> str:
     """Of the package's own code as far as numbers depend on it."""
-    package = Path(__file__).resolve().parents[1]
-    files: set[Path] = set()
-    for pattern in SOURCES:
-        place = package / pattern
-        found = [*place.rglob("*.py"), *place.rglob("*.h")] if place.is_dir() else [place]
-        files |= set(found)
     digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(f"{file.relative_to(package)} ".encode())
+    for file in source_files():
+        digest.update(f"{file.relative_to(PACKAGE)} ".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
