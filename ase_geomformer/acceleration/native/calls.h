@@ -38,11 +38,16 @@ bool own_is_list(AtenTensorHandle tensor) {  // of indices, one after the other
   return view.steps[0] == 1 || view.sizes[0] < 2;
 }
 
-AOTITorchError own_new(int64_t rows, int64_t columns, int32_t dtype, AtenTensorHandle* made) {
-  const int64_t sizes[] = {rows, columns}, steps[] = {columns, 1};
-  const bool flat = columns == 0;
-  return aoti_torch_empty_strided(flat ? 1 : 2, sizes, flat ? steps + 1 : steps, dtype,
+AOTITorchError own_new_list(int64_t number, AtenTensorHandle* made) {  // of indices
+  const int64_t step = 1;
+  return aoti_torch_empty_strided(1, &number, &step, aoti_torch_dtype_int64(),
                                   aoti_torch_device_type_cpu(), -1, made);
+}
+
+AOTITorchError own_new_matrix(int64_t rows, int64_t columns, int32_t dtype,
+                              AtenTensorHandle* made) {
+  const int64_t sizes[] = {rows, columns}, steps[] = {columns, 1};
+  return aoti_torch_empty_strided(2, sizes, steps, dtype, aoti_torch_device_type_cpu(), -1, made);
 }
 
 bool own_multiply(AtenTensorHandle out, AtenTensorHandle start, AtenTensorHandle left,
@@ -119,7 +124,7 @@ AOTITorchError own_embedding_bag(
   const OwnView<int64_t> members(order), starts(offsets);
   const int64_t number = starts.sizes[0], all = members.sizes[0];
   *bags = *lengths = *largest = nullptr;  // nobody reads them
-  const AOTITorchError error = own_new(number, columns, dtype, sums);
+  const AOTITorchError error = own_new_matrix(number, columns, dtype, sums);
   if (error != AOTI_TORCH_SUCCESS) return error;
   void* out = OwnView<void>(*sums).data;
   if (single)
@@ -138,7 +143,7 @@ AOTITorchError own_sort_stable(AtenTensorHandle index, int32_t* stable, int64_t 
     return aoti_torch_cpu_sort_stable(index, stable, axis, falling, sorted, order);
   const OwnView<int64_t> given(index);
   for (AtenTensorHandle* made : {sorted, order}) {
-    const AOTITorchError error = own_new(given.sizes[0], 0, aoti_torch_dtype_int64(), made);
+    const AOTITorchError error = own_new_list(given.sizes[0], made);
     if (error != AOTI_TORCH_SUCCESS) return error;
   }
   own_order(OwnView<int64_t>(*sorted).data, OwnView<int64_t>(*order).data, given.data,
@@ -154,7 +159,7 @@ AOTITorchError own_searchsorted(AtenTensorHandle sorted, AtenTensorHandle others
     return aoti_torch_cpu_searchsorted_Tensor(
         sorted, others, short_out, right, side, sorter, places);
   const OwnView<int64_t> rising(sorted), wanted(others);
-  const AOTITorchError error = own_new(wanted.sizes[0], 0, aoti_torch_dtype_int64(), places);
+  const AOTITorchError error = own_new_list(wanted.sizes[0], places);
   if (error != AOTI_TORCH_SUCCESS) return error;
   own_places(OwnView<int64_t>(*places).data, rising.data, rising.sizes[0], wanted.data,
              wanted.sizes[0]);
